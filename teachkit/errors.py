@@ -13,3 +13,7 @@ class TeachkitError(Exception):
         self.message = message
         self.hint = hint
         super().__init__(f"{message}\nHint: {hint}" if hint else message)
+
+
+class FusionGraphError(TeachkitError):
+    """A graph of operators, or a partition of it, that makes no sense."""
