@@ -17,3 +17,43 @@ class TeachkitError(Exception):
 
 class FusionGraphError(TeachkitError):
     """A graph of operators, or a partition of it, that makes no sense."""
+
+
+class PtxSyntaxError(TeachkitError):
+    """PTX text that does not follow the grammar: the line (from 1), its text, and what should have stood there."""
+
+    def __init__(self, *, line: int, text: str, expected: str) -> None:
+        self.line = line
+        self.text = text
+        self.expected = expected
+        super().__init__(
+            f"PTX line {line}: expected {expected}, got {text!r}",
+            hint="if a compiler wrote this text, it uses syntax that the parser lacks; otherwise correct that line",
+        )
+
+
+class NotebookSourceError(TeachkitError):
+    """A lesson source that is missing or cannot be understood."""
+
+
+class NotebookFailedError(TeachkitError):
+    """A cell of a lecture raised while its notebook was built."""
+
+    def __init__(self, name: str, cell_index: int, what: str, traceback: str = "") -> None:
+        self.name, self.cell_index = name, cell_index
+        super().__init__(
+            f"expected {name} to run from top to bottom; cell {cell_index} stopped it: {what}\n{traceback}".rstrip(),
+            hint="edit the source under notebooks/src; a cell that is meant to raise carries the tag raises-exception.",
+        )
+
+
+class NotebookDriftError(TeachkitError):
+    """Notebooks that differ from their sources, or sources that break the house rules."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = tuple(problems)
+        listed = "\n".join(f"- {problem}" for problem in problems)
+        super().__init__(
+            f"expected notebooks that follow their sources and the rules for cells, found:\n{listed}",
+            hint="edit notebooks/src, never an .ipynb, then run `make notebooks` and commit what it wrote.",
+        )
