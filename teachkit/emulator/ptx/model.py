@@ -24,6 +24,7 @@ class Register:
     """A virtual register such as ``%rd4``, or a special register such as ``%tid.x`` (the dot included).
 
     A register declared in a nested scope is renamed by the parser so that names are unique in a function.
+    The name ``_`` is PTX's bit bucket: a destination whose value is dropped.
     """
 
     name: str
@@ -31,7 +32,10 @@ class Register:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Immediate:
-    """A constant. ``kind`` is "int" (``value`` is a Python int), "f32" or "f64" (``value`` holds the bits)."""
+    """A constant. ``kind`` is "int" (``value`` is a Python int), "f32" or "f64" (``value`` holds the bits).
+
+    A decimal literal such as ``0.5`` takes the width of the instruction's last type.
+    """
 
     value: int
     kind: str = "int"
@@ -46,7 +50,10 @@ class Symbol:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Address:
-    """``[base + offset]``; ``base`` is a register, a symbol, or an absolute integer address."""
+    """``[base + offset]``; ``base`` is a register, a symbol, or an absolute integer address.
+
+    ``mov`` and ``cvta`` take the same thing without brackets (``mov.u64 %rd1, table+8``).
+    """
 
     base: Register | Symbol | Immediate
     offset: int = 0
@@ -54,7 +61,10 @@ class Address:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Group:
-    """``{ a, b }`` (``brace="{"``) or the parenthesised lists of a call (``brace="("``)."""
+    """``{ a, b }`` (``brace="{"``), the parenthesised lists of a call (``brace="("``), or ``[address, { x, y }]``.
+
+    The last (``brace="["``) is the coordinate operand of tensor copies; its first item is an :class:`Address`.
+    """
 
     items: tuple[Operand, ...]
     brace: str = "{"
@@ -93,13 +103,13 @@ class Instruction:
     opcode: str
     operands: tuple[Operand, ...] = ()
     guard: Guard | None = None
-    ptx_line: int = 0
+    ptx_line: int = dataclasses.field(default=0, compare=False)  # where it stood is not what it is
     source: SourceLine | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Label:
-    """A branch target, unique in its function."""
+    """A branch target, unique in its function. Labels that nothing refers to (debug marks) are dropped."""
 
     name: str
 
@@ -109,7 +119,8 @@ class Variable:
     """A variable or parameter: ``space`` is "param", "shared", "local", "global" or "const".
 
     ``n_bytes`` is 0 for an array without a size (``.extern .shared x[]``). ``initial`` holds the bytes of an
-    initialised variable; ``relocations`` are (byte offset, symbol) pairs inside it.
+    initialised variable; ``relocations`` are (byte offset, symbol) pairs inside it, where ``initial`` holds
+    the addend. ``is_pointer`` marks a ``.ptr`` parameter.
     """
 
     name: str
@@ -121,6 +132,14 @@ class Variable:
     initial: bytes | None = None
     relocations: tuple[tuple[int, str], ...] = ()
     is_pointer: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prototype:
+    """The signature of an indirect call, from ``.callprototype``; the last operand of ``call`` names it."""
+
+    params: tuple[Variable, ...]
+    returns: tuple[Variable, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -137,6 +156,8 @@ class Function:
     directives: dict[str, tuple[int, ...]]  # "reqntid" -> (128,), "maxntid", "minnctapersm"...
     branch_targets: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)  # .branchtargets lists
     is_declaration: bool = False
+    prototypes: dict[str, Prototype] = dataclasses.field(default_factory=dict)
+    call_targets: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)  # .calltargets lists
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -149,3 +170,4 @@ class Module:
     variables: dict[str, Variable]
     functions: dict[str, Function]
     files: dict[int, str]
+    aliases: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,331 @@
+"""The body of a function: statements and operands, nested scopes flattened."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from teachkit.emulator.ptx.declarations import SPACES, TYPE_BYTES, parse_variable, parse_variables
+from teachkit.emulator.ptx.lex import Cursor, constant
+from teachkit.emulator.ptx.model import (
+    Address,
+    Group,
+    Guard,
+    Immediate,
+    Instruction,
+    Label,
+    Negated,
+    Operand,
+    PredicatePair,
+    Prototype,
+    Register,
+    SourceLine,
+    Symbol,
+    Variable,
+)
+
+_INLINED = re.compile(r"@\[ (.+?):(\d+):(\d+)")
+_WARP_SIZE = 32
+_Item = TypeVar("_Item")
+
+
+class BodyParser:
+    """Reads one body; afterwards the attributes hold what a :class:`Function` holds."""
+
+    def __init__(self, cursor: Cursor, files: dict[int, str], registers_seen: dict[str, Register]) -> None:
+        self.cursor = cursor
+        self.files = files
+        self.interned = registers_seen
+        self.registers: dict[str, str] = {}
+        self.variables: list[Variable] = []
+        self.body: list[Label | Instruction] = []
+        self.branch_targets: dict[str, tuple[str, ...]] = {}
+        self.call_targets: dict[str, tuple[str, ...]] = {}
+        self.prototypes: dict[str, Prototype] = {}
+        self._scopes: list[dict[str, str]] = [{}]  # name as written -> unique name, innermost last
+        self._labels: list[dict[str, str]] = [{}]
+        self._n_scopes = 0
+        self._source: SourceLine | None = None
+        self._source_at: dict[tuple[str, int, int], SourceLine] = {}
+
+    def parse(self) -> None:
+        """Read ``{ ... }``."""
+        self.cursor.expect("{")
+        self._statements()
+        referred = {
+            operand.name
+            for item in self.body
+            if type(item) is Instruction
+            for operand in item.operands
+            if type(operand) is Symbol
+        }
+        referred.update(label for targets in self.branch_targets.values() for label in targets)
+        self.body = [item for item in self.body if isinstance(item, Instruction) or item.name in referred]
+
+    def _statements(self) -> None:
+        cursor = self.cursor
+        while True:
+            token = cursor.peek()
+            if token == "}":
+                cursor.next()
+                return
+            if token == "{":
+                cursor.next()
+                self._nested_scope()
+            elif token == ";":
+                cursor.next()
+            elif token.startswith("."):
+                self._directive(token)
+            elif cursor.tokens[cursor.position + 1] == ":" and token != "@":
+                self._label()
+            else:
+                self._instruction()
+
+    def _nested_scope(self) -> None:
+        self._n_scopes += 1
+        self._scopes.append({})
+        self._labels.append({})
+        start = len(self.body)
+        self._statements()
+        self._scopes.pop()
+        # A branch may name a label before its definition, so labels are renamed when their scope is complete.
+        if names := self._labels.pop():
+            self.body[start:] = [_rename_labels(item, names) for item in self.body[start:]]
+            self.branch_targets = {
+                name: tuple(names.get(label, label) for label in targets)
+                for name, targets in self.branch_targets.items()
+            }
+
+    def _unique(self, name: str) -> str:
+        """A name for the whole function; what a nested scope declares gets the scope's number."""
+        if len(self._scopes) == 1:
+            return name
+        suffix = self._n_scopes
+        while f"{name}${suffix}" in self.cursor.vocabulary:
+            suffix += 1
+        self.cursor.vocabulary.add(f"{name}${suffix}")
+        return f"{name}${suffix}"
+
+    def _declare(self, name: str) -> str:
+        unique = self._scopes[-1][name] = self._unique(name)
+        return unique
+
+    def _resolve(self, name: str) -> str | None:
+        for scope in reversed(self._scopes):
+            if name in scope:
+                return scope[name]
+        return None
+
+    def _directive(self, token: str) -> None:
+        cursor = self.cursor
+        if token == ".loc":
+            cursor.next()
+            self._location()
+            return
+        if token == ".reg":
+            cursor.next()
+            self._registers()
+        elif token[1:] in SPACES:
+            for variable in parse_variables(cursor):
+                self.variables.append(dataclasses.replace(variable, name=self._declare(variable.name)))
+        elif token == ".pragma":
+            while cursor.peek() != ";":
+                cursor.next()
+        elif token == ".file":
+            cursor.next()
+            parse_file(cursor, self.files)
+            return
+        elif token == ".section":
+            cursor.next()
+            cursor.next()
+            cursor.skip_block()
+            return
+        else:
+            raise cursor.error("a directive that may stand in a function")
+        cursor.expect(";")
+
+    def _registers(self) -> None:
+        cursor = self.cursor
+        type_name = ""
+        while cursor.peek().startswith("."):
+            word = cursor.next()[1:]
+            if word not in TYPE_BYTES and word not in ("v2", "v4"):
+                cursor.position -= 1
+                raise cursor.error("a register type")
+            type_name = f"{type_name}.{word}" if type_name else word
+        while True:
+            name = cursor.word("a register name")
+            if cursor.accept("<"):
+                count = cursor.integer()
+                cursor.expect(">")
+                names = [f"{name}{i}" for i in range(count)]
+            else:
+                names = [name]
+            for each in names:
+                self.registers[self._declare(each)] = type_name
+            if not cursor.accept(","):
+                return
+
+    def _location(self) -> None:
+        cursor = self.cursor
+        line_of_text = cursor.line
+        file, line, column = self._position()
+        inlined_at: SourceLine | None = None
+        while cursor.accept(","):
+            if cursor.accept("function_name"):
+                cursor.word("a label")
+                if cursor.peek() == "+":
+                    cursor.integer()
+            else:
+                cursor.expect("inlined_at")
+                at = self._position()
+                inlined_at = self._source_at.get(at) or SourceLine(*at)
+        comment = cursor.inlining.get(line_of_text)
+        if inlined_at is None and comment is not None:
+            for name, at_line, at_column in reversed(_INLINED.findall(comment)):
+                inlined_at = SourceLine(self._full_path(name), int(at_line), int(at_column), inlined_at)
+        self._source = SourceLine(file, line, column, inlined_at)
+        self._source_at[file, line, column] = self._source
+
+    def _position(self) -> tuple[str, int, int]:
+        cursor = self.cursor
+        number, line, column = cursor.integer(), cursor.integer(), cursor.integer()
+        return self.files.setdefault(number, f"file {number}"), line, column
+
+    def _full_path(self, name: str) -> str:
+        matches = (path for path in self.files.values() if path == name or path.endswith("/" + name))
+        return next(matches, name)
+
+    def _label(self) -> None:
+        cursor = self.cursor
+        name = cursor.word("a label")
+        cursor.expect(":")
+        directive = cursor.peek()
+        if directive in (".branchtargets", ".calltargets"):
+            cursor.next()
+            lists = self.branch_targets if directive == ".branchtargets" else self.call_targets
+            lists[self._declare(name)] = tuple(_separated(cursor, lambda: cursor.word("a name"), ";"))
+        elif directive == ".callprototype":
+            cursor.next()
+            returns, _, params = parse_signature(cursor)
+            if cursor.peek().startswith("."):  # .noreturn
+                cursor.next()
+            self.prototypes[self._declare(name)] = Prototype(params, returns)
+            cursor.expect(";")
+        else:
+            unique = self._labels[-1][name] = self._unique(name)
+            self.body.append(Label(unique))
+
+    def _instruction(self) -> None:
+        cursor = self.cursor
+        line = cursor.line
+        guard: Guard | None = None
+        if cursor.accept("@"):
+            negated = cursor.accept("!")
+            guard = Guard(self._register(cursor.word("a predicate")), negated)
+        opcode = cursor.word("an instruction")
+        float_type = "f32" if opcode.endswith(".f32") else "f64"
+        operands: list[Operand] = []
+        if not cursor.accept(";"):
+            while True:
+                operands.append(self._operand(float_type))
+                if cursor.accept(";"):
+                    break
+                cursor.expect(",")
+        self.body.append(Instruction(opcode, tuple(operands), guard, line, self._source))
+
+    def _register(self, name: str) -> Register:
+        unique = self._resolve(name) or name
+        register = self.interned.get(unique)
+        if register is None:
+            register = self.interned[unique] = Register(unique)
+        return register
+
+    def _operand(self, float_type: str) -> Operand:
+        cursor = self.cursor
+        token = cursor.next()
+        if token[0] == "%":
+            return self._pair(self._register(token))
+        if token == "[":
+            return self._address()
+        if token in "{(":
+            closing = "}" if token == "{" else ")"
+            return Group(tuple(_separated(cursor, lambda: self._operand(float_type), closing)), token)
+        if token == "!":
+            return Negated(self._register(cursor.word("a predicate")))
+        if token in "-+":
+            cursor.position -= 1
+            return Immediate(cursor.integer())
+        number = constant(token, float_type)
+        if number is not None:
+            return number
+        cursor.position -= 1
+        name = cursor.word("an operand")
+        unique = self._resolve(name) or name
+        if unique in self.registers or name == "_":
+            return self._pair(self._register(name))
+        if name == "WARP_SZ":
+            return Immediate(_WARP_SIZE)
+        if cursor.peek() in ("+", "-"):
+            return Address(Symbol(unique), cursor.integer())
+        return Symbol(unique)
+
+    def _pair(self, first: Register) -> Operand:
+        if self.cursor.accept("|"):
+            return PredicatePair(first, self._register(self.cursor.word("a predicate")))
+        return first
+
+    def _address(self) -> Operand:
+        cursor = self.cursor
+        base = self._operand("f64")
+        if type(base) is not Register and not isinstance(base, (Immediate, Symbol, Address)):
+            raise cursor.error("a register, a symbol or a number as the address")
+        address = base if isinstance(base, Address) else Address(base)
+        if cursor.peek() in ("+", "-"):
+            address = Address(address.base, address.offset + cursor.integer())
+        if cursor.accept("]"):
+            return address
+        cursor.expect(",")
+        return Group((address, *_separated(cursor, lambda: self._operand("f64"), "]")), "[")
+
+
+def parse_signature(cursor: Cursor) -> tuple[tuple[Variable, ...], str, tuple[Variable, ...]]:
+    """``(returns) name (params)``, where both lists may be absent."""
+    returns: list[Variable] = []
+    params: list[Variable] = []
+    if cursor.accept("("):
+        returns = _separated(cursor, lambda: parse_variable(cursor), ")")
+    name = cursor.word("a function name")
+    if cursor.accept("("):
+        params = _separated(cursor, lambda: parse_variable(cursor), ")")
+    return tuple(returns), name, tuple(params)
+
+
+def parse_file(cursor: Cursor, files: dict[int, str]) -> None:
+    """``N "path" [, time, size]``."""
+    number = cursor.integer()
+    files[number] = cursor.next().strip('"')
+    while cursor.accept(","):
+        cursor.integer()
+
+
+def _separated(cursor: Cursor, parse_one: Callable[[], _Item], closing: str) -> list[_Item]:
+    items: list[_Item] = []
+    while not cursor.accept(closing):
+        items.append(parse_one())
+        if not cursor.accept(","):
+            cursor.expect(closing)
+            break
+    return items
+
+
+def _rename_labels(item: Label | Instruction, names: dict[str, str]) -> Label | Instruction:
+    if isinstance(item, Label):
+        return item
+    operands = tuple(
+        Symbol(names[operand.name]) if isinstance(operand, Symbol) and operand.name in names else operand
+        for operand in item.operands
+    )
+    return dataclasses.replace(item, operands=operands)
