@@ -1,0 +1,30 @@
+"""Facts about GPUs (data sheets, occupancy rules) and about this machine."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from teachkit.hardware.describe import describe
+    from teachkit.hardware.device import device
+    from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec, gpu, gpu_names
+
+__all__ = ["DEFAULT_GPU_NAME", "GpuSpec", "describe", "device", "gpu", "gpu_names"]
+
+_HOME = {
+    "DEFAULT_GPU_NAME": "spec",
+    "GpuSpec": "spec",
+    "describe": "describe",
+    "device": "device",
+    "gpu": "spec",
+    "gpu_names": "spec",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,117 @@
+"""Data sheets: the schema holds for every file, and a broken one says what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from importlib import resources
+
+import pytest
+
+from teachkit.errors import DataSheetError, UnknownGpuError
+from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec, gpu, gpu_names, parse_spec
+
+FILES = {
+    entry.name: entry.read_text()
+    for entry in (resources.files("teachkit.hardware") / "gpus").iterdir()
+    if entry.name.endswith(".toml")
+}
+
+
+def test_the_promised_devices_are_there() -> None:
+    assert gpu_names() == (
+        "A100-SXM4-40GB",
+        "A100-SXM4-80GB",
+        "B200-SXM6-180GB",
+        "H100-PCIe-80GB",
+        "H100-SXM5-80GB",
+        "H200-SXM5-141GB",
+        "P100-PCIe-16GB",
+        "RTX-4090-24GB",
+        "T4-PCIe-16GB",
+        "V100-PCIe-16GB",
+        "V100-SXM2-16GB",
+    )
+    assert set(FILES) == {f"{name}.toml" for name in gpu_names()}
+
+
+@pytest.mark.parametrize("name", gpu_names())
+def test_every_number_has_a_source_and_every_source_is_used(name: str) -> None:
+    data = tomllib.loads(FILES[f"{name}.toml"])
+    sections = [value for key, value in data.items() if isinstance(value, dict) and key != "sources"]
+    used = {entry["source"] for section in sections for entry in section.values()}
+    assert used == set(data["sources"])
+    spec = gpu(name)
+    numbers = {
+        field.name
+        for field in dataclasses.fields(GpuSpec)
+        if isinstance(getattr(spec, field.name), (int, float)) and getattr(spec, field.name) is not None
+    }
+    assert numbers == set(spec.sources)
+
+
+@pytest.mark.parametrize("name", gpu_names())
+def test_numbers_agree_with_each_other(name: str) -> None:
+    spec = gpu(name)
+    lanes = {(6, 0): 64, (7, 0): 64, (7, 5): 64, (8, 0): 64, (8, 9): 128, (9, 0): 128, (10, 0): 128}
+    derived = spec.n_sms * lanes[spec.compute_capability] * 2 * spec.clock_hz
+    # Data sheets print two or three digits.
+    assert spec.fp32_flop_per_s == pytest.approx(derived, rel=0.015)
+    assert spec.shared_bytes_per_block_max + spec.shared_bytes_reserved_per_block <= spec.shared_bytes_per_sm
+    if spec.l1_includes_shared:
+        assert spec.shared_bytes_per_sm < spec.l1_bytes_per_sm
+    for field in ("dram_triad", "dram_copy", "dram_read", "dram_write"):
+        measured = getattr(spec, f"{field}_bytes_per_s")
+        assert measured is None or 0.5 * spec.dram_bytes_per_s < measured < spec.dram_bytes_per_s
+    for kind in ("tf32", "fp16", "bf16", "fp8"):
+        dense, sparse = (getattr(spec, f"{p}tensor_{kind}_flop_per_s") for p in ("", "sparse_"))
+        assert sparse is None or sparse == pytest.approx(2 * dense, rel=0.002)
+
+
+def test_aliases_and_the_drivers_names_find_the_sheet() -> None:
+    assert gpu("V100").name == "V100-SXM2-16GB"
+    assert gpu("a100").name == gpu().name == DEFAULT_GPU_NAME
+    assert gpu("NVIDIA A100-SXM4-80GB").name == "A100-SXM4-80GB"
+    assert gpu("Tesla V100-PCIE-16GB").name == "V100-PCIe-16GB"
+    assert gpu("NVIDIA H100 80GB HBM3").name == "H100-SXM5-80GB"
+    assert gpu(gpu("T4")) is gpu("T4")
+
+
+def test_an_unknown_name_lists_what_exists_and_suggests() -> None:
+    with pytest.raises(UnknownGpuError, match=r"(?s)'H10O'.*RTX-4090-24GB.*Hint: did you mean 'H100"):
+        gpu("H10O")
+    with pytest.raises(UnknownGpuError, match=r"Hint: a GPU is added by one file"):
+        gpu("????")
+
+
+def test_replace_makes_a_what_if_device() -> None:
+    spec = gpu("A100")
+    faster = spec.replace(dram_bytes_per_s=2 * spec.dram_bytes_per_s)
+    assert faster.dram_triad_bytes_per_s == 2 * 1360e9
+    assert "dram_bytes_per_s" in faster.changed
+    assert spec.changed == ()
+    kept = spec.replace(dram_bytes_per_s=2e12, dram_triad_bytes_per_s=1.9e12)
+    assert kept.dram_triad_bytes_per_s == 1.9e12
+    with pytest.raises(DataSheetError, match="did you mean 'n_sms'"):
+        spec.replace(n_sm=1)
+
+
+SHEET = FILES["A100-SXM4-40GB.toml"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (SHEET.replace("n_sms = {", "n_smss = {"), "n_smss is not a field"),
+        (SHEET.replace('value = 108, source = "wp"', 'value = 108, source = "nowhere"'), "not listed"),
+        (SHEET.replace('{ value = 108, source = "wp" }', "108"), "source = ..."),
+        (SHEET.replace("value = 108", "value = 1.5"), "whole number"),
+        (SHEET.replace("value = 1.41e9", "value = -1.0"), "positive number"),
+        (SHEET.replace("[clock]", "[clocks]"), "one of the sections"),
+        (SHEET.replace("n_sms = {", "# {"), "expected n_sms"),
+        (SHEET.replace("product =", "produkt ="), "'product'"),
+    ],
+)
+def test_a_broken_sheet_says_what_is_wrong(broken: str, words: str) -> None:
+    with pytest.raises(DataSheetError, match=words):
+        parse_spec(broken, "broken.toml")
