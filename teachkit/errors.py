@@ -57,3 +57,29 @@ class NotebookDriftError(TeachkitError):
             f"expected notebooks that follow their sources and the rules for cells, found:\n{listed}",
             hint="edit notebooks/src, never an .ipynb, then run `make notebooks` and commit what it wrote.",
         )
+
+
+class DataSheetError(TeachkitError):
+    """A GPU's data sheet, or a change to one, does not follow the schema."""
+
+
+class UnknownGpuError(TeachkitError):
+    """No data sheet has the name."""
+
+    def __init__(self, name: str, known: tuple[str, ...], nearest: str | None) -> None:
+        super().__init__(
+            f"Expected the name of a GPU with a data sheet, got {name!r}; there are {', '.join(known)}.",
+            hint=f"did you mean {nearest!r}?" if nearest else "a GPU is added by one file in teachkit/hardware/gpus.",
+        )
+
+
+class OccupancyError(TeachkitError):
+    """A block that no SM of the GPU can run."""
+
+
+class ProfileError(TeachkitError):
+    """A profile used in a way that cannot give a meaningful number."""
+
+
+class PredictionError(TeachkitError):
+    """Something that has no counters to predict a time from."""
