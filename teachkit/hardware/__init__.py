@@ -6,17 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from teachkit.hardware.describe import describe
-    from teachkit.hardware.device import device
     from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec, gpu, gpu_names
 
-__all__ = ["DEFAULT_GPU_NAME", "GpuSpec", "describe", "device", "gpu", "gpu_names"]
+__all__ = ["DEFAULT_GPU_NAME", "GpuSpec", "gpu", "gpu_names"]
 
 _HOME = {
     "DEFAULT_GPU_NAME": "spec",
     "GpuSpec": "spec",
-    "describe": "describe",
-    "device": "device",
     "gpu": "spec",
     "gpu_names": "spec",
 }
