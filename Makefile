@@ -1,0 +1,63 @@
+# Every target that needs it sets up the environment first; when nothing changed that takes no time.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# JupyterLab refuses to run as root (in a container, say) unless it is told that this is meant.
+ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest
+NBVAL := $(PYTEST) --nbval-current-env -n $(WORKERS) --dist loadscope -q
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab tour test lint test-python test-notebooks test-gpu notebooks bench pins check-pins clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv and install the pinned packages (every target below does this first)
+	@command -v $(PYTHON) >/dev/null || { echo "Set-up stopped. There is no $(PYTHON) here: install Python 3.11, 3.12 or 3.13, or say where it is with 'make setup PYTHON=/path/to/python3'." >&2; exit 1; }
+	@$(PYTHON) tools/setup_env.py --venv $(VENV)
+
+lab: setup ## open JupyterLab on the first lesson
+	@$(BIN)/jupyter lab $(ROOT_FLAG) notebooks/00_start_here.ipynb
+
+tour: setup ## run the first lesson's kernels here in the terminal and print its table
+	@$(BIN)/teachkit tour
+
+test: lint test-python test-notebooks ## everything that CI runs: lint, types, tests, notebooks, browser
+
+lint: setup ## ruff (lint, format, imports) and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+# No CUDA device is used here even where there is one, so that every machine runs the same rows.
+test-python: setup ## the tests in tests/, the browser's among them
+	@CUDA_VISIBLE_DEVICES= $(PYTEST) -n $(WORKERS) --dist loadscope -q
+
+test-notebooks: setup ## run lectures against their committed outputs; exercises and solutions for errors
+	@CUDA_VISIBLE_DEVICES= $(NBVAL) --nbval notebooks
+	@CUDA_VISIBLE_DEVICES= $(NBVAL) --nbval-lax exercises solutions
+
+test-gpu: setup ## the GPU rows and the same notebooks on a CUDA device
+	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+		$(PYTEST) -q -m gpu && $(NBVAL) --nbval notebooks && $(NBVAL) --nbval-lax exercises solutions; \
+	else \
+		echo "No CUDA device here, so nothing was tested. 'make test' covers the rest."; \
+	fi
+
+notebooks: setup ## rebuild every notebook from notebooks/src
+	@$(BIN)/teachkit notebooks
+
+bench: setup ## run every benchmark and print its table
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+pins: setup ## resolve constraints.txt anew from the versions in tools/pins.py
+	@$(BIN)/python tools/pins.py update
+
+check-pins: setup ## prove that the pins resolve on every supported Python, without downloading packages
+	@$(BIN)/python tools/pins.py check
+
+clean: ## remove caches and test artefacts (the environment stays: delete .venv by hand)
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist test-artifacts
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
