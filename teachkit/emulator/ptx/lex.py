@@ -58,9 +58,9 @@ class Cursor:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens, self.lines, self.inlining = tokenize(text)
-        # An empty token at the end saves every look-ahead a bounds check.
-        self.tokens.append("")
-        self.lines.append(self.lines[-1] if self.lines else 1)
+        # Empty tokens at the end save every look-ahead a bounds check.
+        self.tokens += ["", ""]
+        self.lines += [self.lines[-1] if self.lines else 1] * 2
         self.position = 0
 
     @functools.cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from teachkit.emulator.ptx.declarations import TYPE_BYTES, type_bytes
 from teachkit.emulator.ptx.model import (
@@ -43,7 +43,7 @@ def print_module(module: Module) -> str:
     lines += [f'.file {number} "{path}"' for number, path in module.files.items()]
     # Device functions are declared first, since bodies and tables may name them before they are defined.
     lines += [_signature(function) + ";" for function in module.functions.values() if not function.is_entry]
-    lines += [_variable(variable) + ";" for variable in module.variables.values()]
+    lines += [_variable(variable, module.functions) + ";" for variable in module.variables.values()]
     for function in module.functions.values():
         if not function.is_declaration:
             lines += _function(function, module.files)
@@ -91,7 +91,7 @@ def _registers(function: Function) -> Iterator[tuple[str, str]]:
     for name, type_name in function.registers.items():
         if match := _NUMBERED.match(name):
             families.setdefault((match[1], type_name), set()).add(int(match[2]))
-    runs = {family for family, numbers in families.items() if max(numbers) + 1 == len(numbers) > 1}
+    runs = dict.fromkeys(family for family, numbers in families.items() if max(numbers) + 1 == len(numbers) > 1)
     yield from ((f"{prefix}<{len(families[prefix, type_name])}>", type_name) for prefix, type_name in runs)
     for name, type_name in function.registers.items():
         match = _NUMBERED.match(name)
@@ -138,7 +138,7 @@ def _operand(operand: Operand, *, bare_address: bool = False) -> str:
     return operand.name
 
 
-def _variable(variable: Variable) -> str:
+def _variable(variable: Variable, functions: Collection[str] = ()) -> str:
     words = [".extern"] if variable.is_extern else []
     words += [f".{variable.space}"]
     if not variable.is_pointer:
@@ -149,10 +149,10 @@ def _variable(variable: Variable) -> str:
     element_bytes = type_bytes(variable.type)
     count = "" if variable.n_bytes == element_bytes else f"[{variable.n_bytes // element_bytes or ''}]"
     text = f"{' '.join(words)} {variable.name}{count}"
-    return text if variable.initial is None else f"{text} = {_initial(variable, is_array=bool(count))}"
+    return text if variable.initial is None else f"{text} = {_initial(variable, functions, is_array=bool(count))}"
 
 
-def _initial(variable: Variable, *, is_array: bool) -> str:
+def _initial(variable: Variable, functions: Collection[str], *, is_array: bool) -> str:
     assert variable.initial is not None
     scalar = variable.type.rpartition(".")[2]
     size = TYPE_BYTES[scalar]
@@ -165,6 +165,8 @@ def _initial(variable: Variable, *, is_array: bool) -> str:
         if size < _POINTER_BYTES and packed is not None:
             addend = int.from_bytes(variable.initial[packed : packed + _POINTER_BYTES], "little")
             values.append(f"{0xFF << 8 * (offset - packed):#x}({symbols[packed]}+{addend})")
+        elif symbols.get(offset) in functions:
+            values.append(symbols[offset])
         elif offset in symbols:
             values.append(f"generic({symbols[offset]})+{value}")
         else:
