@@ -83,3 +83,62 @@ class ProfileError(TeachkitError):
 
 class PredictionError(TeachkitError):
     """Something that has no counters to predict a time from."""
+
+
+class UnknownExerciseError(TeachkitError):
+    """A check of an exercise that does not exist."""
+
+    def __init__(self, slug: str, existing: tuple[str, ...]) -> None:
+        super().__init__(
+            f"expected the name of an exercise, got {slug!r}", hint=f"these exist: {', '.join(existing)}."
+        )
+
+
+class UnsupportedInstruction(TeachkitError):
+    """PTX that is not on the emulator's whitelist. Nothing is ever approximated in its place."""
+
+    def __init__(self, opcode: str, ptx_line: int, source: str = "", what: str = "") -> None:
+        self.opcode, self.ptx_line, self.source = opcode, ptx_line, source
+        place = f"PTX line {ptx_line}" + (f", kernel source {source}" if source else "")
+        detail = f" ({what})" if what else ""
+        super().__init__(
+            f"Expected an instruction that the emulator implements, got {opcode!r}{detail} at {place}.",
+            hint="an instruction is one function in teachkit/emulator/isa and one test row; CONTRIBUTING.md shows how.",
+        )
+
+
+class KernelFault(TeachkitError):
+    """A kernel touched memory it may not touch, or could not finish. The process and all other data are unharmed."""
+
+    def __init__(self, message: str, *, hint: str, kernel: str, kind: str, block: tuple[int, int, int] | None = None,
+                 thread: tuple[int, int, int] | None = None, argument: str | None = None, source: str = "") -> None:
+        self.kernel, self.kind, self.block, self.thread = kernel, kind, block, thread
+        self.argument, self.source = argument, source
+        super().__init__(message, hint=hint)
+
+
+class LaunchError(TeachkitError):
+    """A launch that cannot start: wrong number or kind of arguments, grid or block out of range."""
+
+
+class UnsupportedArchitecture(TeachkitError):
+    """A compute capability for which no GPU is modelled."""
+
+    def __init__(self, value: int | str, *, where: str, known: list[int]) -> None:
+        names = ", ".join(str(arch) for arch in known)
+        super().__init__(
+            f"expected one of the architectures {names}, got {value!r} from {where}",
+            hint="write it as 90 or sm_90; 80 is the default.",
+        )
+
+
+class AssemblerError(TeachkitError):
+    """PTX that ptxas rejects, or no ptxas to assemble it."""
+
+
+class NoLaunchError(TeachkitError):
+    """A time that was asked for although nothing was launched whose time could be modelled."""
+
+
+class ModelledTimeWarning(UserWarning):
+    """Says, once, that times which a program reads are modelled, because there is no GPU to measure on."""
