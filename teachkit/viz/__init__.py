@@ -1,0 +1,1 @@
+"""The room for figures: `plot_*` returns a matplotlib Figure, `explore_*` shows a widget."""

@@ -1,0 +1,85 @@
+"""One look for every figure: a palette that colour-blind readers can tell apart, type that stays readable when scaled.
+
+The colours are those of Okabe and Ito; figures also use hatching, dashes or numbers, so that no fact hangs on colour.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import cycler
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+PALETTE = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "yellow": "#F0E442",
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "purple": "#CC79A7",
+}
+"""Colour name -> hex value. Source: Okabe and Ito, "Color Universal Design", 2008."""
+
+_SETTINGS: dict[str, Any] = {
+    "figure.dpi": 100,
+    "font.size": 10.5,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "hatch.linewidth": 1.0,
+    "savefig.facecolor": "white",
+}
+
+
+class CourseFigure(Figure):
+    """A matplotlib Figure that no display shows by itself, with a text alternative that says what it shows.
+
+    As the value of a notebook cell it gives the picture and, for readers who cannot see it, `alt_text`.
+    """
+
+    alt_text = ""
+
+    def _repr_mimebundle_(self, **_options: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        buffer = io.BytesIO()
+        with apply_style():
+            self.savefig(buffer, format="png", metadata={"Software": None})
+        picture = base64.b64encode(buffer.getvalue()).decode("ascii")
+        return {"text/plain": self.alt_text, "image/png": picture}, {"image/png": {"alt": self.alt_text}}
+
+
+def apply_style() -> contextlib.AbstractContextManager[None]:
+    """A context in which matplotlib draws in the course's style; outside it, its settings are as they were."""
+    colours = [PALETTE[name] for name in ("blue", "orange", "green", "vermilion", "purple", "sky", "black")]
+    settings: Any = _SETTINGS | {"axes.prop_cycle": cycler.cycler(color=colours)}
+    return mpl.rc_context(settings)
+
+
+@contextlib.contextmanager
+def styled_figure(
+    width_in: float, height_in: float, *, alt_text: str, n_columns: int = 1
+) -> Iterator[tuple[CourseFigure, Any]]:
+    """A figure and its axes (one, or an array of `n_columns`), in a context with the course's style.
+
+    Parameters
+    ----------
+    width_in, height_in : size, inches at 100 pixels each.
+    alt_text : what the figure shows, with its main numbers, in a sentence or two.
+    n_columns : panels side by side.
+    """
+    with apply_style():
+        figure = CourseFigure(figsize=(width_in, height_in), layout="constrained")
+        figure.alt_text = alt_text
+        yield figure, figure.subplots(1, n_columns)

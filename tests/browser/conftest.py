@@ -1,0 +1,234 @@
+"""A real JupyterLab on the loopback interface, a real headless Chromium, and what a learner does with the two.
+
+Every wait is on a condition with a limit; nothing sleeps for a guessed time. Each condition includes failure (a server
+that ended, a cell that raised), so a broken lesson fails at once instead of running into the limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+REPOSITORY = Path(__file__).parents[2]
+ARTEFACTS = REPOSITORY / "test-artifacts" / "browser"
+START_LIMIT_S = 120
+RUN_LIMIT_S = 300
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+GET_CHROMIUM = "sudo apt-get install --yes chromium"
+
+READY_JS = """() => {
+  const panel = window.jupyterapp?.shell.currentWidget;
+  return panel?.context?.isReady === true && panel.sessionContext?.session?.kernel?.status === 'idle';
+}"""
+
+# True once every code cell has run and the kernel rests, or once any cell has raised (the cells after it never run).
+SETTLED_JS = """() => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const cells = panel.content.widgets.filter(
+    (cell) => cell.model.type === 'code' && cell.model.sharedModel.getSource().trim());
+  const raised = cells.some((cell) => cell.model.outputs.toJSON().some((out) => out.output_type === 'error'));
+  const idle = panel.sessionContext.session?.kernel?.status === 'idle';
+  return raised || (idle && cells.every((cell) => cell.model.executionCount !== null));
+}"""
+
+NOTEBOOK_JS = "() => window.jupyterapp.shell.currentWidget.context.model.toJSON()"
+
+
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """A running server: its address, the token it asks for and the folder it serves."""
+
+    url: str
+    token: str
+    root: Path
+
+
+@dataclasses.dataclass
+class OpenNotebook:
+    """A notebook shown in the browser, and everything that went wrong on the page so far."""
+
+    page: Page
+    page_errors: list[str]
+    outside_requests: list[str]
+
+    def run_all_cells(self) -> dict[str, Any]:
+        """Choose Run > Run All Cells, wait until nothing is left to run; the notebook as nbformat JSON."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        self.page.wait_for_function(SETTLED_JS, timeout=RUN_LIMIT_S * 1000)
+        notebook: dict[str, Any] = self.page.evaluate(NOTEBOOK_JS)
+        return notebook
+
+    def problems(self, notebook: dict[str, Any]) -> list[str]:
+        """Every cell that raised, warned or did not run, every script error and every request to another machine."""
+        cells = [problem for index, cell in enumerate(notebook["cells"]) for problem in _cell_problems(index, cell)]
+        return cells + self.page_errors + [f"request to {url}" for url in self.outside_requests]
+
+    def scroll_to(self, locator: Locator) -> Locator:
+        """Bring an element of the notebook into view; it must come to be visible."""
+        locator.wait_for(state="attached")
+        locator.scroll_into_view_if_needed()
+        locator.wait_for(state="visible")
+        return locator
+
+    def screenshot(self, name: str) -> None:
+        """Keep a picture of the window among the test artefacts."""
+        self.page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+def _cell_problems(index: int, cell: dict[str, Any]) -> Iterator[str]:
+    source = "".join(cell["source"])
+    if cell["cell_type"] != "code" or not source.strip():
+        return
+    where = f"cell {index} ({source.splitlines()[0]!r})"
+    if cell["execution_count"] is None:
+        yield f"{where} did not run"
+    for output in cell["outputs"]:
+        if output["output_type"] == "error":
+            yield f"{where} raised {output['ename']}: {output['evalue']}"
+        if output.get("name") == "stderr":
+            yield f"{where} wrote to standard error: {''.join(output['text'])}"
+
+
+def unavailable(what: str, command: str) -> None:
+    """Skip with the one command that helps; in continuous integration nothing may be skipped, so fail there."""
+    message = f"{what}. Get it with: {command}"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="package")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Headless Chromium, as Debian ships it."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        unavailable("the browser tests need Playwright for Python", "make setup")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        unavailable("the browser tests need Chromium", GET_CHROMIUM)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab over a copy of the lessons without outputs, with a home of its own: nobody's settings can matter."""
+    root, home = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("home")
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    for path in (REPOSITORY / "notebooks").glob("*.ipynb"):
+        _copy_without_outputs(path, root / path.name)
+    notification = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    notification.parent.mkdir(parents=True)
+    notification.write_text('{"fetchNews": "false", "checkForUpdates": false}')  # else a question covers the notebook
+    token = secrets.token_hex(16)
+    options = {
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.port": "0",
+        "ServerApp.open_browser": "False",
+        "ServerApp.root_dir": str(root),
+        "ServerApp.allow_root": "True",
+        "IdentityProvider.token": token,
+        "LabApp.expose_app_in_browser": "True",
+        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+        "LabApp.extension_manager": "readonly",
+    }
+    command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
+    log_path = ARTEFACTS / "jupyterlab.log"
+    with (
+        log_path.open("w") as log,
+        subprocess.Popen(command, env=_environment(home), stdout=log, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            yield Lab(_wait_for_url(process, home / "runtime", token, log_path), token, root)
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@pytest.fixture
+def open_notebook(browser: Browser, lab: Lab) -> Iterator[Any]:
+    """A function that opens a notebook of the course in a fresh browser profile and waits until its kernel rests."""
+    with contextlib.ExitStack() as stack:
+
+        def open_(name: str, *, width: int = 1200, height: int = 900) -> OpenNotebook:
+            context = stack.enter_context(browser.new_context(viewport={"width": width, "height": height}))
+            page = context.new_page()
+            notebook = OpenNotebook(page, [], [])
+            page.on("pageerror", lambda error: notebook.page_errors.append(f"script error: {error}"))
+            page.on("request", lambda request: _note_outside(request.url, lab, notebook.outside_requests))
+            page.goto(f"{lab.url}lab/tree/{name}?token={lab.token}")
+            page.wait_for_function(READY_JS, timeout=START_LIMIT_S * 1000)
+            return notebook
+
+        yield open_
+
+
+def _copy_without_outputs(source: Path, target: Path) -> None:
+    notebook = nbformat.read(source, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, target)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "TEACHKIT_"))}
+    return kept | {
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+    }
+
+
+def _wait_for_url(process: subprocess.Popen[bytes], runtime: Path, token: str, log_path: Path) -> str:
+    info_path = runtime / f"jpserver-{process.pid}.json"
+    deadline_s = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline_s and process.poll() is None:
+        with contextlib.suppress(OSError, ValueError, KeyError, urllib.error.URLError):
+            url: str = json.loads(info_path.read_text())["url"]
+            with urllib.request.urlopen(f"{url}api/status?token={token}", timeout=5):
+                return url
+        time.sleep(0.1)  # the pause between two looks at the condition
+    raise RuntimeError(f"JupyterLab did not answer within {START_LIMIT_S} s; it wrote:\n{log_path.read_text()[-3000:]}")
+
+
+def _note_outside(url: str, lab: Lab, outside: list[str]) -> None:
+    if not url.startswith((lab.url, lab.url.replace("http", "ws", 1), "data:", "blob:")):
+        outside.append(url)
