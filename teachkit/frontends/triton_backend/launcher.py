@@ -1,0 +1,216 @@
+"""What stands behind ``kernel[grid](...)`` on the emulator: bound arguments in, one emulated launch out.
+
+Modelled: the launch as the CUDA driver sees it (grid limits, hidden scratch pointers, dynamic shared memory).
+Not modelled: streams (launches run one after the other), programmatic dependent launch, thread block clusters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from teachkit.emulator import load_ptx
+from teachkit.emulator.launches import Resources
+from teachkit.errors import LaunchError
+from teachkit.frontends import resources, target, triton_adapter
+
+_MAX_GRID = (2**31 - 1, 65_535, 65_535)
+_SCRATCH_NAMES = ("global_scratch", "profile_scratch")
+_NO_SCRATCH = (None, None)
+
+Hook = Callable[[Any], None]
+Convert = Callable[[Any, list[Any]], None]
+
+
+@dataclasses.dataclass
+class Binary:
+    """A kernel as the driver loaded it; ``ptx`` is ``None`` where only a cubin was handed over."""
+
+    ptx: str | None
+    architecture: int
+
+
+class EmulatorLauncher:
+    """Launches one compiled kernel; Triton makes one of these per compiled kernel and calls it for every launch.
+
+    Parameters
+    ----------
+    src : triton.compiler.ASTSource
+        What was compiled; its ``signature`` names the arguments.
+    metadata : namedtuple
+        What the compiler noted: ``name``, ``num_warps``, ``shared`` (bytes), the scratch sizes.
+    """
+
+    def __init__(self, src: Any, metadata: Any) -> None:
+        self.metadata = metadata
+        self.block = (32 * metadata.num_warps, 1, 1)
+        if getattr(metadata, "num_ctas", 1) != 1:
+            raise LaunchError(
+                f"{metadata.name}: expected num_ctas=1, got {metadata.num_ctas}; block clusters are not emulated",
+                hint="launch without num_ctas",
+            )
+        arguments = triton_adapter.runtime_arguments(src)
+        self._plan = [(argument.path[0], argument.path[1:], _converter(argument)) for argument in arguments]
+        self._names = [name for argument in arguments for name in _parameter_names(argument)]
+        self._allocate_scratch = triton_adapter.scratch_allocator(metadata)
+        self._n_hidden = 0
+        self._kernel: Any = None
+        self._resources: functools.partial[Resources] | None = None
+
+    def __call__(
+        self,
+        grid_x: int,
+        grid_y: int,
+        grid_z: int,
+        stream: int,
+        function: Binary,
+        kernel_metadata: Any,
+        launch_metadata: Any,
+        enter_hook: Hook | None,
+        exit_hook: Hook | None,
+        *args: Any,
+    ) -> None:
+        """Run the kernel; the signature is Triton's."""
+        if enter_hook is not None:
+            enter_hook(launch_metadata)
+        self.launch((grid_x, grid_y, grid_z), function, args)
+        if exit_hook is not None:
+            exit_hook(launch_metadata)
+
+    def launch(self, grid: tuple[int, int, int], binary: Binary, args: tuple[Any, ...]) -> None:
+        """Run ``grid`` programs of ``binary`` on the bound arguments ``args``, constexprs among them.
+
+        Raises
+        ------
+        LaunchError
+            If the grid or an argument is not one that a launch can have.
+        """
+        n_programs = self._checked_size(grid)
+        values: list[Any] = []
+        for index, path, convert in self._plan:
+            value = args[index]
+            for step in path:
+                value = value[step]
+            convert(value, values)
+        if n_programs == 0:
+            return
+        if self._kernel is None:
+            self._load(binary)
+        values += (self._allocate_scratch(n_programs) if self._allocate_scratch else _NO_SCRATCH)[: self._n_hidden]
+        self._kernel.launch(
+            grid,
+            self.block,
+            values,
+            shared_bytes=self.metadata.shared,
+            argument_names=self._names,
+            name=self.metadata.name,
+            resources=self._resources,
+        )
+
+    def _load(self, binary: Binary) -> None:
+        ptx = binary.ptx or triton_adapter.cached_ptx(self.metadata)
+        self._n_hidden = triton_adapter.n_ptx_parameters(ptx) - len(self._names)
+        if not 0 <= self._n_hidden <= len(_SCRATCH_NAMES):
+            raise LaunchError(
+                f"{self.metadata.name}: expected PTX with up to {len(_SCRATCH_NAMES)} parameters besides the "
+                f"{len(self._names)} arguments, got {self._n_hidden}",
+                hint="this version of Triton passes arguments in a way that teachkit does not know yet",
+            )
+        self._names += _SCRATCH_NAMES[: self._n_hidden]
+        self._resources = functools.partial(
+            resources.kernel_resources,
+            ptx,
+            self.metadata.name,
+            n_threads=self.block[0],
+            dynamic_shared_bytes=self.metadata.shared,
+            gpu=target.modelled_gpu(binary.architecture),
+        )
+        self._kernel = load_ptx(ptx)[self.metadata.name]
+
+    def _checked_size(self, grid: tuple[int, int, int]) -> int:
+        n_programs = 1
+        for axis, (n, limit) in enumerate(zip(grid, _MAX_GRID, strict=True)):
+            if not 0 <= n <= limit:
+                raise LaunchError(
+                    f"{self.metadata.name}: expected a grid of 0 to {limit:,} programs along axis {axis}, got {n:,}",
+                    hint="axis 0 takes 2,147,483,647 programs and the others 65,535, as on a GPU",
+                )
+            n_programs *= n
+        return n_programs
+
+
+def _converter(argument: triton_adapter.Argument) -> Convert:
+    kind = argument.type_name
+    if kind.startswith("*"):
+        return functools.partial(_append_pointer, argument.name)
+    if kind.startswith("tensordesc"):
+        return functools.partial(_append_descriptor, argument.name)
+    if kind == "nvTmaDesc":
+        raise LaunchError(f"argument {argument.name!r}: TMA descriptors are not emulated", hint="compile for sm_80")
+    return _SCALARS.get(kind, _append_integer)
+
+
+def _append_pointer(name: str, value: Any, values: list[Any]) -> None:
+    if value is None:
+        values.append(None)
+    elif isinstance(value, torch.Tensor):
+        if not value.is_cpu:
+            raise LaunchError(
+                f"argument {name!r}: expected a CPU tensor, got one on {value.device}",
+                hint="make the tensor with device='cpu'; TEACHKIT_EMULATE=1 emulates kernels even where there is a GPU",
+            )
+        values.append(value)
+    elif hasattr(value, "base"):  # triton.reinterpret wraps a tensor to change its element type
+        _append_pointer(name, value.base, values)
+    elif hasattr(value, "data_ptr"):
+        values.append(value.data_ptr())
+    else:
+        raise LaunchError(f"argument {name!r}: expected a tensor or None, got {type(value).__name__}")
+
+
+def _append_integer(value: Any, values: list[Any]) -> None:
+    values.append(int(value))
+
+
+def _append_float(value: Any, values: list[Any]) -> None:
+    values.append(float(value))
+
+
+def _append_half(value: Any, values: list[Any]) -> None:
+    values.append(int.from_bytes(struct.pack("<e", value), "little"))
+
+
+def _append_bfloat16(value: Any, values: list[Any]) -> None:
+    # Triton's own launcher truncates; so do we, to hand the kernel the same bits.
+    values.append(int.from_bytes(struct.pack("<f", value), "little") >> 16)
+
+
+_SCALARS: dict[str, Convert] = {
+    "fp16": _append_half,
+    "bf16": _append_bfloat16,
+    "fp32": _append_float,
+    "f32": _append_float,
+    "fp64": _append_float,
+}
+
+
+def _append_descriptor(name: str, value: Any, values: list[Any]) -> None:
+    # Without TMA a descriptor travels as base, shape, strides and two flags, then shape and strides once more: the
+    # kernel's own view of it, and what the language hands along.
+    _append_pointer(name, value.base, values)
+    values += [*value.shape, *value.strides, value.padding == "nan", value.round_f32_to_tf32]
+    values += [*value.shape, *value.strides]
+
+
+def _parameter_names(argument: triton_adapter.Argument) -> list[str]:
+    if not argument.type_name.startswith("tensordesc"):
+        return [argument.name]
+    rank = triton_adapter.descriptor_rank(argument.type_name)
+    shape_and_strides = [f"{argument.name}.{part}[{axis}]" for part in ("shape", "strides") for axis in range(rank)]
+    flags = [f"{argument.name}.padding", f"{argument.name}.round_f32_to_tf32"]
+    return [argument.name, *shape_and_strides, *flags, *shape_and_strides]
