@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
-from typing import TypeVar
 
-from teachkit.emulator.ptx.declarations import SPACES, TYPE_BYTES, parse_variable, parse_variables
+from teachkit.emulator.ptx.declarations import (
+    SPACES,
+    TYPE_BYTES,
+    parse_file,
+    parse_signature,
+    parse_variables,
+    separated,
+)
 from teachkit.emulator.ptx.lex import Cursor, constant
 from teachkit.emulator.ptx.model import (
     Address,
@@ -28,7 +33,6 @@ from teachkit.emulator.ptx.model import (
 
 _INLINED = re.compile(r"@\[ (.+?):(\d+):(\d+)")
 _WARP_SIZE = 32
-_Item = TypeVar("_Item")
 
 
 class BodyParser:
@@ -206,7 +210,7 @@ class BodyParser:
         if directive in (".branchtargets", ".calltargets"):
             cursor.next()
             lists = self.branch_targets if directive == ".branchtargets" else self.call_targets
-            lists[self._declare(name)] = tuple(_separated(cursor, lambda: cursor.word("a name"), ";"))
+            lists[self._declare(name)] = tuple(separated(cursor, lambda: cursor.word("a name"), ";"))
         elif directive == ".callprototype":
             cursor.next()
             returns, _, params = parse_signature(cursor)
@@ -252,7 +256,7 @@ class BodyParser:
             return self._address()
         if token in "{(":
             closing = "}" if token == "{" else ")"
-            return Group(tuple(_separated(cursor, lambda: self._operand(float_type), closing)), token)
+            return Group(tuple(separated(cursor, lambda: self._operand(float_type), closing)), token)
         if token == "!":
             return Negated(self._register(cursor.word("a predicate")))
         if token in "-+":
@@ -288,37 +292,7 @@ class BodyParser:
         if cursor.accept("]"):
             return address
         cursor.expect(",")
-        return Group((address, *_separated(cursor, lambda: self._operand("f64"), "]")), "[")
-
-
-def parse_signature(cursor: Cursor) -> tuple[tuple[Variable, ...], str, tuple[Variable, ...]]:
-    """``(returns) name (params)``, where both lists may be absent."""
-    returns: list[Variable] = []
-    params: list[Variable] = []
-    if cursor.accept("("):
-        returns = _separated(cursor, lambda: parse_variable(cursor), ")")
-    name = cursor.word("a function name")
-    if cursor.accept("("):
-        params = _separated(cursor, lambda: parse_variable(cursor), ")")
-    return tuple(returns), name, tuple(params)
-
-
-def parse_file(cursor: Cursor, files: dict[int, str]) -> None:
-    """``N "path" [, time, size]``."""
-    number = cursor.integer()
-    files[number] = cursor.next().strip('"')
-    while cursor.accept(","):
-        cursor.integer()
-
-
-def _separated(cursor: Cursor, parse_one: Callable[[], _Item], closing: str) -> list[_Item]:
-    items: list[_Item] = []
-    while not cursor.accept(closing):
-        items.append(parse_one())
-        if not cursor.accept(","):
-            cursor.expect(closing)
-            break
-    return items
+        return Group((address, *separated(cursor, lambda: self._operand("f64"), "]")), "[")
 
 
 def _rename_labels(item: Label | Instruction, names: dict[str, str]) -> Label | Instruction:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from teachkit.emulator.ptx.lex import Cursor, constant
 from teachkit.emulator.ptx.model import Immediate, Variable
 
@@ -11,6 +14,7 @@ TYPE_BYTES = (
     | {"texref": 8, "samplerref": 8, "surfref": 8}
 )
 SPACES = frozenset({"param", "shared", "local", "global", "const", "tex"})
+_Item = TypeVar("_Item")
 LINKAGE = frozenset({".visible", ".extern", ".weak", ".common"})
 
 
@@ -59,6 +63,37 @@ def parse_variable(cursor: Cursor, *, is_extern: bool = False) -> Variable:
     if not type_name:
         raise cursor.error("a type")
     return _named(cursor, space, type_name, align or type_bytes(type_name), is_extern=is_extern, is_pointer=is_pointer)
+
+
+def parse_signature(cursor: Cursor) -> tuple[tuple[Variable, ...], str, tuple[Variable, ...]]:
+    """``(returns) name (params)``, where both lists may be absent."""
+    returns: list[Variable] = []
+    params: list[Variable] = []
+    if cursor.accept("("):
+        returns = separated(cursor, lambda: parse_variable(cursor), ")")
+    name = cursor.word("a function name")
+    if cursor.accept("("):
+        params = separated(cursor, lambda: parse_variable(cursor), ")")
+    return tuple(returns), name, tuple(params)
+
+
+def parse_file(cursor: Cursor, files: dict[int, str]) -> None:
+    """``N "path" [, time, size]``."""
+    number = cursor.integer()
+    files[number] = cursor.next().strip('"')
+    while cursor.accept(","):
+        cursor.integer()
+
+
+def separated(cursor: Cursor, parse_one: Callable[[], _Item], closing: str) -> list[_Item]:
+    """Items between commas up to ``closing``, which is stepped over."""
+    items: list[_Item] = []
+    while not cursor.accept(closing):
+        items.append(parse_one())
+        if not cursor.accept(","):
+            cursor.expect(closing)
+            break
+    return items
 
 
 def _named(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from teachkit.emulator.ptx.body import BodyParser, parse_file, parse_signature
-from teachkit.emulator.ptx.declarations import LINKAGE, SPACES, parse_variables
+from teachkit.emulator.ptx.body import BodyParser
+from teachkit.emulator.ptx.declarations import LINKAGE, SPACES, parse_file, parse_signature, parse_variables
 from teachkit.emulator.ptx.lex import Cursor
 from teachkit.emulator.ptx.model import Function, Module, Register, Variable
 

@@ -39,12 +39,46 @@ def _matmul(types, precision="ieee", bm=64, bn=64, bk=32, warps=4, stages=3):
 
 _B = {"BLOCK": 1024}
 _UNARY = (
-    "exp log sin cos sqrt rsqrt erf floor div_rn sqrt_rn pow log1p lgamma fmod expm1 sigmoid nearbyint fma"
-).split()
+    "exp",
+    "log",
+    "sin",
+    "cos",
+    "sqrt",
+    "rsqrt",
+    "erf",
+    "floor",
+    "div_rn",
+    "sqrt_rn",
+    "pow",
+    "log1p",
+    "lgamma",
+    "fmod",
+    "expm1",
+    "sigmoid",
+    "nearbyint",
+    "fma",
+)
 _CONVERSIONS = (
-    "*fp32 *fp16,*fp32 *bf16,*fp16 *fp32,*bf16 *fp32,*fp32 *i32,*fp32 *i8,*i32 *fp32,*i8 *fp16,*fp64 *fp32,"
-    "*fp32 *fp64,*fp16 *bf16,*i64 *fp64,*fp64 *i64,*i32 *i8,*i8 *i64,*u8 *fp32,*fp32 *u8,*fp16 *fp8e5,*fp8e5 *fp32"
-).split(",")
+    "*fp32 *fp16",
+    "*fp32 *bf16",
+    "*fp16 *fp32",
+    "*bf16 *fp32",
+    "*fp32 *i32",
+    "*fp32 *i8",
+    "*i32 *fp32",
+    "*i8 *fp16",
+    "*fp64 *fp32",
+    "*fp32 *fp64",
+    "*fp16 *bf16",
+    "*i64 *fp64",
+    "*fp64 *i64",
+    "*i32 *i8",
+    "*i8 *i64",
+    "*u8 *fp32",
+    "*fp32 *u8",
+    "*fp16 *fp8e5",
+    "*fp8e5 *fp32",
+)
 TRITON = (
     *(Triton("vector_add", f"*{t} *{t} *{t} i32", _B) for t in ("fp32", "fp16", "bf16", "fp64", "i32", "i8", "i64")),
     Triton("strided_copy", "*fp32 *fp32 i32 i32", _B),

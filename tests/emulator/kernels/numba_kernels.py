@@ -3,7 +3,6 @@
 import math
 
 from numba import cuda, float32, float64, int32, int64
-from numba.cuda.random import xoroshiro128p_type, xoroshiro128p_uniform_float32
 
 
 def saxpy(a, x, y, out):
@@ -61,11 +60,6 @@ def maths(x, out):
     i = cuda.grid(1)
     if i < x.shape[0]:
         out[i] = math.sin(x[i]) + math.pow(x[i], 3.5) + math.erf(x[i]) + math.lgamma(x[i])
-
-
-def random(states, out):
-    i = cuda.grid(1)
-    out[i] = xoroshiro128p_uniform_float32(states, i)
 
 
 SIGNATURES = {
