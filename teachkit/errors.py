@@ -142,3 +142,7 @@ class NoLaunchError(TeachkitError):
 
 class ModelledTimeWarning(UserWarning):
     """Says, once, that times which a program reads are modelled, because there is no GPU to measure on."""
+
+
+class NotPlainError(TeachkitError):
+    """An answer that should be data and holds something else."""

@@ -7,7 +7,6 @@ Not modelled: the machine, since what is printed must not depend on it.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from pathlib import Path
@@ -23,7 +22,6 @@ def of_cells(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@functools.cache
 def of_library(root: Path) -> str:
     """Hash of the package ``root / "teachkit"`` and of ``constraints.txt``."""
     package = root / "teachkit"

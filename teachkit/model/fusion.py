@@ -190,11 +190,29 @@ def why_illegal(graph: Graph, partition: Partition) -> str | None:
     if message := _why_no_cover(graph, partition):
         return message
     for group in partition:
-        if message := _why_no_kernel(graph, group):
+        if message := why_no_kernel(graph, group):
             return message
     order = run_order(graph, partition)
     if order is None:
         return "some groups wait for each other: data leaves a group and comes back to it through another one"
+    return None
+
+
+def why_no_kernel(graph: Graph, group: Collection[str]) -> str | None:
+    """Why these operators cannot share one kernel, whatever the other groups are; ``None`` if they can.
+
+    A group that cannot be one kernel stays so when operators are added to it.
+    """
+    members = [graph[name] for name in graph.names if name in group]
+    for node in members:
+        if node.kind == "opaque" and len(members) > 1:
+            return f"{node.name!r} is opaque (a library kernel) and must be alone in its group"
+        for name in node.inputs:
+            if name in group and graph[name].kind == "reduction":
+                return f"{node.name!r} reads {name!r}, a reduction that is finished only when their kernel ends"
+    sizes = {node.name: graph.loop_elements(node.name) for node in members}
+    if len(set(sizes.values())) > 1:
+        return f"one kernel has one loop, but this group's operators run over different sizes: {sizes}"
     return None
 
 
@@ -234,20 +252,6 @@ def tanh_gelu_graph(n: int, dtype_bytes: int = 4) -> Graph:
     }
     nodes = tuple(Node(name, "pointwise", inputs, n, dtype_bytes) for name, inputs in chain.items())
     return Graph({"x": Tensor(n, dtype_bytes)}, nodes, ("gelu",))
-
-
-def _why_no_kernel(graph: Graph, group: Collection[str]) -> str | None:
-    members = [graph[name] for name in graph.names if name in group]
-    for node in members:
-        if node.kind == "opaque" and len(members) > 1:
-            return f"{node.name!r} is opaque (a library kernel) and must be alone in its group"
-        for name in node.inputs:
-            if name in group and graph[name].kind == "reduction":
-                return f"{node.name!r} reads {name!r}, a reduction that is finished only when their kernel ends"
-    sizes = {node.name: graph.loop_elements(node.name) for node in members}
-    if len(set(sizes.values())) > 1:
-        return f"one kernel has one loop, but this group's operators run over different sizes: {sizes}"
-    return None
 
 
 def _why_no_cover(graph: Graph, partition: Partition) -> str | None:

@@ -1,0 +1,1 @@
+"""The room where every exercise has one file."""

@@ -1,0 +1,85 @@
+"""``fused_gelu(x)``: tanh-GELU in one kernel that reads x once and writes the result once."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from teachkit.grading import inputs
+from teachkit.grading.budget import Budget
+from teachkit.grading.compare import Expected
+from teachkit.grading.kernel_problem import KernelProblem
+from teachkit.grading.problem import Case, RubricItem
+
+if TYPE_CHECKING:
+    import torch
+
+RUBRIC = (
+    RubricItem(
+        "correct",
+        2,
+        "the tanh-GELU of every element, for large and small numbers",
+        (
+            "work the formula out for one element on paper, then for x = 100: is every intermediate finite?",
+            "Triton has no tl.tanh. Write tanh(u) with an exponential whose argument can only get very negative, or use "
+            "0.5 * (1 + tanh(u)) = sigmoid(2 * u).",
+            "gelu(x) = x * tl.sigmoid(2 * u) with u = sqrt(2 / pi) * (x + 0.044715 * x * x * x).",
+        ),
+    ),
+    RubricItem(
+        "edge cases",
+        1,
+        "any number of elements, any shape, and views with gaps between elements",
+        (
+            "what does the last program do when the number of elements is no multiple of the block?",
+            "mask = offsets < n_elements belongs in the load and in the store; the grid is n_elements / block, rounded up "
+            "(triton.cdiv).",
+            "x[::2] has gaps: a flat index does not find its elements. x.contiguous() copies it where that is needed and "
+            "nowhere else, and is allowed here.",
+        ),
+    ),
+    RubricItem(
+        "budget",
+        1,
+        "one launch of your own kernel, 2N elements moved (8 bytes an element)",
+        (
+            "which tensors go to memory and come back? Only x has to be read, and only the result written.",
+            "every arithmetic line outside the @triton.jit function is a launch of its own; torch.empty_like is free.",
+            "one kernel: load x, compute everything on the value you loaded, store once.",
+        ),
+    ),
+)
+GAPS_ALLOW = frozenset({"clone", "contiguous", "copy_"})
+
+
+def make_cases(seed: int) -> list[Case]:
+    """Five fresh inputs of one size, then sizes around every usual block, a matrix, and a view with gaps."""
+    source = inputs.generator(seed)
+    n = inputs.fresh_size(source, 8000, 12000)
+    correct = [("normal numbers", inputs.normal((n,), source)) for _ in range(3)]
+    correct.append(("magnitudes from 1e-6 to 1e6", inputs.heavy_tails((n,), source)))
+    correct.append(("zeros but for one element", inputs.needle(n, source)))
+    edges = [(f"{size} elements", inputs.normal((size,), source)) for size in inputs.AWKWARD_SIZES]
+    edges.append(("a matrix", inputs.normal((37, 53), source)))
+    cases = [Case("correct", label, (x,)) for label, x in correct] + [Case("edge cases", label, (x,)) for label, x in edges]
+    return [*cases, Case("edge cases", "every second element of a tensor", (inputs.with_gaps(1031, source),), GAPS_ALLOW)]
+
+
+def expect(x: torch.Tensor) -> Expected:
+    """The formula in float64; rounding is judged against x, the largest number on the way to the result."""
+    import torch
+
+    wide = x.double().cpu()
+    exact = 0.5 * wide * (1 + torch.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)))
+    library = torch.nn.functional.gelu(x, approximate="tanh")
+    why = "since a GPU's fast exponential is off by 2 units in the last place where the CPU's is off by 1"
+    return Expected(exact, library, scale=wide.abs(), k=8, why_k=why)
+
+
+def budget(x: torch.Tensor) -> Budget:
+    """2N elements; a kernel that reads a view with gaps itself touches the gaps too."""
+    read_bytes = 4 * x.numel() * (1 if x.is_contiguous() else 2)
+    return Budget(1, read_bytes + 4 * x.numel(), least_bytes=8 * x.numel(), n_tensors=2, n_elements=x.numel())
+
+
+PROBLEM = KernelProblem("fused_gelu", "40_fusion_by_hand", RUBRIC, ("x",), make_cases, expect, budget)
