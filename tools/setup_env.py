@@ -67,7 +67,7 @@ def check_venv_module():
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError:
-        package = "python3.{}-venv".format(sys.version_info[1])
+        package = f"python3.{sys.version_info[1]}-venv"
         raise SetupProblem(
             "This Python cannot make virtual environments: install its venv package "
             f"(on Debian and Ubuntu `apt-get install {package}`) and run `make setup` again."
