@@ -1,0 +1,410 @@
+"""Plain Triton on the emulator: results against PyTorch, arguments of every kind, and Triton's own surroundings."""
+
+from __future__ import annotations
+
+import collections
+import warnings
+
+import pytest
+import torch
+import triton
+import triton.language as tl
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from teachkit.emulator import observe
+from teachkit.errors import LaunchError, ModelledTimeWarning, NoLaunchError, UnsupportedArchitecture
+from teachkit.frontends import target
+from teachkit.frontends.triton_backend import clock
+from tests.frontends import triton_kernels
+from tests.frontends.triton_kernels import BLOCK_SIZE, CASES, add_kernel, launch_add, softmax_kernel
+
+ROWS = [
+    pytest.param(case, dtype, shape, id=f"{case.name}-{str(dtype).removeprefix('torch.')}-{'x'.join(map(str, shape))}")
+    for case in CASES
+    for dtype in case.dtypes
+    for shape in case.shapes
+]
+
+
+@pytest.fixture(autouse=True)
+def default_architecture():
+    yield
+    target.set_architecture(None)
+
+
+@pytest.mark.parametrize(("case", "dtype", "shape"), ROWS)
+def test_equals_pytorch(case, dtype, shape):
+    inputs = case.inputs(shape, dtype, torch.Generator().manual_seed(0))
+    before = [tensor.clone() for tensor in inputs]
+    got, expected = case.launch(*inputs), case.reference(*inputs)
+    tolerance = case.tolerance(dtype)
+    torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance)
+    assert all(torch.equal(*pair) for pair in zip(inputs, before, strict=True))
+
+
+@pytest.mark.parametrize("arch", [75, 90, 100])
+def test_equals_pytorch_on_other_architectures(arch):
+    target.set_architecture(arch)
+    for case in CASES:
+        inputs = case.inputs(case.shapes[-1], torch.float32, torch.Generator().manual_seed(0))
+        tolerance = case.tolerance(torch.float32)
+        torch.testing.assert_close(case.launch(*inputs), case.reference(*inputs), rtol=tolerance, atol=tolerance)
+
+
+def compiled_add(n_elements=1000, **options):
+    x = torch.ones(n_elements)
+    return add_kernel[(1,)](x, x, torch.empty_like(x), n_elements, BLOCK_SIZE=BLOCK_SIZE, **options)
+
+
+def test_architecture_is_80_and_can_be_changed():
+    assert ".target sm_80" in compiled_add().asm["ptx"]
+    target.set_architecture("sm_90")
+    assert triton.runtime.driver.active.get_current_target() == triton.backends.compiler.GPUTarget("cuda", 90, 32)
+    assert ".target sm_90a" in compiled_add().asm["ptx"]
+    target.set_architecture(None)
+    assert ".target sm_80" in compiled_add().asm["ptx"]
+
+
+@pytest.mark.parametrize("value", [60, "sm_42", "ampere", ""])
+def test_unknown_architecture(value):
+    with pytest.raises(UnsupportedArchitecture, match="70, 75, 80, 89, 90, 100"):
+        target.set_architecture(value)
+
+
+def test_architecture_from_environment(monkeypatch):
+    monkeypatch.setenv("TEACHKIT_ARCH", "90")
+    assert target.architecture() == 90
+    monkeypatch.setenv("TEACHKIT_ARCH", "x")
+    with pytest.raises(UnsupportedArchitecture, match="TEACHKIT_ARCH"):
+        target.architecture()
+
+
+# Arguments
+
+
+@triton.jit
+def scalars_kernel(
+    out_ptr, boolean, small, large, unsigned, real, half: tl.float16, brain: tl.bfloat16, double: tl.float64
+):
+    tl.store(out_ptr + 0, boolean.to(tl.float64))
+    tl.store(out_ptr + 1, small.to(tl.float64))
+    tl.store(out_ptr + 2, large.to(tl.float64))
+    tl.store(out_ptr + 3, unsigned.to(tl.float64))
+    tl.store(out_ptr + 4, real.to(tl.float64))
+    tl.store(out_ptr + 5, half.to(tl.float64))
+    tl.store(out_ptr + 6, brain.to(tl.float64))
+    tl.store(out_ptr + 7, double)
+
+
+def test_scalars_of_every_kind():
+    out = torch.zeros(8, dtype=torch.float64)
+    scalars_kernel[(1,)](out, True, -7, -(2**40), 2**63 + 2**20, 0.1, 0.1, 0.1, 0.1)
+    float32, half = torch.tensor(0.1).item(), torch.tensor(0.1, dtype=torch.half).item()
+    truncated_bfloat16 = torch.tensor([0.1]).view(torch.int32).bitwise_right_shift(16).bitwise_left_shift(16)
+    brain = truncated_bfloat16.view(torch.float32).item()
+    assert out.tolist() == [1.0, -7.0, -(2.0**40), 2.0**63 + 2**20, float32, half, brain, 0.1]
+
+
+@triton.jit
+def optional_kernel(x_ptr, out_ptr, n_elements, scale=2, BLOCK: tl.constexpr = 32):
+    offsets = tl.arange(0, BLOCK)
+    mask = offsets < n_elements
+    value = tl.full([BLOCK], 5, tl.int32)
+    if x_ptr is not None:
+        value = tl.load(x_ptr + offsets, mask=mask)
+    tl.store(out_ptr + offsets, value * scale, mask=mask)
+
+
+def test_null_pointer_defaults_and_keywords():
+    out = torch.zeros(20, dtype=torch.int32)
+    optional_kernel[(1,)](None, out, 20)
+    assert out.tolist() == [10] * 20
+    optional_kernel[(1,)](x_ptr=torch.arange(20, dtype=torch.int32), out_ptr=out, n_elements=19, scale=3)
+    assert out.tolist() == [*range(0, 57, 3), 10]
+
+
+@triton.jit
+def tuple_kernel(pointers, sizes, out_ptr):
+    tl.store(out_ptr, tl.load(pointers[0]) * sizes[0] + tl.load(pointers[1]) * sizes[1][0])
+
+
+def test_tuples():
+    Pair = collections.namedtuple("Pair", ["first", "second"])
+    out = torch.zeros(1)
+    tuple_kernel[(1,)](Pair(torch.tensor([2.0]), torch.tensor([3.0])), (10, (100,)), out)
+    assert out.item() == 320.0
+
+
+@triton.jit
+def descriptor_kernel(x_desc, out_desc, ROWS: tl.constexpr, COLS: tl.constexpr):
+    row, col = tl.program_id(0) * ROWS, tl.program_id(1) * COLS
+    out_desc.store([row, col], x_desc.load([row, col]) + 1.0)
+
+
+def test_tensor_descriptor():
+    x = torch.randn(70, 40)
+    out = torch.zeros_like(x)
+    block = [16, 16]
+    descriptors = [TensorDescriptor.from_tensor(tensor, block) for tensor in (x, out)]
+    descriptor_kernel[(5, 3)](*descriptors, ROWS=16, COLS=16)
+    assert torch.equal(out, x + 1)
+
+
+def test_reinterpreted_tensor():
+    x = torch.tensor([1.5, -2.0])
+    out = torch.zeros(2, dtype=torch.int32)
+    optional_kernel[(1,)](triton.reinterpret(x, tl.int32), out, 2, scale=1)
+    assert torch.equal(out, x.view(torch.int32))
+
+
+def test_empty_tensors_launch_nothing():
+    seen = []
+    with observe(seen.append):
+        assert launch_add(torch.empty(0), torch.empty(0)).shape == (0,)
+    assert seen == []
+
+
+@pytest.mark.parametrize("view", [lambda x: x.t(), lambda x: x[3:, 1:], lambda x: x.flip(0).as_strided((5,), (7,), 2)])
+def test_strided_views(view):
+    x = view(torch.randn(40, 40))
+    flat = x if x.dim() == 1 else x[:, 0]
+    assert torch.equal(triton_kernels.launch_strided_copy(flat), flat)
+
+
+def test_parameters_and_gradients_can_be_arguments():
+    x = torch.nn.Parameter(torch.ones(5))
+    assert launch_add(x.detach(), x).tolist() == [2.0] * 5
+
+
+def test_tensor_of_another_device_is_refused():
+    x = torch.ones(5)
+    with pytest.raises(LaunchError, match=r"'y_ptr': expected a CPU tensor, got one on meta"):
+        add_kernel[(1,)](x, x.to("meta"), x, 5, BLOCK_SIZE=BLOCK_SIZE)
+
+
+@pytest.mark.parametrize("grid", [(1, 65_536), (1, 1, 65_536), (2**31,), (-1,)])
+def test_grid_out_of_range_is_refused(grid):
+    x = torch.ones(5)
+    with pytest.raises(LaunchError, match="add_kernel: expected a grid of 0 to"):
+        add_kernel[grid](x, x, x, 5, BLOCK_SIZE=BLOCK_SIZE)
+
+
+def test_block_clusters_are_refused():
+    target.set_architecture(90)
+    with pytest.raises(LaunchError, match="num_ctas"):
+        compiled_add(num_ctas=2)
+
+
+def test_too_much_shared_memory_is_refused_as_on_the_gpu():
+    x = torch.ones(256, 256)
+    with pytest.raises(triton.runtime.errors.OutOfResources, match="shared memory"):
+        triton_kernels.transpose_tiled_kernel[(1, 1)](x, torch.empty_like(x), 256, 256, TILE=256)
+
+
+# What surrounds a launch
+
+
+def test_grid_function_and_launch_options():
+    x, out = torch.ones(1000), torch.empty(1000)
+    seen = []
+    with observe(seen.append):
+        add_kernel[lambda meta: (triton.cdiv(1000, meta["BLOCK_SIZE"]),)](
+            x, x, out, 1000, BLOCK_SIZE=128, num_warps=2, num_stages=1
+        )
+    (launch,) = seen
+    assert (launch.name, launch.grid, launch.block) == ("add_kernel", (8, 1, 1), (64, 1, 1))
+    assert out.eq(2).all()
+
+
+def test_counters_of_vector_add():
+    n = 1 << 14
+    seen = []
+    with observe(seen.append):
+        launch_add(torch.ones(n), torch.ones(n))
+    counters = seen[0].counters
+    assert (counters.dram_read_bytes, counters.dram_write_bytes) == (8 * n, 4 * n)
+    assert (counters.global_load_bytes, counters.global_store_bytes, counters.flop_fp32) == (8 * n, 4 * n, n)
+    resources = seen[0].resources
+    assert (resources.n_spill_bytes, resources.shared_bytes, resources.occupancy) == (0, 0, 1.0)
+    assert 10 <= resources.n_registers <= 40
+    assert seen[0].seconds is None
+
+
+def test_compiled_kernel_tells_what_it_is():
+    x = torch.ones(4, 1000)
+    compiled = softmax_kernel.warmup(x, x, 1000, 1000, 1000, BLOCK_SIZE=1024, grid=(1,), num_warps=8)
+    compiled._init_handles()
+    assert set(compiled.asm) >= {"ttir", "ttgir", "llir", "ptx"}
+    assert ".entry softmax_kernel" in compiled.asm["ptx"]
+    assert compiled.asm["cubin"].startswith(b"\x7fELF")
+    assert isinstance(compiled.n_regs, int)
+    assert 16 <= compiled.n_regs <= 64
+    assert compiled.n_spills == 0
+    assert compiled.metadata.shared == 32
+    assert compiled.metadata.num_warps == 8
+
+
+def test_warm_compiled_kernel_can_be_launched():
+    x, out = torch.ones(64), torch.empty(64)
+    compiled = add_kernel.warmup(x, x, out, 64, BLOCK_SIZE=64, grid=(1,))
+    compiled[(1, 1, 1)](x, x, out, 64, 64)
+    assert out.eq(2).all()
+
+
+def test_launch_hooks():
+    names = []
+
+    def hook(metadata):
+        names.append(metadata.get()["name"])
+
+    runtime = triton.knobs.runtime
+    runtime.launch_enter_hook.add(hook)
+    runtime.launch_exit_hook.add(hook)
+    try:
+        compiled_add()
+    finally:
+        runtime.launch_enter_hook.remove(hook)
+        runtime.launch_exit_hook.remove(hook)
+    assert names == ["add_kernel", "add_kernel"]
+
+
+def test_kernel_that_nvidias_backend_compiled():
+    from triton.backends.nvidia.compiler import CUDABackend
+    from triton.compiler.compiler import ASTSource
+
+    names = {"x_ptr": "*fp32", "y_ptr": "*fp32", "out_ptr": "*fp32", "n_elements": "i32", "BLOCK_SIZE": "constexpr"}
+    source = ASTSource(add_kernel, names, {"BLOCK_SIZE": 64})
+    backends = triton.backends.backends
+    claimed = backends["nvidia"]
+    backends["nvidia"] = triton.backends.Backend(CUDABackend, claimed.driver)
+    try:
+        compiled = triton.compile(source, target=triton.backends.compiler.GPUTarget("cuda", 80, 32))
+    finally:
+        backends["nvidia"] = claimed
+    assert "cubin" in dict(compiled.asm)
+    x, out = torch.ones(64), torch.empty(64)
+    compiled[(1, 1, 1)](x, x, out, 64, 64)
+    assert out.eq(2).all()
+
+
+# Tuning and timing
+
+CONFIGS = [
+    triton.Config({"BLOCK_SIZE": size}, num_warps=warps) for size, warps in ((32, 1), (256, 4), (1024, 4), (4096, 16))
+]
+
+
+def tuned_add(**options):
+    return triton.autotune(CONFIGS, key=["n_elements"], **options)(add_kernel)
+
+
+def run_tuned(tuned, n=100_000):
+    x, out = torch.ones(n), torch.empty(n)
+    tuned[lambda meta: (triton.cdiv(n, meta["BLOCK_SIZE"]),)](x, x, out, n)
+    assert out.eq(2).all()
+    return {str(config): timing for config, timing in tuned.configs_timings.items()}
+
+
+def test_autotune_is_deterministic():
+    first, second = tuned_add(), tuned_add()
+    assert run_tuned(first) == run_tuned(second)
+    assert first.best_config == second.best_config
+    timings = {str(config): timing[0] for config, timing in first.configs_timings.items()}
+    assert timings[str(first.best_config)] == min(timings.values())
+    assert timings[str(CONFIGS[0])] > min(timings.values())
+
+
+def test_autotune_reset_to_zero():
+    @triton.autotune(CONFIGS[:3], key=["n_elements"], reset_to_zero=["out_ptr"])
+    @triton.jit
+    def accumulate_kernel(x_ptr, out_ptr, n_elements, BLOCK_SIZE: tl.constexpr):
+        offsets = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+        mask = offsets < n_elements
+        tl.store(
+            out_ptr + offsets, tl.load(out_ptr + offsets, mask=mask) + tl.load(x_ptr + offsets, mask=mask), mask=mask
+        )
+
+    out = torch.zeros(500)
+    accumulate_kernel[lambda meta: (triton.cdiv(500, meta["BLOCK_SIZE"]),)](torch.ones(500), out, 500)
+    assert out.eq(1).all()
+
+
+def test_autotune_skips_what_does_not_fit():
+    configs = [triton.Config({"TILE": tile}) for tile in (256, 32)]
+    tuned = triton.autotune(configs, key=["n_rows"])(triton_kernels.transpose_tiled_kernel)
+    x = torch.randn(300, 300)
+    out = torch.empty_like(x)
+    tuned[lambda meta: (triton.cdiv(300, meta["TILE"]), triton.cdiv(300, meta["TILE"]))](x, out, 300, 300)
+    assert torch.equal(out, x.t())
+    assert tuned.best_config.kwargs == {"TILE": 32}
+    assert tuned.configs_timings[configs[0]] == [float("inf")] * 3
+
+
+def test_heuristics():
+    decorated = triton.heuristics({"BLOCK_SIZE": lambda args: triton.next_power_of_2(args["n_elements"])})(add_kernel)
+    x, out = torch.ones(77), torch.empty(77)
+    decorated[(1,)](x, x, out, 77)
+    assert out.eq(2).all()
+
+
+def test_do_bench_returns_modelled_time_and_says_so(monkeypatch):
+    monkeypatch.setattr(clock, "_warned", set())
+    x, out = torch.ones(1 << 20), torch.empty(1 << 20)
+    calls = []
+
+    def launch():
+        calls.append(None)
+        add_kernel[(1024,)](x, x, out, 1 << 20, BLOCK_SIZE=1024)
+
+    with pytest.warns(ModelledTimeWarning, match="modelled for A100-SXM4-40GB"):
+        first = triton.testing.do_bench(launch)
+    assert len(calls) < 20
+    assert triton.testing.do_bench(launch) == first
+    # 12 MiB at the A100's measured bandwidth take 9.3 us.
+    assert 0.009 < first < 0.02
+    assert clock.benchmark(launch, quantiles=(0.5, 0.2, 0.8)) == pytest.approx([first] * 3)
+
+
+def test_do_bench_refuses_what_has_no_modelled_time():
+    with pytest.raises(NoLaunchError, match="expected a kernel launch"):
+        triton.testing.do_bench(lambda: torch.ones(10) + 1)
+
+
+def test_device_properties_are_the_modelled_gpus():
+    driver = triton.runtime.driver.active
+    properties = driver.utils.get_device_properties(driver.get_current_device())
+    assert properties["multiprocessor_count"] == 108
+    assert properties["max_shared_mem"] == 166_912
+    assert triton.testing.get_dram_gbps() == pytest.approx(1555, rel=1e-3)
+    assert driver.get_active_torch_device() == torch.device("cpu")
+    assert driver.get_device_capability() == (8, 0)
+
+
+# Other people's machines
+
+
+def test_a_gpu_keeps_its_own_driver(monkeypatch):
+    from teachkit.frontends.triton_backend.driver import EmulatorDriver
+
+    assert EmulatorDriver.is_active()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not EmulatorDriver.is_active()
+    monkeypatch.setenv("TEACHKIT_EMULATE", "1")
+    assert EmulatorDriver.is_active()
+
+
+def test_cache_key_starts_with_our_name_and_version():
+    import teachkit
+    from teachkit.frontends.triton_backend.compiler import EmulatorBackend
+
+    backend = EmulatorBackend(triton.backends.compiler.GPUTarget("cpu", "", 32))
+    assert backend.hash().startswith(f"teachkit-{teachkit.__version__}")
+    assert backend.target.arch == 80
+    options = backend.parse_options({})
+    assert (options.arch, options.enable_fp_fusion) == ("sm80", True)
+
+
+def test_warnings_are_not_needed_to_autotune():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run_tuned(tuned_add(), n=5000)
