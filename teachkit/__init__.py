@@ -9,17 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from teachkit.grading.checker import check
     from teachkit.hardware.describe import describe
     from teachkit.hardware.device import device
+    from teachkit.measure.profiler import profile
 
 __version__ = "0.1.0"
 
-__all__ = ["describe", "device"]
+__all__ = ["check", "describe", "device", "profile"]
 
 # name -> module that defines it; a name that is a module of its own (tk.emulator) maps to itself.
 _HOME = {
+    "check": "teachkit.grading.checker",
     "describe": "teachkit.hardware.describe",
     "device": "teachkit.hardware.device",
+    "profile": "teachkit.measure.profiler",
 }
 
 

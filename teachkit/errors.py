@@ -146,3 +146,13 @@ class ModelledTimeWarning(UserWarning):
 
 class NotPlainError(TeachkitError):
     """An answer that should be data and holds something else."""
+
+
+class SubmissionFileError(TeachkitError):
+    """A file that should hold the answer to an exercise and does not."""
+
+    def __init__(self, file: object, what: str) -> None:
+        super().__init__(
+            f"expected a Python file with the answer, got {file}: {what}",
+            hint="name the function like the exercise, for example `teachkit check fused_gelu my_answer.py`.",
+        )

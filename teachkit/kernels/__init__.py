@@ -1,0 +1,1 @@
+"""Reference kernels as ladders, from the naive way to the best: what the lessons start from and compare with."""
