@@ -1,0 +1,206 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Start here
+#
+# This course is about one question: **why is a GPU program fast or slow?** You answer it by counting. Every kernel in
+# the course is compiled for a real GPU and run, here, on the machine in front of you, with or without a GPU in it.
+#
+# **Objective.** At the end of this page you have run your first GPU kernel, know how many bytes it moved, and can say
+# where each number on the page comes from.
+#
+# **Prerequisites.** Python, and having seen NumPy or PyTorch once. No GPU, and no knowledge of one.
+#
+# **Time.** 15 minutes.
+
+# %% [markdown]
+# ## What this machine can run
+#
+# Run a cell with <kbd>Shift</kbd>+<kbd>Enter</kbd>; **Run > Run All Cells** runs the whole page. The table tells what
+# is installed here and on what your kernels will run. It differs from machine to machine; nothing after it does.
+
+# %% tags=["setup"]
+import torch
+import triton
+import triton.language as tl
+
+import teachkit as tk
+
+# %% tags=["nbval-ignore-output"]
+tk.describe()
+
+# %% [markdown]
+# ## Your first kernel
+#
+# A [kernel](glossary/kernel.md) is a function that runs on the GPU. This one adds two vectors. It is written in
+# [Triton](glossary/triton.md): many copies (*programs*) run at once, and each adds one *block* of `BLOCK_SIZE`
+# elements.
+#
+# Read it line by line: which block am I, which elements are mine, which of them exist, load, add, store.
+
+
+# %%
+@triton.jit
+def add_kernel(x_ptr, y_ptr, out_ptr, n_elements, BLOCK_SIZE: tl.constexpr):
+    block = tl.program_id(0)
+    offsets = block * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    mask = offsets < n_elements  # the last block may reach past the end
+    x = tl.load(x_ptr + offsets, mask=mask)
+    y = tl.load(y_ptr + offsets, mask=mask)
+    tl.store(out_ptr + offsets, x + y, mask=mask)
+
+
+# %% [markdown]
+# A [launch](glossary/kernel-launch.md) says how many blocks to start. To cover `n` elements with blocks of 1,024 it
+# takes `triton.cdiv(n, 1024)` of them: n / 1024, rounded up.
+
+
+# %%
+def add(x, y):
+    out = torch.empty_like(x)
+    n_blocks = triton.cdiv(x.numel(), 1024)
+    add_kernel[(n_blocks,)](x, y, out, x.numel(), BLOCK_SIZE=1024)
+    return out
+
+
+# %%
+torch.manual_seed(0)
+N = 2**20
+first = torch.randn(N, device=tk.device())
+second = torch.randn(N, device=tk.device())
+print("same as PyTorch:", torch.equal(add(first, second), first + second))
+
+# %% [markdown]
+# That was a real GPU kernel. Triton compiled it to [PTX](glossary/ptx.md), the assembly language of NVIDIA GPUs. If
+# this machine has a GPU, it ran there; if not, it ran on the course's [GPU emulator](glossary/emulator.md). The code
+# is the same.
+#
+# ## Count it
+#
+# **Predict before you run.** The kernel reads `x` and `y` and writes `out`. Each has N = 2<sup>20</sup> = 1,048,576
+# elements of 4 bytes (float32). How many bytes move between the GPU's memory and the chip? How many launches? Write
+# your two numbers down, then run the cell.
+
+# %%
+with tk.profile() as prof:
+    add(first, second)
+print("launches:     ", prof.n_launches)
+print("bytes read:   ", prof.total.dram_read_bytes)
+print("bytes written:", prof.total.dram_write_bytes)
+print("bytes moved:  ", prof.dram_bytes, "=", prof.dram_bytes / N, "bytes an element")
+
+# %% [markdown]
+# <details><summary>Why 12 bytes an element?</summary>
+#
+# Two elements read and one written, 4 bytes each: 8N + 4N = 12N. No addition can move less, because every element of
+# both inputs must arrive and every element of the result must leave. The kernel does the least that is possible.
+# </details>
+#
+# `tk.profile()` counts everything launched inside its `with` block. It counts; it does not estimate: the numbers are
+# the same on every machine and at every run, which is why this course can check them, and grade with them.
+#
+# ## Do the counters tell the truth?
+#
+# Do not take a measuring instrument on trust: test it on cases whose answer you know. Memory moves in
+# [sectors](glossary/sector.md) of 32 bytes, 8 float32 elements each, so n elements occupy ⌈n / 8⌉ sectors. Vector add
+# reads two such arrays and writes one. The formula and the counter must agree for round sizes and for awkward ones.
+
+# %%
+print(f"{'n':>7} {'sectors read':>13} {'expected':>9} {'written':>8} {'expected':>9}")
+for n in (1, 7, 8, 255, 256, 257, 1024, 1025, 10_007):
+    with tk.profile() as small:
+        add(first[:n], second[:n])
+    got = small.total
+    n_sectors = triton.cdiv(n, 8)
+    print(f"{n:7} {got.global_load_sectors:13} {2 * n_sectors:9} {got.global_store_sectors:8} {n_sectors:9}")
+    assert (got.global_load_sectors, got.global_store_sectors) == (2 * n_sectors, n_sectors)
+
+# %% [markdown]
+# A second test, with a different access. This kernel copies every `stride`-th element. The number of elements stays
+# the same, the distance between them grows.
+#
+# **Predict before you run.** 1,024 elements are copied each time. With stride 1 they fill 128 sectors. With stride 2
+# only every other element of a sector is used: how many sectors? With stride 8? With stride 32?
+
+
+# %%
+@triton.jit
+def strided_copy_kernel(x_ptr, out_ptr, stride, BLOCK_SIZE: tl.constexpr):
+    offsets = tl.arange(0, BLOCK_SIZE)
+    tl.store(out_ptr + offsets, tl.load(x_ptr + offsets * stride))
+
+
+# %%
+target = torch.empty(1024, device=tk.device())
+for stride in (1, 2, 8, 32):
+    with tk.profile() as strided:
+        strided_copy_kernel[(1,)](first, target, stride, BLOCK_SIZE=1024)
+    expected = min(1024, 128 * stride)
+    print(f"stride {stride:2}: {strided.total.global_load_sectors:5} sectors read, expected {expected:5}")
+    assert strided.total.global_load_sectors == expected
+
+# %% [markdown]
+# From stride 8 on, every element has a sector to itself, and it cannot get worse: 7 of every 8 bytes that arrive are
+# thrown away. The kernel did the same work each time. Only the counter shows the difference.
+#
+# ## From counts to time
+#
+# How long would the vector addition take on a GPU that you do not have? Its data sheet says how fast it moves bytes;
+# the bytes are counted; so the time can be *modelled*. It is not a measurement, and the course never calls it one.
+
+# %%
+for gpu in ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB"):
+    print(f"{gpu}: {tk.predict(prof, gpu=gpu).seconds * 1e6:.1f} microseconds (modelled)")
+
+# %% [markdown]
+# ## Where numbers come from
+#
+# Each number in this course carries one of five words ([glossary](glossary/provenance.md)):
+#
+# | word | meaning | on this page |
+# |---|---|---|
+# | **counted** | by the emulator or the dispatcher; exact, the same everywhere | launches, bytes, sectors |
+# | **modelled** | computed from counts and a data sheet | the three times above |
+# | **measured** | by a clock on your machine; differs from run to run | none |
+# | **recorded** | measured earlier on a named GPU, with its date | none |
+# | **cited** | published by somebody else, with its source | the data sheets' numbers |
+
+# %% [markdown]
+# ## Map of the course
+#
+# Read from top to bottom; each part needs the ones before it. Chapters with a link are in this edition, the others
+# are announced so that you see where the road leads.
+#
+# | part | chapters |
+# |---|---|
+# | Before you start | **00 Start here** (this page) |
+# | 1 Parallel machines | 10 CPU against GPU · 11 blocks and warps · 12 measuring honestly |
+# | 2 What eager costs | 20 eager execution · 21 eager against graph |
+# | 3 The memory wall | 30 roofline · 31 memory hierarchy · 32 access patterns · 33 the memory wall |
+# | 4 Operator fusion | [**40 Fusion by hand**](40_fusion_by_hand.ipynb) · 41 reductions · 42 tiling and tensor cores · 43 flash attention |
+# | 5 The compiler that does it for you | 50 x-ray · 51 Dynamo · 52 AOTAutograd · 53 PrimTorch · 54 Inductor · 55 Triton to PTX · 56 new hardware |
+# | 6 At scale | 60 Hopper · 61 CUDA-X · 62 language models at scale · 70 diagnosis · 71 capstone |
+
+# %% [markdown]
+# ## Summary
+#
+# - A kernel is launched over a grid of blocks; each block handles its own elements, and a mask guards the end.
+# - `tk.profile()` counts what a launch does. Vector add moves 12 bytes an element, and the counters agree with the formula.
+# - Two kernels that do the same work can move very different numbers of sectors.
+# - Counted is not modelled, and modelled is not measured.
+#
+# Words you met: [kernel](glossary/kernel.md), [launch](glossary/kernel-launch.md), [grid and
+# block](glossary/grid-and-block.md), [mask](glossary/mask.md), [DRAM](glossary/dram.md),
+# [sector](glossary/sector.md), [memory traffic](glossary/memory-traffic.md), [provenance](glossary/provenance.md).
+# All of them: [glossary](glossary/README.md).
+#
+# **Next:** [40 Fusion by hand](40_fusion_by_hand.ipynb), where eight launches become one and the bytes shrink to a
+# ninth.

@@ -1,0 +1,463 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 40 Fusion by hand
+#
+# One formula, eight operators, nine times more memory traffic than it needs. In this chapter you count the waste,
+# remove it by writing one [kernel](glossary/kernel.md), and learn to tell real fusion from a line of code that only
+# looks fused.
+#
+# **Objective.** You can say, before running it, how many launches and how many bytes a chain of pointwise operators
+# costs, eager and fused; you can write the fused kernel; and you can tell which groupings of operators are possible
+# and what each moves.
+#
+# **Prerequisites.** [00 Start here](00_start_here.ipynb). Some PyTorch and NumPy.
+#
+# **Time.** 45 minutes, and about an hour for the exercises.
+
+# %% tags=["setup"]
+import math
+import timeit
+
+import numba
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+
+import teachkit as tk
+from teachkit.model.fusion import eager, is_legal, n_launches, tanh_gelu_graph, traffic_bytes
+from teachkit.viz.explore_fusion import explore_fusion
+from teachkit.viz.plot_fusion import plot_fusion_graph, plot_traffic_waterfall
+
+# %% [markdown]
+# ## The formula
+#
+# GELU is the function between the two matrix products of a transformer's feed-forward layer. Its tanh form is
+#
+# $$\mathrm{gelu}(x) = \tfrac12\,x\,\bigl(1 + \tanh\bigl(\sqrt{2/\pi}\,(x + 0.044715\,x^3)\bigr)\bigr)$$
+#
+# In PyTorch you can write it as one line. Python still evaluates it operator by operator: each `*`, `+`, `**` and
+# `tanh` is a separate call ([eager execution](glossary/eager-execution.md)).
+
+# %%
+SCALE = math.sqrt(2 / math.pi)
+
+
+def gelu_eager(x):
+    return 0.5 * x * (1 + torch.tanh(SCALE * (x + 0.044715 * x**3)))
+
+
+# %% [markdown]
+# The tensor is large on purpose: 2<sup>24</sup> float32 elements are 67 MB, more than the cache of a V100, A100 or
+# H100 (6, 40 and 50 MB). So a result cannot hide in the cache until the next operator reads it; it goes to
+# [DRAM](glossary/dram.md) and back.
+
+# %%
+torch.manual_seed(0)
+N = 2**24
+x = torch.randn(N, device=tk.device())
+
+# %% [markdown]
+# **Predict before you run.** Look at the line in `gelu_eager` and count:
+#
+# 1. How many kernels are launched?
+# 2. Each reads whole tensors and writes a whole tensor of N elements. How many elements move in all, as a multiple of N?
+#
+# Write both numbers down.
+
+# %%
+with tk.profile() as eager_prof:
+    y_eager = gelu_eager(x)
+print("launches:      ", eager_prof.n_launches)
+print("elements moved:", eager_prof.dram_bytes / 4 / N, "N")
+
+# %% [markdown]
+# <details><summary>Where do 8 and 18N come from?</summary>
+#
+# Eight operators, in the order in which Python runs them: `0.5 * x`, `x ** 3`, `0.044715 * …`, `x + …`, `SCALE * …`,
+# `tanh`, `1 + …` and the last `*`. Six of them read one tensor and write one: 6 × 2N. Two (`x + …` and the last `*`)
+# read two tensors and write one: 2 × 3N. Together 18N. The constants are not tensors and cost nothing. `SCALE` is
+# computed once, in Python.
+# </details>
+#
+# Here they are, one by one, with their bytes.
+
+# %%
+for kernel in eager_prof.kernels:
+    counters = kernel.counters
+    read, written = counters.dram_read_bytes // (4 * N), counters.dram_write_bytes // (4 * N)
+    print(f"{kernel.name:10}  reads {read} N  writes {written} N")
+
+# %% [markdown]
+# ## How little would do?
+#
+# Forget operators for a moment and ask only what *must* move. The input has to be read: N elements. The result has to
+# be written: N elements. Everything between exists for one element only for a moment, and a
+# [register](glossary/register.md) can hold it. So the least is 2N, a ninth of 18N.
+#
+# ## One kernel
+#
+# To get there, one kernel has to do all eight steps on a block of elements before it stores anything. Compare its
+# middle lines with the formula: it is the same arithmetic, but `inner` and `tanh` are now registers instead of
+# tensors. (Triton has no `tanh` of its own; tanh(u) = 2 sigmoid(2u) − 1.)
+
+
+# %%
+@triton.jit
+def gelu_kernel(x_ptr, y_ptr, n_elements, SCALE: tl.constexpr, BLOCK_SIZE: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    mask = offsets < n_elements
+    x = tl.load(x_ptr + offsets, mask=mask)
+    inner = SCALE * (x + 0.044715 * x * x * x)
+    tanh = 2 * tl.sigmoid(2 * inner) - 1
+    y = 0.5 * x * (1 + tanh)
+    tl.store(y_ptr + offsets, y, mask=mask)
+
+
+# %%
+def gelu_fused(x):
+    y = torch.empty_like(x)
+    gelu_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, x.numel(), SCALE=SCALE, BLOCK_SIZE=1024)
+    return y
+
+
+# %% [markdown]
+# First, is it right? The two need not agree in the last bit, because they round at different places; they have to
+# agree within float32's precision.
+
+# %%
+y_fused = gelu_fused(x)
+torch.testing.assert_close(y_fused, y_eager, rtol=1e-5, atol=1e-6)
+print("same values as the eager version, within float32 rounding")
+
+# %% [markdown]
+# **Predict before you run.** How many launches, and how many N, for the fused version?
+
+# %%
+with tk.profile() as fused_prof:
+    gelu_fused(x)
+print("launches:      ", fused_prof.n_launches)
+print("elements moved:", fused_prof.dram_bytes / 4 / N, "N")
+print("eager moves", eager_prof.dram_bytes / fused_prof.dram_bytes, "times as many bytes")
+
+# %% [markdown]
+# ## The picture to remember
+#
+# Each bar is one launch, placed where the one before it ended. This is a *waterfall*: the end of the last bar is the
+# total.
+
+# %%
+operators = ["0.5 * x", "x ** 3", "0.044715 * …", "x + …", "0.798 * …", "tanh(…)", "1 + …", "… * …"]
+plot_traffic_waterfall(
+    {"eager": eager_prof, "fused": fused_prof},
+    labels={"eager": operators, "fused": ["gelu_kernel"]},
+    element_bytes=4 * N,
+)
+
+# %% [markdown]
+# *In words: eight bars descend like a staircase to 18N elements, 1.21 GB; the fused kernel is one bar of 2N elements,
+# 134 MB, as long as the first step of the stairs.*
+#
+# Nothing was computed less often. The fused kernel does the same multiplications, additions and tanh for every
+# element; it only stopped writing down what it was about to read again. That is all that [operator
+# fusion](glossary/operator-fusion.md) is.
+
+# %% [markdown]
+# <details><summary>Where do these bytes come from?</summary>
+#
+# The bytes of PyTorch's operators are counted: every distinct input once, every output once. A kernel's loads and
+# stores are counted exactly too, and then pass through the model of a GPU's L2 cache to give DRAM bytes. For a kernel
+# that touches every byte once the cache changes nothing; the next cell shows both numbers.
+# ([provenance](glossary/provenance.md))
+# </details>
+
+# %%
+asked_for = fused_prof.total.global_load_bytes + fused_prof.total.global_store_bytes
+print("bytes the kernel asked for (counted):            ", asked_for)
+print("bytes that reached DRAM (counted, then L2 model):", fused_prof.dram_bytes)
+
+# %% [markdown]
+# ## What is it worth in time?
+#
+# Fusion saves two different things: 7 launches and 16N elements of traffic. Which of the two matters?
+#
+# **Predict before you run.** For N = 2<sup>24</sup>, is the fused version nearer to 8 times or to 9 times as fast?
+# And for N = 1,024? (A launch costs a few microseconds; 1,024 elements are 4 kB, and an A100 moves over a million
+# times that per second.)
+#
+# These times are **modelled** from the counts above and each GPU's data sheet; nothing was timed.
+
+# %%
+small_x = x[:1024]
+with tk.profile() as small_eager_prof:
+    gelu_eager(small_x)
+with tk.profile() as small_fused_prof:
+    gelu_fused(small_x)
+
+# %%
+GPUS = ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB")
+print(f"{'modelled, microseconds':24} {'N':>10} {'eager':>9} {'fused':>9} {'ratio':>7}")
+for n, pair in ((N, (eager_prof, fused_prof)), (1024, (small_eager_prof, small_fused_prof))):
+    for gpu in GPUS:
+        eager_us, fused_us = (tk.predict(prof, gpu=gpu).seconds * 1e6 for prof in pair)
+        print(f"{gpu:24} {n:10,} {eager_us:9.1f} {fused_us:9.1f} {eager_us / fused_us:7.1f}")
+
+# %% [markdown]
+# Two regimes. With 16 million elements the bytes decide, and the ratio is near that of the bytes, 9. With 1,024
+# elements the [launches](glossary/launch-overhead.md) decide, the GPU hardly matters, and the ratio is that of the
+# launches, 8. The newest GPU does not make the eager version good: an H100 running eight operators is still slower
+# than a V100 running one kernel.
+
+# %% [markdown]
+# ## Somebody else's kernel
+#
+# PyTorch has a GELU of its own. It is one operator, written and tuned by hand, and the reason is now plain.
+
+# %%
+with tk.profile() as builtin_prof:
+    torch.nn.functional.gelu(x, approximate="tanh")
+print("launches:      ", builtin_prof.n_launches)
+print("elements moved:", builtin_prof.dram_bytes / 4 / N, "N")
+
+# %% [markdown]
+# This is how eager frameworks became faster for years: for every popular chain of operators somebody wrote a kernel,
+# and it became one more operator. It works, and it does not scale: change one constant in the formula and the
+# built-in is of no use, the eight operators are back, and each built-in has to be tuned again for each new chip.
+# Writing kernels is one way out, which this chapter takes; a compiler that writes them is the other, and the subject
+# of part 5.
+
+# %% [markdown]
+# ## A line that only looks fused
+#
+# Here is a "fused GELU" of the kind that is found in blog posts. It is one line, vectorised, without a loop.
+
+
+# %%
+def gelu_one_liner(x):
+    return 0.5 * x * (1 + np.tanh(SCALE * (x + 0.044715 * x**3)))
+
+
+# %% [markdown]
+# **Predict before you run.** How many times does this one line pass over memory?
+#
+# NumPy lets an array class see every operation done on it. The next cell uses that to write a counter: each call of a
+# *ufunc* is one pass that reads whole arrays and writes a whole array.
+
+
+# %%
+def count_passes(function, values):
+    passes = []
+
+    class Watched(np.ndarray):
+        def __array_ufunc__(self, ufunc, method, *inputs, **options):
+            plain = [np.asarray(item) if isinstance(item, np.ndarray) else item for item in inputs]
+            result = getattr(ufunc, method)(*plain, **options)
+            n_read = sum(item.size for item in plain if isinstance(item, np.ndarray))
+            passes.append((ufunc.__name__, n_read, result.size))
+            return result.view(Watched)
+
+    function(values.view(Watched))
+    return passes
+
+
+# %%
+numpy_passes = count_passes(gelu_one_liner, np.ones(1000, dtype=np.float32))
+for ufunc_name, n_read, n_written in numpy_passes:
+    print(f"{ufunc_name:9} reads {n_read:5}  writes {n_written:5}")
+n_moved = sum(n_read + n_written for _, n_read, n_written in numpy_passes)
+print(f"{len(numpy_passes)} passes, {n_moved} elements moved for 1000 elements: {n_moved / 1000} N")
+
+# %% [markdown]
+# Eight passes and 18N, exactly as PyTorch's eager mode. One line of Python is not one pass over memory. *Vectorised*
+# says that the loop is not in Python; *fused* says that there is one loop. They are different properties, and only
+# counting tells them apart.
+#
+# ## One loop, in Numba
+#
+# To fuse on the CPU, write the loop and let Numba compile it. Every step now happens to one `value` before the next
+# is loaded.
+
+
+# %%
+@numba.njit
+def gelu_loop(x, y):
+    for i in range(x.size):
+        value = x[i]
+        inner = SCALE * (value + 0.044715 * value * value * value)
+        y[i] = 0.5 * value * (1 + math.tanh(inner))
+
+
+# %% [markdown]
+# Counting works here too. The same function, not compiled (`py_func`), runs on a stand-in for an array that counts
+# its reads and writes. It is slow, so 1,000 elements are enough.
+
+
+# %%
+class CountedArray:
+    def __init__(self, values):
+        self.values, self.size, self.n_reads, self.n_writes = values, values.size, 0, 0
+
+    def __getitem__(self, i):
+        self.n_reads += 1
+        return self.values[i]
+
+    def __setitem__(self, i, value):
+        self.n_writes += 1
+        self.values[i] = value
+
+
+# %%
+source, result = CountedArray(np.linspace(-4, 4, 1000)), CountedArray(np.zeros(1000))
+gelu_loop.py_func(source, result)
+print("same values as the one-liner:", np.allclose(result.values, gelu_one_liner(source.values)))
+print(f"{source.n_reads} reads and {result.n_writes} writes for 1000 elements")
+
+# %% [markdown]
+# One pass, 2N. Now you may time both on your own CPU. These two numbers are **measured** and differ from machine to
+# machine and from run to run; besides the passes over memory they contain how well each library computes a power and
+# a tanh, so do not expect the ratio 9.
+
+# %% tags=["nbval-ignore-output"]
+x_cpu = np.linspace(-4, 4, 2**22, dtype=np.float32)
+y_cpu = np.empty_like(x_cpu)
+gelu_loop(x_cpu, y_cpu)  # the first call compiles
+for title, call in {
+    "NumPy one-liner": lambda: gelu_one_liner(x_cpu),
+    "Numba loop": lambda: gelu_loop(x_cpu, y_cpu),
+}.items():
+    best_s = min(timeit.repeat(call, number=1, repeat=5))
+    print(f"{title:16} {best_s * 1e3:7.1f} ms (measured, best of 5)")
+
+# %% [markdown]
+# ## Which operators may share a kernel?
+#
+# Draw the formula as a graph: a box is an operator, an arrow is a tensor. To fuse is to put boxes into one group; a
+# group becomes one kernel. An arrow inside a group is a register. An arrow between groups is a tensor that is written
+# to memory and read again.
+
+# %%
+graph = tanh_gelu_graph(N)
+labels = {
+    "cube": "x ** 3",
+    "scaled": "0.044715 * cube",
+    "inner": "x + scaled",
+    "argument": "0.798 * inner",
+    "tanh": "tanh(argument)",
+    "one_plus": "1 + tanh",
+    "half_x": "0.5 * x",
+    "gelu": "half_x * one_plus",
+}
+plot_fusion_graph(graph, {"every operator alone": eager(graph), "all in one kernel": [set(graph.names)]}, labels=labels)
+
+# %% [markdown]
+# *In words: a chain of seven operators from x down to gelu, with `half_x` as a branch of its own. On the left all
+# arrows go through memory, on the right only the three from x, which count as one read, and the result.*
+#
+# The model behind the drawing counts bytes by two rules: a group reads each tensor made outside it once, and writes
+# each tensor wanted outside it once. Does it agree with what was counted when the code really ran?
+
+# %%
+for partition, prof in ((eager(graph), eager_prof), ([set(graph.names)], fused_prof)):
+    print("model:", n_launches(graph, partition), "launches", traffic_bytes(graph, partition), "bytes", end="   ")
+    print("run:", prof.n_launches, "launches", prof.dram_bytes, "bytes")
+
+# %% [markdown]
+# ## Group them yourself
+#
+# **Predict before you touch anything:**
+#
+# 1. You fuse only `cube` and `scaled`. How many launches and how many N remain?
+# 2. You put `cube` and `inner` into one kernel and leave `scaled` outside. Why can this not run?
+# 3. You may use two kernels. What is the least traffic you can reach, and where do you cut?
+#
+# Then try it. The figure draws; Python counts, with the same functions as the cell above. The times are modelled.
+
+# %% tags=["nbval-ignore-output"]
+explore_fusion(graph, labels=labels, gpus=GPUS)
+
+# %% [markdown]
+# <details><summary>Answers to 1 and 2</summary>
+#
+# 1. 7 launches and 16N: the tensor between them is neither written (N) nor read (N).
+# 2. `inner` needs `scaled`, which needs `cube`. The kernel with `cube` and `inner` would have to stop in the middle, wait for another
+#    kernel, and go on. Data may not leave a group and come back to it.
+# </details>
+#
+# For the third question, try every single cut: the first kernel computes one operator and all that it is made of, the
+# second kernel the rest.
+
+
+# %%
+def needed_for(name):
+    before = [needed_for(source_name) for source_name in graph[name].inputs if source_name in graph.names]
+    return {name}.union(*before)
+
+
+for name in graph.names[:-1]:
+    first = needed_for(name)
+    cut = [first, set(graph.names) - first]
+    print(f"cut after {name:9} legal: {is_legal(graph, cut)}  {traffic_bytes(graph, cut) / 4 / N} N")
+
+# %% [markdown]
+# Wherever you cut, it costs 3N on top of the 2N: the tensor at the cut is written and read again, and x has to be
+# read a second time, because both parts need it. Two kernels move 2.5 times the bytes of one. A fusion that stops one
+# operator early has lost most of its gain.
+
+# %% [markdown]
+# ## What stops fusion
+#
+# Every operator here is [pointwise](glossary/pointwise.md): element *i* of the result needs element *i* of the inputs
+# and nothing else, so one loop can do it all. A sum over a row is different: its value is known only when the whole
+# row has been read, and whatever uses it has to wait. Matrix products come as library kernels that cannot be opened.
+# The exercise `plan_fusion` has graphs with both.
+#
+# What this chapter did not do: its CUDA C++ and Numba-CUDA versions of the kernel would be the same loop with the
+# index arithmetic of threads written out. `tk.describe()` tells which of these compilers this edition of the course
+# can run.
+
+# %% [markdown]
+# ## Claimed, and found here
+#
+# The course re-derives the claims of one article on CUDA, PyTorch 2 and Triton. Those that this chapter touches:
+#
+# | | claimed | found here | how |
+# |---|---|---|---|
+# | C03 | In eager mode each operator reads its inputs from memory, computes, and writes its result back before the next one starts | Holds. tanh-GELU: 8 launches, each reads all its inputs and writes its output; 18N elements moved | counted |
+# | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds for the traffic: `F.gelu` is 1 launch and 2N instead of 8 and 18N. The gain in time follows from it | counted; time modelled |
+# | C20 | Operator fusion computes several functions in one pass and writes no intermediate | Holds. The Triton kernel: 1 launch, 2N, a ninth of the bytes. The NumPy one-liner: 8 passes, 18N, not fused, though one line | counted |
+# | C05, C07 | PyTorch grew to more than 2,000 operators; a chip that must optimise them all favours the incumbent | Not tested here. This chapter shows the mechanism: a built-in saves 16N for one formula and nothing for its neighbour. Chapter 53 counts the operators | - |
+
+# %% [markdown]
+# ## Summary
+#
+# - Eager execution writes every intermediate tensor to memory and reads it back. For tanh-GELU: 8 launches, 18N elements.
+# - The least that must move is the inputs and the outputs: 2N. A fused kernel reaches it, with the same arithmetic.
+# - Large tensors gain by the bytes saved, small ones by the launches saved.
+# - One line of NumPy is not one pass. Count before you believe.
+# - Operators can share a kernel if one loop can compute them all and no data leaves the group and comes back.
+#
+# Words: [eager execution](glossary/eager-execution.md), [kernel launch](glossary/kernel-launch.md), [memory
+# traffic](glossary/memory-traffic.md), [operator fusion](glossary/operator-fusion.md), [arithmetic
+# intensity](glossary/arithmetic-intensity.md), [memory-bound](glossary/memory-bound.md),
+# [register](glossary/register.md), [pointwise operator](glossary/pointwise.md), [provenance](glossary/provenance.md).
+#
+# ## Exercises
+#
+# In [the exercise notebook](../exercises/40_fusion_by_hand/40_fusion_by_hand.ipynb), each with a check that counts,
+# and hints:
+#
+# | exercise | you write |
+# |---|---|
+# | `fused_gelu` | the kernel of this chapter from memory, for any shape, views with gaps and very large numbers |
+# | `fused_bias_dropout_residual` | three operators and a random mask in one launch |
+# | `plan_fusion` | the legal grouping of any graph that moves the fewest bytes |
+# | `is_it_fused` | a verdict on six claims of fusion, from what each one moves |
