@@ -102,7 +102,8 @@ def _exercise_drift(project: Project, slug: str) -> list[str]:
 def _checks(slug: str, source: NotebookNode) -> list[str]:
     from teachkit.grading.registry import slugs_of_chapter
 
-    checked = {exercises.checked_slug(cell.source) for cell in source.cells if cell.cell_type == "code"} - {None}
+    found = (exercises.checked_slug(cell.source) for cell in source.cells if cell.cell_type == "code")
+    checked = {name for name in found if name is not None}
     registered = set(slugs_of_chapter(slug))
     problems = [f"no cell checks the exercise {name!r} of this chapter" for name in sorted(registered - checked)]
     return problems + [

@@ -84,10 +84,10 @@ def bias_dropout_residual(n_rows: int = 32, n_cols: int = 48) -> Graph:
 
 
 def random_graph(source: random.Random, n_nodes: int) -> Graph:
-    """A connected graph of all three kinds, two sizes and three widths."""
+    """Operators of all three kinds, two sizes and two widths."""
     n, n_rows = source.randrange(1000, 3000), source.randrange(10, 40)
-    inputs = {"x": Tensor(n), "y": Tensor(n, source.choice((2, 4))), "r": Tensor(n_rows)}
-    full, made = ["x", "y"], []
+    inputs = {"x": Tensor(n), "y": Tensor(n, source.choice((2, 4)))}
+    full, made = ["x", "y"], list[Node]()
     read: set[str] = set()
     for index in range(n_nodes):
         kind: Kind = source.choices(("pointwise", "reduction", "opaque"), (6, 2, 1))[0]

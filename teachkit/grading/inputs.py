@@ -62,6 +62,6 @@ def fresh_size(source: torch.Generator, low: int, high: int) -> int:
 
 
 def _place(value: torch.Tensor) -> torch.Tensor:
-    from teachkit.hardware import device
+    from teachkit.hardware.device import device
 
     return value.to(device())

@@ -51,4 +51,5 @@ def rand(seed: int, offsets: NDArray[np.integer]) -> NDArray[np.float32]:
     counter[0] = offsets
     bits = philox_4x32(counter, seed)[0].view(np.int32)
     # -bits - 1 is ~bits, which has no overflow at the least integer.
-    return np.where(bits < 0, ~bits, bits).astype(np.float32) * np.float32(4.6566127342e-10)
+    magnitude: NDArray[np.float32] = np.where(bits < 0, ~bits, bits).astype(np.float32)
+    return magnitude * np.float32(4.6566127342e-10)

@@ -65,7 +65,7 @@ def poisoned_allocations() -> Any:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    class Poison(TorchDispatchMode):
+    class Poison(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = func(*args, **(kwargs or {}))
             if func.overloadpacket.__name__ in _EMPTY and isinstance(result, torch.Tensor):
@@ -75,7 +75,7 @@ def poisoned_allocations() -> Any:
                     result.fill_(torch.iinfo(result.dtype).min)
             return result
 
-    return Poison()
+    return Poison()  # type: ignore[no-untyped-call]
 
 
 def safe_text(value: Any, limit: int = 200) -> str:

@@ -5,7 +5,7 @@ The element with flat index i is kept where ``tl.rand(seed, i) > p`` and then di
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from teachkit.grading import inputs
 from teachkit.grading.budget import Budget
@@ -26,8 +26,8 @@ RUBRIC = (
             "an element that is dropped must come out as its residual, unchanged. Are the dropped ones the right ones?",
             "the random number belongs to the element's flat index in the whole matrix, not to its place in the block "
             "or the row; it is kept where the number is greater than p.",
-            "keep = tl.rand(seed, offsets) > p; y = residual + tl.where(keep, (x + bias) / (1 - p), 0.0), with offsets = "
-            "program_id * BLOCK_SIZE + arange.",
+            "keep = tl.rand(seed, offsets) > p; y = residual + tl.where(keep, (x + bias) / (1 - p), 0.0), and "
+            "offsets count through the whole matrix.",
         ),
     ),
     RubricItem(
@@ -77,7 +77,7 @@ def expect(x: torch.Tensor, bias: torch.Tensor, residual: torch.Tensor, p: float
     exact = wide_residual + keep * (wide_x + wide_bias) / (1 - p)
     library = residual + torch.where(keep.to(x.device), (x + bias) / (1 - p), 0.0)
     scale = wide_residual.abs() + (wide_x.abs() + wide_bias.abs()) / (1 - p)
-    why = "since 1 / (1 - p) may be rounded before it multiplies, and a GPU's division is off by 2 units in the last place"
+    why = "since 1 / (1 - p) may be rounded first, and a GPU's division is off by 2 units in the last place"
     return Expected(exact, library, scale, k=4, why_k=why)
 
 
@@ -88,8 +88,8 @@ def budget(x: torch.Tensor, bias: torch.Tensor, residual: torch.Tensor, p: float
 
 
 def _case(item: str, label: str, shape: tuple[int, int], p: float, source: torch.Generator) -> Case:
-    arguments: tuple[Any, ...] = (inputs.normal(shape, source), inputs.normal(shape[1:], source), inputs.normal(shape, source))
-    return Case(item, label, (*arguments, p, _seed(source)))
+    x, bias, residual = (inputs.normal(size, source) for size in (shape, shape[1:], shape))
+    return Case(item, label, (x, bias, residual, p, _seed(source)))
 
 
 def _seed(source: torch.Generator) -> int:

@@ -21,7 +21,7 @@ RUBRIC = (
         "the tanh-GELU of every element, for large and small numbers",
         (
             "work the formula out for one element on paper, then for x = 100: is every intermediate finite?",
-            "Triton has no tl.tanh. Write tanh(u) with an exponential whose argument can only get very negative, or use "
+            "Triton has no tl.tanh. Write tanh(u) with an exponential that cannot overflow, or use "
             "0.5 * (1 + tanh(u)) = sigmoid(2 * u).",
             "gelu(x) = x * tl.sigmoid(2 * u) with u = sqrt(2 / pi) * (x + 0.044715 * x * x * x).",
         ),
@@ -32,10 +32,10 @@ RUBRIC = (
         "any number of elements, any shape, and views with gaps between elements",
         (
             "what does the last program do when the number of elements is no multiple of the block?",
-            "mask = offsets < n_elements belongs in the load and in the store; the grid is n_elements / block, rounded up "
-            "(triton.cdiv).",
-            "x[::2] has gaps: a flat index does not find its elements. x.contiguous() copies it where that is needed and "
-            "nowhere else, and is allowed here.",
+            "mask = offsets < n_elements belongs in the load and in the store; the grid is n_elements / block, rounded "
+            "up (triton.cdiv).",
+            "x[::2] has gaps: a flat index does not find its elements. x.contiguous() copies it where that is needed "
+            "and nowhere else, and is allowed here.",
         ),
     ),
     RubricItem(
@@ -61,8 +61,9 @@ def make_cases(seed: int) -> list[Case]:
     correct.append(("zeros but for one element", inputs.needle(n, source)))
     edges = [(f"{size} elements", inputs.normal((size,), source)) for size in inputs.AWKWARD_SIZES]
     edges.append(("a matrix", inputs.normal((37, 53), source)))
-    cases = [Case("correct", label, (x,)) for label, x in correct] + [Case("edge cases", label, (x,)) for label, x in edges]
-    return [*cases, Case("edge cases", "every second element of a tensor", (inputs.with_gaps(1031, source),), GAPS_ALLOW)]
+    gaps = Case("edge cases", "every second element of a tensor", (inputs.with_gaps(1031, source),), GAPS_ALLOW)
+    cases = [Case("correct", label, (x,)) for label, x in correct]
+    return [*cases, *(Case("edge cases", label, (x,)) for label, x in edges), gaps]
 
 
 def expect(x: torch.Tensor) -> Expected:

@@ -17,7 +17,7 @@ RUBRIC = (
         "every operator in exactly one group, and every group one kernel that can run",
         (
             "is_legal(graph, plan) says whether a plan can run, why_illegal(graph, plan) says why not.",
-            "two groups may each be fine and still wait for each other: data must not leave a group and come back to it.",
+            "two groups may each be fine and still wait for each other: data must not leave a group and come back.",
             "make plans in any way you like, then keep only those for which is_legal is true.",
         ),
     ),
@@ -51,13 +51,14 @@ def make_cases(seed: int) -> list[Case]:
     graphs = [fusion_graphs.random_graph(source, n_nodes) for n_nodes in (4, 5, 6, 6, 7, 7)]
     cases = [Case("correct", "the tanh-GELU chain", (tanh_gelu_graph(source.randrange(1000, 9000)),))]
     cases += [Case("correct", f"a random graph of {len(graph.nodes)}", (graph,)) for graph in graphs]
-    return cases + [
-        Case("edge cases", "one operator", (fusion_graphs.single(),)),
-        Case("edge cases", "around a matmul", (fusion_graphs.around_a_matmul(source.randrange(100, 9000)),)),
-        Case("edge cases", "side by side", (fusion_graphs.side_by_side(source.randrange(100, 9000)),)),
-        Case("edge cases", "softmax", (fusion_graphs.softmax(source.randrange(10, 90)),)),
-        Case("edge cases", "bias, dropout, residual", (fusion_graphs.bias_dropout_residual(),)),
-    ]
+    traps = {
+        "one operator": fusion_graphs.single(),
+        "around a matmul": fusion_graphs.around_a_matmul(source.randrange(100, 9000)),
+        "side by side": fusion_graphs.side_by_side(source.randrange(100, 9000)),
+        "softmax": fusion_graphs.softmax(source.randrange(10, 90)),
+        "bias, dropout, residual": fusion_graphs.bias_dropout_residual(),
+    }
+    return cases + [Case("edge cases", label, (graph,)) for label, graph in traps.items()]
 
 
 def why_wrong(case: Case, answer: Any) -> list[Failure]:
@@ -75,10 +76,12 @@ def why_wrong(case: Case, answer: Any) -> list[Failure]:
     cost_item = "budget" if case.item == "correct" else case.item
     got_bytes, got_launches = traffic_bytes(graph, answer), n_launches(graph, answer)
     if got_bytes > least_bytes:
-        return [Failure(cost_item, f"bytes moved: {got_bytes:,}, the best legal plan moves {least_bytes:,}\nplan {answer}")]
-    if got_launches > fewest:
-        return [Failure(cost_item, f"launches: {got_launches}, a plan with the same traffic has {fewest}\nplan {answer}")]
-    return []
+        what = f"bytes moved: {got_bytes:,}, the best legal plan moves {least_bytes:,}"
+    elif got_launches > fewest:
+        what = f"launches: {got_launches}, a plan with the same traffic has {fewest}"
+    else:
+        return []
+    return [Failure(cost_item, f"{what}\nplan {answer}")]
 
 
 def show(case: Case) -> str:
@@ -86,7 +89,8 @@ def show(case: Case) -> str:
     graph: Graph = case.args[0]
     lines = [f"input: {case.label}"]
     for node in graph.nodes:
-        lines.append(f"  {node.name} = {node.kind}({', '.join(node.inputs)}): {node.n_elements:,} x {node.dtype_bytes} bytes")
+        size = f"{node.n_elements:,} x {node.dtype_bytes} bytes"
+        lines.append(f"  {node.name} = {node.kind}({', '.join(node.inputs)}): {size}")
     return "\n".join([*lines, f"  outputs: {', '.join(graph.outputs)}"])
 
 
