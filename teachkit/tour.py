@@ -70,7 +70,7 @@ def _stop(name: str, run: Callable[[], torch.Tensor], expected: torch.Tensor) ->
 
 def build_table(stops: list[Stop], n_elements: int = N_ELEMENTS) -> Table:
     """Return the table: launches, elements moved, FLOPs, error, and the time each GPU would take."""
-    from teachkit.model.predict import predict
+    from teachkit.model.time_model import predict
 
     table = Table(title=f"float32 vectors of N = {n_elements:,} elements", title_justify="left")
     table.add_column("what ran")
