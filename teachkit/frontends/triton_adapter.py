@@ -6,6 +6,8 @@ which it looked different. The launcher's call and the classes of the plug-in in
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
@@ -185,3 +187,61 @@ def cached_ptx(metadata: Any) -> str:
             hint="compile the kernel again, after triton.runtime.driver.active has been used once",
         )
     return Path(path).read_text()
+
+
+@contextlib.contextmanager
+def launches_wrapped(around: Callable[..., Any]) -> Iterator[None]:
+    """Call ``around`` in place of every ``kernel[grid](...)`` while the block runs, on every thread.
+
+    ``around(run, function, args, kwargs, grid)`` is given the original ``run(*args, grid=..., warmup=..., **kwargs)``
+    bound to its ``JITFunction``, and returns what that returns. Compilations without a launch and the trial launches of
+    autotuning go past it.
+    """
+    from triton.runtime.autotuner import Autotuner
+    from triton.runtime.jit import JITFunction
+
+    original_run, original_bench = JITFunction.run, Autotuner._bench
+    tuning = contextvars.ContextVar("tuning", default=False)
+
+    @functools.wraps(original_run)
+    def run(self: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
+        if warmup or tuning.get():
+            return original_run(self, *args, grid=grid, warmup=warmup, **kwargs)
+        return around(functools.partial(original_run, self), self, args, kwargs, grid)
+
+    @functools.wraps(original_bench)
+    def bench(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = tuning.set(True)
+        try:
+            return original_bench(self, *args, **kwargs)
+        finally:
+            tuning.reset(token)
+
+    JITFunction.run, Autotuner._bench = run, bench
+    try:
+        yield
+    finally:
+        JITFunction.run, Autotuner._bench = original_run, original_bench
+
+
+def compile_for_emulator(compiled: Any, options: dict[str, Any]) -> Any:
+    """Compile a kernel once more, for the modelled GPU.
+
+    Parameters
+    ----------
+    compiled : triton.compiler.CompiledKernel
+        What Triton compiled for the real GPU: its source and specialisation are taken over.
+    options : dict
+        Launch options such as ``num_warps``, as the program gave them.
+
+    Returns
+    -------
+    triton.compiler.CompiledKernel
+        The kernel for the modelled GPU.
+    """
+    import triton
+    from triton.backends.compiler import GPUTarget
+
+    from teachkit.frontends.target import architecture
+
+    return triton.compile(compiled.src, target=GPUTarget("cpu", architecture(), 32), options=options)

@@ -14,19 +14,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from teachkit.emulator import observe
-from teachkit.emulator.launches import Launch
+from teachkit.emulator.launches import Launch, observe_alone
 from teachkit.errors import ModelledTimeWarning, NoLaunchError
 from teachkit.frontends.kernel_price import modelled_seconds
 from teachkit.frontends.target import modelled_gpu
 
-_CACHE_CLEAR_S = 1.0
+_CACHE_CLEAR_PS = 10**12
+_PS_PER_MS = 10**9
 
 
 class ModelledClock:
-    """Sums the prices of the launches that it sees while it runs."""
+    """Sums the prices of the launches that it sees while it runs.
+
+    It counts whole picoseconds: sums of floats would depend on what ran before.
+    """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.picoseconds = 0
         self.n_launches = 0
         self._running: contextlib.ExitStack | None = None
         self._lock = threading.Lock()
@@ -47,15 +51,15 @@ class ModelledClock:
 
     def add(self, launch: Launch) -> None:
         """Count one launch."""
-        price = modelled_seconds(launch, modelled_gpu())
+        price_ps = round(1e12 * modelled_seconds(launch, modelled_gpu()))
         with self._lock:
-            self.seconds += price
+            self.picoseconds += price_ps
             self.n_launches += 1
 
-    def skip(self, seconds: float) -> None:
+    def skip(self, picoseconds: int) -> None:
         """Let time pass without a launch."""
         with self._lock:
-            self.seconds += seconds
+            self.picoseconds += picoseconds
 
 
 CLOCK = ModelledClock()
@@ -65,12 +69,12 @@ class Event:
     """Stands in for ``torch.cuda.Event``: a reading of the emulator's clock."""
 
     def __init__(self, enable_timing: bool = False, **_: Any) -> None:
-        self._reading: tuple[float, int] | None = None
+        self._reading: tuple[int, int] | None = None
 
     def record(self, stream: Any = None) -> None:
         """Read the clock, and keep it running until the next :meth:`DeviceInterface.synchronize`."""
         CLOCK.start()
-        self._reading = (CLOCK.seconds, CLOCK.n_launches)
+        self._reading = (CLOCK.picoseconds, CLOCK.n_launches)
 
     def synchronize(self) -> None:
         """Do nothing: a launch has ended when it returns."""
@@ -89,7 +93,7 @@ class Event:
         """
         if self._reading is None or end._reading is None:
             raise NoLaunchError("expected two recorded events, got one that was not recorded")
-        (start_s, first), (end_s, last) = self._reading, end._reading
+        (start_ps, first), (end_ps, last) = self._reading, end._reading
         if first == last:
             raise NoLaunchError(
                 "expected a kernel launch between the two events, found none; PyTorch's own operators run on the CPU "
@@ -97,7 +101,7 @@ class Event:
                 hint="time a function that launches a Triton kernel, or use time.perf_counter for CPU work",
             )
         _warn_once(modelled_gpu().name)
-        return 1e3 * (end_s - start_s)
+        return (end_ps - start_ps) / _PS_PER_MS
 
 
 class DeviceInterface:
@@ -124,7 +128,7 @@ def clear_cache(cache: Any) -> None:
     Repeating a launch cannot change its modelled time. ``do_bench`` decides by this call's time how often it repeats,
     and leaves it out of what it reports; so a second passes, and one repetition is enough.
     """
-    CLOCK.skip(_CACHE_CLEAR_S)
+    CLOCK.skip(_CACHE_CLEAR_PS)
 
 
 def benchmark(
@@ -140,9 +144,10 @@ def benchmark(
         How many numbers to return; a model has no spread, so they are equal.
     """
     clock = ModelledClock()
-    with observe(clock.add):
+    # A profile shows what the program launched, not what tuning tried.
+    with observe_alone(clock.add):
         kernel_call()
-    modelled_ms = 1e3 * clock.seconds
+    modelled_ms = clock.picoseconds / _PS_PER_MS
     return modelled_ms if quantiles is None else [modelled_ms] * len(quantiles)
 
 

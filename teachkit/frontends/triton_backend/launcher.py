@@ -12,8 +12,6 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from teachkit.emulator import load_ptx
 from teachkit.emulator.launches import Resources
 from teachkit.errors import LaunchError
@@ -146,39 +144,15 @@ class EmulatorLauncher:
 
 def _converter(argument: triton_adapter.Argument) -> Convert:
     kind = argument.type_name
-    if kind.startswith("*"):
-        return functools.partial(_append_pointer, argument.name)
     if kind.startswith("tensordesc"):
-        return functools.partial(_append_descriptor, argument.name)
+        return _append_descriptor
     if kind == "nvTmaDesc":
         raise LaunchError(f"argument {argument.name!r}: TMA descriptors are not emulated", hint="compile for sm_80")
-    return _SCALARS.get(kind, _append_integer)
+    return {"fp16": _append_half, "bf16": _append_bfloat16}.get(kind, _append)
 
 
-def _append_pointer(name: str, value: Any, values: list[Any]) -> None:
-    if value is None:
-        values.append(None)
-    elif isinstance(value, torch.Tensor):
-        if not value.is_cpu:
-            raise LaunchError(
-                f"argument {name!r}: expected a CPU tensor, got one on {value.device}",
-                hint="make the tensor with device='cpu'; TEACHKIT_EMULATE=1 emulates kernels even where there is a GPU",
-            )
-        values.append(value)
-    elif hasattr(value, "base"):  # triton.reinterpret wraps a tensor to change its element type
-        _append_pointer(name, value.base, values)
-    elif hasattr(value, "data_ptr"):
-        values.append(value.data_ptr())
-    else:
-        raise LaunchError(f"argument {name!r}: expected a tensor or None, got {type(value).__name__}")
-
-
-def _append_integer(value: Any, values: list[Any]) -> None:
-    values.append(int(value))
-
-
-def _append_float(value: Any, values: list[Any]) -> None:
-    values.append(float(value))
+def _append(value: Any, values: list[Any]) -> None:
+    values.append(value)
 
 
 def _append_half(value: Any, values: list[Any]) -> None:
@@ -190,20 +164,10 @@ def _append_bfloat16(value: Any, values: list[Any]) -> None:
     values.append(int.from_bytes(struct.pack("<f", value), "little") >> 16)
 
 
-_SCALARS: dict[str, Convert] = {
-    "fp16": _append_half,
-    "bf16": _append_bfloat16,
-    "fp32": _append_float,
-    "f32": _append_float,
-    "fp64": _append_float,
-}
-
-
-def _append_descriptor(name: str, value: Any, values: list[Any]) -> None:
+def _append_descriptor(value: Any, values: list[Any]) -> None:
     # Without TMA a descriptor travels as base, shape, strides and two flags, then shape and strides once more: the
     # kernel's own view of it, and what the language hands along.
-    _append_pointer(name, value.base, values)
-    values += [*value.shape, *value.strides, value.padding == "nan", value.round_f32_to_tf32]
+    values += [value.base, *value.shape, *value.strides, value.padding == "nan", value.round_f32_to_tf32]
     values += [*value.shape, *value.strides]
 
 
