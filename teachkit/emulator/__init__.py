@@ -1,0 +1,22 @@
+"""The GPU emulator: PTX in, results and hardware-like counters out, on any CPU.
+
+``load_ptx(text)["kernel"][grid, block](*args)`` runs a kernel on torch CPU tensors or NumPy arrays.
+"""
+
+from __future__ import annotations
+
+from teachkit.emulator.counters import Counters
+from teachkit.emulator.kernel import Kernel, LoadedModule, Settings, configure, load_ptx
+from teachkit.emulator.launches import Launch, Resources, observe
+
+__all__ = [
+    "Counters",
+    "Kernel",
+    "Launch",
+    "LoadedModule",
+    "Resources",
+    "Settings",
+    "configure",
+    "load_ptx",
+    "observe",
+]

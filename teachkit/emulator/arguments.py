@@ -1,0 +1,150 @@
+"""Python values to kernel parameters, and the memory that each may touch."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from teachkit.emulator.ptx.model import Function, Variable
+from teachkit.errors import LaunchError
+
+_INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bound:
+    """The memory behind one argument: host addresses [low, high); ``shown`` describes it to a reader."""
+
+    name: str
+    low: int
+    high: int
+    data: int
+    shown: str
+    element_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Arguments:
+    """Packed parameters, and a bound for each (low = high = 0 where it is no pointer)."""
+
+    packed: bytes
+    bounds: tuple[Bound, ...]
+    keep_alive: tuple[Any, ...]
+
+
+def bind(function: Function, values: Sequence[Any], names: Sequence[str] | None) -> Arguments:
+    """Pack ``values`` as the parameters of ``function``.
+
+    Raises
+    ------
+    LaunchError
+        For a wrong number of arguments, or a value that its parameter cannot take.
+    """
+    params = function.params
+    if len(values) != len(params):
+        raise LaunchError(
+            f"Expected {len(params)} arguments for kernel {function.name!r}, got {len(values)}.",
+            hint="the PTX parameters are " + ", ".join(f"{p.name} (.{p.type})" for p in params) + ".",
+        )
+    packed = bytearray()
+    bounds: list[Bound] = []
+    for index, (param, value) in enumerate(zip(params, values, strict=True)):
+        name = names[index] if names is not None and index < len(names) else param.name
+        packed.extend(bytes(-len(packed) % param.align))
+        bound = memory_of(name, value)
+        if bound is not None:
+            if param.n_bytes != 8:
+                raise _mismatch(function, param, name, value, "an 8-byte pointer parameter")
+            packed.extend(struct.pack("<Q", bound.data))
+            bounds.append(bound)
+        else:
+            packed.extend(_scalar(function, param, name, value))
+            bounds.append(Bound(name, 0, 0, 0, repr(value), 1))
+    return Arguments(bytes(packed), tuple(bounds), tuple(values))
+
+
+def memory_of(name: str, value: Any) -> Bound | None:
+    """The allocation behind a tensor or array, None for anything else.
+
+    The whole storage may be touched, not only the view that was passed: a kernel is given strides and may
+    legitimately step outside the view, and on hardware the allocation is what is checked too.
+    """
+    if isinstance(value, np.ndarray):
+        low, high = np.lib.array_utils.byte_bounds(_owner(value))
+        data = value.__array_interface__["data"][0]
+        return Bound(name, low, high, data, f"{value.dtype} array of shape {value.shape}", value.itemsize)
+    if hasattr(value, "data_ptr"):
+        return _tensor(name, value)
+    return None
+
+
+def _tensor(name: str, tensor: Any) -> Bound:
+    device = getattr(tensor, "device", None)
+    if device is not None and device.type not in ("cpu",):
+        raise LaunchError(
+            f"Expected argument {name!r} on the CPU, where the emulator runs, got a tensor on {device}.",
+            hint="move it with .cpu(), or launch on the GPU that holds it.",
+        )
+    data = tensor.data_ptr()
+    shown = f"{str(getattr(tensor, 'dtype', '')).removeprefix('torch.')} tensor"
+    element = getattr(tensor, "element_size", lambda: 1)()
+    if not hasattr(tensor, "untyped_storage"):  # a pointer in a wrapper, e.g. a library's tensor handle
+        base = getattr(tensor, "base", None)
+        if base is not None and hasattr(base, "untyped_storage"):
+            return dataclasses.replace(_tensor(name, base), data=data)
+        raise LaunchError(
+            f"Expected a torch tensor or NumPy array for {name!r}, got {type(tensor).__name__}.",
+            hint="the size of the memory behind a bare pointer cannot be checked.",
+        )
+    torch = sys.modules["torch"]
+    if isinstance(tensor, torch.Tensor) and tensor.layout != torch.strided:
+        raise LaunchError(f"Expected a dense tensor for {name!r}, got layout {tensor.layout}.", hint="use .to_dense().")
+    storage = tensor.untyped_storage()
+    low = storage.data_ptr()
+    return Bound(name, low, low + storage.nbytes(), data, f"{shown} of shape {tuple(tensor.shape)}", element)
+
+
+def _owner(array: Any) -> Any:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _scalar(function: Function, param: Variable, name: str, value: Any) -> bytes:
+    kind = param.type
+    if value is None:
+        value = 0
+    if isinstance(value, (bytes, bytearray)):
+        if len(value) != param.n_bytes:
+            raise _mismatch(function, param, name, value, f"{param.n_bytes} bytes")
+        return bytes(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if kind in ("f32", "f64"):
+        if not isinstance(value, (int, float)):
+            raise _mismatch(function, param, name, value, "a number")
+        return struct.pack("<f" if kind == "f32" else "<d", value)
+    if isinstance(value, float) and kind in ("b32", "b64", "b16"):
+        # Triton 3.6 and later declare float parameters by their bits.
+        return struct.pack({"b16": "<e", "b32": "<f", "b64": "<d"}[kind], value)
+    if isinstance(value, float) and kind == "u32":
+        return struct.pack("<f", value)
+    if not isinstance(value, (int, bool)):
+        raise _mismatch(function, param, name, value, "a tensor, an array or a number")
+    bits = 8 * param.n_bytes
+    if not -(1 << (bits - 1)) <= value < (1 << bits):
+        raise _mismatch(function, param, name, value, f"an integer of {bits} bits")
+    return struct.pack(f"<{_INTEGERS[param.n_bytes]}", value % (1 << bits))
+
+
+def _mismatch(function: Function, param: Variable, name: str, value: Any, expected: str) -> LaunchError:
+    return LaunchError(
+        f"Expected {expected} for argument {name!r} of kernel {function.name!r} (.{param.type}), "
+        f"got {type(value).__name__} {value!r:.60}.",
+        hint="arguments are matched to parameters by position.",
+    )

@@ -1,0 +1,231 @@
+"""L1 and L2 of the modelled GPU, replayed from a launch's trace: how many bytes reach DRAM.
+
+Modelled: sectored, set-associative LRU caches; blocks dealt round-robin to SMs, each SM with its own L1; stores
+write through L1 and stay in L2 until evicted; a cold start and a write-back of everything dirty at the end of
+each launch. Not modelled: the interleaving of blocks that run at the same time, cache-policy hints, the
+hashing and the two partitions of real L2s.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from teachkit.emulator.engine.context import SECTOR_BYTES
+from teachkit.hardware.spec import GpuSpec
+
+_L1_WAYS = 4
+_L2_WAYS = 16
+_SECTORS_PER_LINE = 4
+
+Trace = npt.NDArray[np.uint64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the caches made of a launch. Bytes, and look-ups in sectors."""
+
+    compulsory_read_bytes: int
+    compulsory_write_bytes: int
+    dram_read_bytes: int
+    dram_write_bytes: int
+    l1_lookups: int
+    l1_hits: int
+    l2_lookups: int
+    l2_hits: int
+
+
+class CacheModel:
+    """Caches of one GPU during one launch. Feed traces in block order, then read :meth:`traffic`.
+
+    Parameters
+    ----------
+    spec : GpuSpec
+        The modelled GPU.
+    shared_bytes : int
+        Shared memory of a block, which comes out of the L1's capacity where the two are one memory.
+    intervals : sequence of (int, int)
+        Host addresses [low, high) of every allocation that the launch may touch.
+    """
+
+    def __init__(self, spec: GpuSpec, shared_bytes: int, intervals: Sequence[tuple[int, int]]) -> None:
+        l1_bytes = spec.l1_bytes_per_sm
+        if spec.l1_includes_shared:
+            l1_bytes = max(l1_bytes - min(shared_bytes, spec.shared_bytes_per_sm), 16 * 1024)
+        line_bytes = _SECTORS_PER_LINE * SECTOR_BYTES
+        l1_sets = max(1, l1_bytes // (line_bytes * _L1_WAYS))
+        l2_sets = max(1, spec.l2_bytes // (line_bytes * _L2_WAYS))
+        self._l1 = _empty(spec.n_sms * l1_sets, _L1_WAYS)
+        self._l2 = _empty(l2_sets, _L2_WAYS)
+        self._n_sms, self._l1_sets, self._l2_sets = spec.n_sms, l1_sets, l2_sets
+        merged = _merge(intervals)
+        self._first = np.array([low // SECTOR_BYTES for low, _ in merged] or [0], dtype=np.int64)
+        self._last = np.array([(high - 1) // SECTOR_BYTES for _, high in merged] or [-1], dtype=np.int64)
+        sizes = self._last - self._first + 1
+        self._base = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._touched = np.zeros(int(self._base[-1]), dtype=np.uint8)
+        self._state = np.zeros(8, dtype=np.int64)
+
+    def feed(self, traces: Sequence[Trace]) -> None:
+        """Replay the traces of all workers, in the order of their blocks."""
+        segments: list[tuple[int, Trace]] = []
+        for trace in traces:
+            marks = np.flatnonzero(trace >> np.uint64(63))
+            ends = np.append(marks[1:], len(trace))
+            for start, end in zip(marks, ends, strict=True):
+                segments.append((int(trace[start] & np.uint64((1 << 63) - 1)), trace[start:end]))
+        if not segments:
+            return
+        segments.sort(key=lambda segment: segment[0])
+        joined = traces[0] if len(traces) == 1 else np.concatenate([segment for _, segment in segments])
+        _replay()(
+            joined,
+            *self._l1,
+            *self._l2,
+            self._n_sms,
+            self._l1_sets,
+            self._l2_sets,
+            self._first,
+            self._last,
+            self._base,
+            self._touched,
+            self._state,
+        )
+
+    def traffic(self) -> Traffic:
+        """Totals, everything dirty written back."""
+        dirty = int(np.bitwise_count(self._l2[2]).sum())
+        read, written, l1_lookups, l1_hits, l2_lookups, l2_hits = (int(n) for n in self._state[:6])
+        return Traffic(
+            compulsory_read_bytes=SECTOR_BYTES * int(np.count_nonzero(self._touched & 1)),
+            compulsory_write_bytes=SECTOR_BYTES * int(np.count_nonzero(self._touched & 2)),
+            dram_read_bytes=SECTOR_BYTES * read,
+            dram_write_bytes=SECTOR_BYTES * (written + dirty),
+            l1_lookups=l1_lookups,
+            l1_hits=l1_hits,
+            l2_lookups=l2_lookups,
+            l2_hits=l2_hits,
+        )
+
+
+def _empty(n_sets: int, n_ways: int) -> tuple[npt.NDArray[Any], ...]:
+    """Tags, valid sectors, dirty sectors, time of last use."""
+    return (
+        np.full((n_sets, n_ways), -1, dtype=np.int64),
+        np.zeros((n_sets, n_ways), dtype=np.uint8),
+        np.zeros((n_sets, n_ways), dtype=np.uint8),
+        np.zeros((n_sets, n_ways), dtype=np.int64),
+    )
+
+
+def _merge(intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted, non-empty intervals with overlapping ones joined: arguments may share memory."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(i for i in intervals if i[1] > i[0]):
+        if merged and low < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return merged
+
+
+@functools.cache
+def _replay() -> Callable[..., None]:
+    """The replay loop, compiled by Numba, and kept on disk where there is a folder to write to."""
+    import numba
+
+    try:
+        lookup = numba.njit(cache=True)(_lookup)
+    except RuntimeError:
+        lookup = numba.njit(_lookup)
+
+    def replay(
+        trace: Any,
+        l1_tags: Any,
+        l1_valid: Any,
+        l1_dirty: Any,
+        l1_used: Any,
+        l2_tags: Any,
+        l2_valid: Any,
+        l2_dirty: Any,
+        l2_used: Any,
+        n_sms: int,
+        l1_sets: int,
+        l2_sets: int,
+        first: Any,
+        last: Any,
+        base: Any,
+        touched: Any,
+        state: Any,
+    ) -> None:
+        sm = 0
+        clock = state[6]
+        for position in range(len(trace)):
+            record = trace[position]
+            if record >> np.uint64(63):
+                sm = np.int64(record & np.uint64(0xFFFFFFFF)) % n_sms
+                continue
+            is_store = np.int64(record & np.uint64(1))
+            n_sectors = np.int64((record >> np.uint64(1)) & np.uint64(127)) + 1
+            sector = np.int64(record >> np.uint64(8))
+            for which in range(len(first)):
+                if first[which] <= sector <= last[which]:
+                    place = base[which] + sector - first[which]
+                    for i in range(n_sectors):
+                        touched[place + i] |= 1 + is_store
+                    break
+            for i in range(n_sectors):
+                here = sector + i
+                line, bit = here >> 2, np.uint8(1 << (here & 3))
+                clock += 1
+                if is_store == 0:
+                    state[2] += 1
+                    row = sm * l1_sets + line % l1_sets
+                    way = lookup(l1_tags, l1_used, row, line, clock)
+                    if l1_tags[row, way] != line:
+                        l1_tags[row, way] = line
+                        l1_valid[row, way] = 0
+                    if l1_valid[row, way] & bit:
+                        state[3] += 1
+                        continue
+                    l1_valid[row, way] |= bit
+                state[4] += 1
+                row = line % l2_sets
+                way = lookup(l2_tags, l2_used, row, line, clock)
+                if l2_tags[row, way] != line:
+                    dirty = l2_dirty[row, way]
+                    while dirty:
+                        state[1] += dirty & np.uint8(1)
+                        dirty >>= np.uint8(1)
+                    l2_tags[row, way] = line
+                    l2_valid[row, way] = 0
+                    l2_dirty[row, way] = 0
+                if l2_valid[row, way] & bit:
+                    state[5] += 1
+                elif is_store == 0:
+                    state[0] += 1
+                l2_valid[row, way] |= bit
+                if is_store:
+                    l2_dirty[row, way] |= bit
+        state[6] = clock
+
+    compiled: Callable[..., None] = numba.njit(replay)
+    return compiled
+
+
+def _lookup(tags: Any, used: Any, row: int, line: int, clock: int) -> int:
+    """The way that holds ``line``, else the one used longest ago; marks it as used now."""
+    oldest = 0
+    for way in range(tags.shape[1]):
+        if tags[row, way] == line:
+            used[row, way] = clock
+            return way
+        if used[row, way] < used[row, oldest]:
+            oldest = way
+    used[row, oldest] = clock
+    return oldest

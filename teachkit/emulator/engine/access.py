@@ -1,0 +1,254 @@
+"""Loads and stores of a warp: the common case inline, every other case in the runtime.
+
+The common case is 32 lanes that touch consecutive memory, in bounds and aligned: one comparison of the
+addresses proves it, and then the access is one wide load or store and its count is arithmetic. Anything else
+(gaps, lanes off, out of bounds) goes through a packed buffer that the runtime fills or empties lane by lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llvmlite import ir
+
+from teachkit.emulator.engine.context import (
+    LANES,
+    SECTOR_BYTES,
+    TRACE_COUNT_SHIFT,
+    TRACE_SECTOR_SHIFT,
+    offset,
+)
+from teachkit.emulator.engine.emit import I8, I32, I64, POINTER, Emitter, Value, is_vector, lane_constants, vector_of
+from teachkit.emulator.ptx.model import Address, Register, Symbol
+
+MAX_LANE_BYTES = 16
+
+
+def address_of(e: Emitter, operand: Address, space: str) -> Value:
+    """The operand's address as 64-bit integers: in the window of ``space`` for shared, of the host for global."""
+    base = operand.base
+    if isinstance(base, Register):
+        width = "u64" if e.register_types[base.name].endswith("64") else "u32"
+        value = e.read(base, width)
+        if width == "u32":
+            value = e.builder.add(value, e.constant(value, operand.offset)) if operand.offset else value
+            return e.cast("zext", value, I64)
+    elif isinstance(base, Symbol):
+        value = e.symbol(base.name, "u64")
+    else:
+        value = e.read(base, "u64")
+    return e.builder.add(value, e.constant(value, operand.offset)) if operand.offset else value
+
+
+def load(e: Emitter, space: str, operand: Address, bits: int, n: int) -> list[Value]:
+    """``n`` consecutive elements of ``bits`` a lane, as ``n`` values; scalars where all lanes load one address."""
+    address, low, high = _place(e, space, operand)
+    lane_bytes = n * bits // 8
+    mask = e.mask()
+    if not is_vector(address) and mask is None:
+        return _load_scalar(e, space, address, low, high, bits, n)
+    address = e.vector(address)
+    memory = _resolve(e, space, address, low, high, lane_bytes, store=False)
+    packed_type = vector_of(ir.IntType(bits), LANES * n)
+    packed = e.builder.load(memory, typ=packed_type, align=bits // 8)
+    if n == 1:
+        return [packed]
+    undefined = ir.Constant(packed_type, ir.Undefined)
+    return [
+        e.builder.shuffle_vector(packed, undefined, lane_constants(I32, [lane * n + i for lane in range(LANES)]))
+        for i in range(n)
+    ]
+
+
+def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
+    """The reverse of :func:`load`. Where lanes store to one address, the highest lane wins."""
+    address, low, high = _place(e, space, operand)
+    n = len(values)
+    lane_bytes = n * bits // 8
+    packed = _interleave(e, [e.vector(value) for value in values])
+    address = e.vector(address)
+
+    def slow(arguments: list[Value]) -> None:
+        e.builder.store(packed, e.scratch["packed"], align=64)
+        e.builder.call(runtime(e, f"tk_store_{space}"), arguments)
+
+    def fast(memory: Value) -> None:
+        e.builder.store(packed, memory, align=bits // 8)
+
+    _split(e, space, address, low, high, lane_bytes, True, fast, slow)
+
+
+def _place(e: Emitter, space: str, operand: Address) -> tuple[Value, Value, Value]:
+    """Host address of the operand, and the interval it must stay in."""
+    address = address_of(e, operand, space)
+    if space == "shared":
+        base = e.scratch["shared_base"]
+        host = e.builder.add(e.vector(base) if is_vector(address) else base, address)
+        return host, base, e.scratch["shared_end"]
+    root = None
+    if isinstance(operand.base, Register):
+        root = e.provenance.get(operand.base.name)
+    elif isinstance(operand.base, Symbol):
+        root = operand.base.name
+    low, high = e.bounds[root] if root in e.bounds else (I64(0), I64(0))
+    return address, low, high
+
+
+def _resolve(e: Emitter, space: str, address: Value, low: Value, high: Value, lane_bytes: int, store: bool) -> Value:
+    """Pointer to the lanes' data in order: the memory itself, or the packed buffer after a gather."""
+    ends: list[tuple[Value, ir.Block]] = []
+
+    def slow(arguments: list[Value]) -> None:
+        e.builder.call(runtime(e, f"tk_load_{space}"), arguments)
+        ends.append((e.scratch["packed"], e.builder.block))
+
+    def fast(memory: Value) -> None:
+        ends.append((memory, e.builder.block))
+
+    _split(e, space, address, low, high, lane_bytes, store, fast, slow)
+    pointer = e.builder.phi(POINTER)
+    for value, block in ends:
+        pointer.add_incoming(value, block)
+    return pointer
+
+
+def _split(
+    e: Emitter,
+    space: str,
+    address: Value,
+    low: Value,
+    high: Value,
+    lane_bytes: int,
+    store: bool,
+    fast: Callable[[Value], None],
+    slow: Callable[[list[Value]], None],
+) -> None:
+    """Branch on whether all lanes are on and touch one aligned, in-bounds run of memory."""
+    b = e.builder
+    site = e.sites.access(e.instruction, space, store, lane_bytes)
+    first = b.extract_element(address, I32(0))
+    steps = lane_constants(I64, [lane * lane_bytes for lane in range(LANES)])
+    in_a_row = b.icmp_unsigned("==", address, b.add(e.vector(first), steps))
+    lanes = e.lanes()
+    together = b.and_(b.bitcast(in_a_row, I32), lanes)
+    end = b.add(first, I64(LANES * lane_bytes))
+    conditions = [
+        b.icmp_signed("==", together, I32(-1)),
+        b.icmp_unsigned("<=", end, high),
+        b.icmp_unsigned(">=", first, low),
+    ]
+    if lane_bytes > 1:
+        conditions.append(b.icmp_unsigned("==", b.and_(first, I64(lane_bytes - 1)), I64(0)))
+    simple = conditions[0]
+    for condition in conditions[1:]:
+        simple = b.and_(simple, condition)
+    fast_block, slow_block, join = (b.append_basic_block(name) for name in ("together", "apart", "joined"))
+    branch = b.cbranch(simple, fast_block, slow_block)
+    branch.set_weights([63, 1])
+
+    b.position_at_end(fast_block)
+    if e.sites.counting:
+        if space == "global":
+            _count_run(e, site, first, lane_bytes, store, n_lanes=LANES)
+        else:
+            wavefronts = max(1, LANES * lane_bytes // 128)
+            add_counts(e, site, [I64(1), I64(LANES), I64(wavefronts), I64(0)])
+    fast(b.inttoptr(first, POINTER))
+    b.branch(join)
+
+    b.position_at_end(slow_block)
+    b.store(address, e.scratch["addresses"], align=64)
+    place = I64(site if e.sites.counting else ~site)
+    slow([e.context, e.scratch["addresses"], lanes, low, high, place, I64(lane_bytes), e.scratch["packed"]])
+    b.branch(join)
+    b.position_at_end(join)
+
+
+def _load_scalar(e: Emitter, space: str, address: Value, low: Value, high: Value, bits: int, n: int) -> list[Value]:
+    """All 32 lanes load one address: one scalar load, one sector or one wavefront."""
+    b = e.builder
+    lane_bytes = n * bits // 8
+    site = e.sites.access(e.instruction, space, False, lane_bytes)
+    fits = b.and_(b.icmp_unsigned(">=", address, low), b.icmp_unsigned("<=", b.add(address, I64(lane_bytes)), high))
+    if lane_bytes > 1:
+        fits = b.and_(fits, b.icmp_unsigned("==", b.and_(address, I64(lane_bytes - 1)), I64(0)))
+    fast_block, slow_block, join = (b.append_basic_block(name) for name in ("one", "apart", "joined"))
+    b.cbranch(fits, fast_block, slow_block).set_weights([63, 1])
+
+    b.position_at_end(fast_block)
+    if e.sites.counting:
+        if space == "global":
+            _count_run(e, site, address, lane_bytes, False, n_lanes=1)
+        else:
+            phases = max(1, lane_bytes // 4)
+            add_counts(e, site, [I64(1), I64(LANES), I64(phases), I64(0)])
+    pointer = b.inttoptr(address, POINTER)
+    b.branch(join)
+
+    b.position_at_end(slow_block)
+    b.store(e.vector(address), e.scratch["addresses"], align=64)
+    place = I64(site if e.sites.counting else ~site)
+    arguments = [e.context, e.scratch["addresses"], I32(-1), low, high, place, I64(lane_bytes), e.scratch["packed"]]
+    b.call(runtime(e, f"tk_load_{space}"), arguments)
+    b.branch(join)
+
+    b.position_at_end(join)
+    memory = b.phi(POINTER)
+    memory.add_incoming(pointer, fast_block)
+    memory.add_incoming(e.scratch["packed"], slow_block)
+    element = ir.IntType(bits)
+    return [
+        b.load(b.gep(memory, [I64(i * bits // 8)], source_etype=I8), typ=element, align=bits // 8) for i in range(n)
+    ]
+
+
+def _count_run(e: Emitter, site: int, first: Value, lane_bytes: int, store: bool, n_lanes: int) -> None:
+    """Count a run of ``n_lanes`` accesses from ``first`` by all 32 lanes, and append it to the trace."""
+    b = e.builder
+    shift = I64(SECTOR_BYTES.bit_length() - 1)
+    sector = b.lshr(first, shift)
+    last = b.lshr(b.add(first, I64(n_lanes * lane_bytes - 1)), shift)
+    more = b.sub(last, sector)
+    add_counts(e, site, [I64(1), I64(LANES), b.add(more, I64(1)), I64(0)])
+    record = b.or_(b.shl(sector, I64(TRACE_SECTOR_SHIFT)), b.shl(more, I64(TRACE_COUNT_SHIFT)))
+    if store:
+        record = b.or_(record, I64(1))
+    cursor_slot = b.gep(e.context, [I64(offset("trace_cursor"))], source_etype=I8)
+    cursor = b.load(cursor_slot, typ=POINTER)
+    b.store(record, cursor, align=8)
+    b.store(b.gep(cursor, [I64(8)], source_etype=I8), cursor_slot)
+
+
+def add_counts(e: Emitter, slot: int, amounts: list[Value]) -> None:
+    """Add to consecutive counters of a site."""
+    b = e.builder
+    pointer = b.gep(e.scratch["sites"], [I64(8 * slot)], source_etype=I8)
+    shape = vector_of(I64, len(amounts))
+    amount: Value = ir.Constant(shape, [a if isinstance(a, ir.Constant) else I64(0) for a in amounts])
+    for index, value in enumerate(amounts):
+        if not isinstance(value, ir.Constant):
+            amount = b.insert_element(amount, value, I32(index))
+    b.store(b.add(b.load(pointer, typ=shape, align=8), amount), pointer, align=8)
+
+
+def _interleave(e: Emitter, values: list[Value]) -> Value:
+    """Element i of lane l at place l * n + i."""
+    while len(values) > 1:
+        half = len(values) // 2
+        values = [_zip(e, values[i], values[i + half]) for i in range(half)]
+    return values[0]
+
+
+def _zip(e: Emitter, a: Value, b: Value) -> Value:
+    n = a.type.count
+    places = [place for i in range(n) for place in (i, n + i)]
+    return e.builder.shuffle_vector(a, b, lane_constants(I32, places))
+
+
+def runtime(e: Emitter, name: str) -> Value:
+    function = e.module.globals.get(name)
+    if function is None:
+        parameters = [POINTER, POINTER, I32, I64, I64, I64, I64, POINTER]
+        function = ir.Function(e.module, ir.FunctionType(ir.VoidType(), parameters), name)
+        function.attributes.add("cold")
+    return function

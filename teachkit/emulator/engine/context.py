@@ -1,0 +1,100 @@
+"""What a worker thread and the code it runs share in memory.
+
+``Context`` is the one definition of the layout: generated code and ``runtime.ll`` both take their byte
+offsets from it. Each worker thread owns one context, one shared memory, and one set of warp frames.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+
+LANES = 32
+SECTOR_BYTES = 32
+
+FRAME_RESUME = 0  # i32: which resume point to enter, 0 at the start of a block
+FRAME_STATUS = 4  # i32: a Status
+FRAME_BARRIER = 8  # i32: barrier number waited at
+FRAME_EXPECTED = 12  # i32: threads that barrier waits for, 0 for the whole block
+FRAME_REGISTERS = 64  # saved registers start here
+
+TRACE_BLOCK_MARK = 1 << 63  # a record with this bit carries a block number, the rest are accesses
+TRACE_STORE_BIT = 1 << 0
+TRACE_COUNT_SHIFT = 1  # (sectors - 1), 7 bits
+TRACE_SECTOR_SHIFT = 8  # address / 32
+
+SLOTS_PER_ACCESS = 4  # requests, lanes, sectors or wavefronts, excess wavefronts
+
+
+class Status(enum.IntEnum):
+    """What a warp returns to the scheduler."""
+
+    EXITED = 0
+    BARRIER = 1
+    YIELDED = 2
+
+
+class Fault(enum.IntEnum):
+    """Why a launch stopped."""
+
+    NONE = 0
+    OUT_OF_BOUNDS = 1
+    MISALIGNED = 2
+    DEADLOCK = 3
+    TRAP = 4
+
+
+class FaultRecord(ctypes.Structure):
+    """The first fault that a worker met; blocks are taken in order, so it is the lowest of that worker."""
+
+    _fields_ = [
+        ("fault", ctypes.c_int64),
+        ("block", ctypes.c_int64),
+        ("warp", ctypes.c_int64),
+        ("site", ctypes.c_int64),
+        ("lanes", ctypes.c_int64),
+        ("address", ctypes.c_uint64),
+        ("n_bytes", ctypes.c_int64),
+    ]
+
+
+class Context(ctypes.Structure):
+    """One worker's view of the launch. Pointers are 64-bit host addresses."""
+
+    _fields_ = [
+        ("params", ctypes.c_void_p),
+        ("shared", ctypes.c_void_p),
+        ("shared_bytes", ctypes.c_int64),
+        ("local", ctypes.c_void_p),
+        ("staging", ctypes.c_void_p),  # packed data of 32 lanes, then their addresses
+        ("globals", ctypes.c_void_p),  # u64[n]: host address of each module variable
+        ("bounds", ctypes.c_void_p),  # u64[n][2]: [low, high) of each parameter, then of everything else
+        ("n_bounds", ctypes.c_int64),
+        ("sites", ctypes.c_void_p),  # i64[n]: counters, one group per place in the kernel
+        ("thread_ids", ctypes.c_void_p),  # i32[3][n_warps * 32]: tid.x, tid.y, tid.z
+        ("frames", ctypes.c_void_p),
+        ("frame_bytes", ctypes.c_int64),
+        ("n_warps", ctypes.c_int64),
+        ("last_warp_mask", ctypes.c_int64),
+        ("trace_begin", ctypes.c_void_p),
+        ("trace_cursor", ctypes.c_void_p),
+        ("trace_end", ctypes.c_void_p),
+        ("trace_reserve", ctypes.c_int64),  # bytes the code may append between two checks
+        ("trace_limit", ctypes.c_int64),  # bytes after which the worker takes no further block
+        ("turns", ctypes.c_int64),  # loop iterations before a warp yields
+        ("stop", ctypes.c_void_p),  # i64 flag shared by all workers
+        ("block", ctypes.c_int64),
+        ("warp", ctypes.c_int64),
+        ("unfinished", ctypes.c_int64),  # the last call returned in the middle of a block
+        ("ctaid", ctypes.c_uint32 * 3),
+        ("nctaid", ctypes.c_uint32 * 3),
+        ("ntid", ctypes.c_uint32 * 3),
+        ("fault", FaultRecord),
+    ]
+
+
+def offset(name: str) -> int:
+    """Byte offset of a context field; ``fault.block`` names a field of the fault record."""
+    first, _, rest = name.partition(".")
+    base: int = getattr(Context, first).offset
+    return base + (getattr(FaultRecord, rest).offset if rest else 0)

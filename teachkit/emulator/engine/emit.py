@@ -1,0 +1,314 @@
+"""What an instruction's function works with: the operands of a warp as LLVM values, and the builder.
+
+A value is a scalar where all 32 lanes hold the same, else a vector with one element a lane. Integer and bit
+types are LLVM integers, ``f32`` and ``f64`` are ``float`` and ``double``; 16-bit floats travel as their bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from typing import Any
+
+from llvmlite import ir
+
+from teachkit.emulator.engine.context import LANES, offset
+from teachkit.emulator.ptx.model import Immediate, Instruction, Negated, Operand, PredicatePair, Register, Symbol
+from teachkit.errors import UnsupportedInstruction
+
+Value = Any  # llvmlite's values carry no useful static type
+
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
+POINTER = ir.PointerType()
+
+WIDTHS = {
+    "pred": 1,
+    **dict.fromkeys(("b8", "u8", "s8"), 8),
+    **dict.fromkeys(("b16", "u16", "s16", "f16", "bf16"), 16),
+    **dict.fromkeys(("b32", "u32", "s32", "f32", "f16x2", "bf16x2"), 32),
+    **dict.fromkeys(("b64", "u64", "s64", "f64"), 64),
+}
+
+
+def vector_of(element: ir.Type, n: int = LANES) -> ir.VectorType:
+    return ir.VectorType(element, n)
+
+
+class Splat(ir.Constant):  # type: ignore[misc]
+    """A vector constant with one value in every lane, written in LLVM's short form."""
+
+    def __init__(self, element: ir.Constant, n: int = LANES) -> None:
+        self.type = vector_of(element.type, n)
+        self.constant = f"splat ({element.type} {element.get_reference()})"
+
+    def _to_string(self) -> str:
+        return f"{self.type} {self.constant}"
+
+    def _get_reference(self) -> str:
+        return self.constant
+
+
+@dataclasses.dataclass
+class Emitter:
+    """Builds the code of one kernel; instruction functions call its methods.
+
+    ``active`` is the mask of lanes that run the current block, None where all 32 do; ``guard`` that of the
+    current instruction's predicate, None without one.
+    """
+
+    builder: ir.IRBuilder
+    module: ir.Module
+    context: Value
+    registers: dict[str, Value]
+    register_types: dict[str, str]
+    uniform: frozenset[str]
+    shared_across_blocks: frozenset[str]
+    symbols: dict[str, int]  # shared, local and parameter offsets
+    globals: dict[str, int]  # module variables: index into the table of host addresses
+    provenance: dict[str, str | None]
+    bounds: dict[str, tuple[Value, Value]]
+    sites: Any
+    scratch: dict[str, Value]
+    parameter_offsets: dict[str, int] = dataclasses.field(default_factory=dict)
+    active: Value | None = None
+    guard: Value | None = None
+    instruction: Instruction | None = None
+
+    # ------------------------------------------------------------------------------------- reading operands
+
+    def read(self, operand: Operand, ptx_type: str) -> Value:
+        """The operand as a value of ``ptx_type``: a scalar where it is the same in all lanes."""
+        if isinstance(operand, Immediate):
+            return self._immediate(operand, ptx_type)
+        if isinstance(operand, Register):
+            if operand.name not in self.register_types:
+                return self.special(operand.name)
+            return self._as_type(self.load(operand.name), ptx_type)
+        if isinstance(operand, Negated):
+            return self.builder.not_(self.load(operand.register.name))
+        if isinstance(operand, Symbol):
+            return self.symbol(operand.name, ptx_type)
+        raise self.unsupported(f"operand {operand!r}")
+
+    def load(self, register: str) -> Value:
+        return self.builder.load(self.registers[register])
+
+    def _as_type(self, value: Value, ptx_type: str) -> Value:
+        wanted = WIDTHS[ptx_type]
+        width = _element(value.type).width
+        if width > wanted:
+            value = self.builder.trunc(value, like(value.type, ir.IntType(wanted)))
+        elif width < wanted:
+            value = self.builder.zext(value, like(value.type, ir.IntType(wanted)))
+        if ptx_type == "f32":
+            return self.builder.bitcast(value, like(value.type, F32))
+        if ptx_type == "f64":
+            return self.builder.bitcast(value, like(value.type, F64))
+        return value
+
+    def _immediate(self, operand: Immediate, ptx_type: str) -> Value:
+        if ptx_type in ("f32", "f64"):
+            return self.float_constant(ptx_type, _float_of(operand, ptx_type))
+        bits = operand.value
+        if operand.kind == "f32" and WIDTHS[ptx_type] == 64:
+            raise self.unsupported("a single-precision constant where 64 bits are expected")
+        return ir.Constant(ir.IntType(WIDTHS[ptx_type]), bits % (1 << WIDTHS[ptx_type]))
+
+    def float_constant(self, ptx_type: str, number: float) -> Value:
+        return ir.Constant(F32 if ptx_type == "f32" else F64, number)
+
+    def symbol(self, name: str, ptx_type: str) -> Value:
+        if name in self.symbols:
+            return ir.Constant(ir.IntType(WIDTHS[ptx_type]), self.symbols[name])
+        if name in self.globals:
+            table = self.field("globals", POINTER)
+            slot = self.builder.gep(table, [I64(8 * self.globals[name])], source_etype=I8)
+            return self.builder.load(slot, typ=I64)
+        raise self.unsupported(f"address of {name!r}")
+
+    # ------------------------------------------------------------------------------------- writing results
+
+    def write(self, operand: Operand, value: Value, ptx_type: str) -> None:
+        """Put ``value`` into a register, in the lanes that the guard and the block's mask leave on."""
+        if isinstance(operand, PredicatePair):
+            self.write(operand.first, value, ptx_type)
+            self.write(operand.second, self.builder.not_(value), ptx_type)
+            return
+        if not isinstance(operand, Register):
+            raise self.unsupported(f"destination {operand!r}")
+        if operand.name == "_":  # PTX's bit bucket
+            return
+        name = operand.name
+        value = self._as_bits(value, WIDTHS[self.register_types[name]], signed=ptx_type.startswith("s"))
+        if name in self.uniform:
+            if is_vector(value):
+                value = self.builder.extract_element(value, I32(0))
+        else:
+            value = self.vector(value)
+            if self.active is not None and name in self.shared_across_blocks:
+                value = self.builder.select(self.active, value, self.load(name))
+        if self.guard is not None:
+            value = self.select(self.guard, value, self.load(name))
+        self.builder.store(value, self.registers[name])
+
+    def _as_bits(self, value: Value, width: int, signed: bool) -> Value:
+        element = _element(value.type)
+        if element in (F32, F64):
+            bits = I32 if element == F32 else I64
+            value, element = self.builder.bitcast(value, like(value.type, bits)), bits
+        if element.width < width:
+            extend = self.builder.sext if signed and element.width > 1 else self.builder.zext
+            return extend(value, like(value.type, ir.IntType(width)))
+        if element.width > width:
+            return self.builder.trunc(value, like(value.type, ir.IntType(width)))
+        return value
+
+    # ------------------------------------------------------------------------------------- shapes and types
+
+    def vector(self, value: Value) -> Value:
+        """``value`` in every lane."""
+        if is_vector(value):
+            return value
+        if isinstance(value, ir.Constant):
+            return Splat(value)
+        one = self.builder.insert_element(ir.Constant(vector_of(value.type), ir.Undefined), value, I32(0))
+        zeros = ir.Constant(vector_of(I32), None)
+        return self.builder.shuffle_vector(one, ir.Constant(one.type, ir.Undefined), zeros)
+
+    def alike(self, *values: Value) -> list[Value]:
+        """All scalars, or all vectors."""
+        if any(is_vector(v) for v in values):
+            return [self.vector(v) for v in values]
+        return list(values)
+
+    def constant(self, like_value: Value, number: float) -> Value:
+        """``number`` as a constant of the type of ``like_value``."""
+        element = _element(like_value.type)
+        if isinstance(element, ir.IntType):
+            scalar = ir.Constant(element, int(number) % (1 << element.width))
+        else:
+            scalar = ir.Constant(element, number)
+        return Splat(scalar) if is_vector(like_value) else scalar
+
+    def const(self, ptx_type: str, number: float) -> Value:
+        """``number`` as a scalar of ``ptx_type``."""
+        if ptx_type in ("f32", "f64"):
+            return self.float_constant(ptx_type, number)
+        width = WIDTHS[ptx_type]
+        return ir.Constant(ir.IntType(width), int(number) % (1 << width))
+
+    def select(self, condition: Value, yes: Value, no: Value) -> Value:
+        if is_vector(condition):
+            yes, no = self.vector(yes), self.vector(no)
+        else:
+            yes, no = self.alike(yes, no)
+        return self.builder.select(condition, yes, no)
+
+    def cast(self, kind: str, value: Value, element: ir.Type) -> Value:
+        """An LLVM cast such as ``zext`` or ``sitofp`` to ``element``, a lane at a time."""
+        return getattr(self.builder, kind)(value, like(value.type, element))
+
+    def bits(self, value: Value) -> Value:
+        """A float value as its bits."""
+        return self.builder.bitcast(value, like(value.type, I32 if _element(value.type) == F32 else I64))
+
+    def intrinsic(self, name: str, *values: Value, returns: ir.Type | None = None, suffix: str | None = None) -> Value:
+        """Call LLVM's ``name``, overloaded on the type of the first value unless ``suffix`` says otherwise."""
+        result = values[0].type if returns is None else returns
+        full = f"{name}.{suffix or _mangled(values[0].type)}"
+        function = self.module.globals.get(full)
+        if function is None:
+            function = ir.Function(self.module, ir.FunctionType(result, [v.type for v in values]), full)
+        return self.builder.call(function, values)
+
+    # ------------------------------------------------------------------------------------- the launch around
+
+    def field(self, name: str, element: ir.Type, extra: int = 0) -> Value:
+        """A field of the worker's context."""
+        slot = self.builder.gep(self.context, [I64(offset(name) + extra)], source_etype=I8)
+        return self.builder.load(slot, typ=element)
+
+    def special(self, name: str) -> Value:
+        """A special register: scalar where it is the same in all lanes."""
+        base, _, axis = name.partition(".")
+        if base in ("%ctaid", "%nctaid", "%ntid"):
+            return self.field(base[1:], I32, 4 * "xyz".index(axis))
+        if base == "%tid":
+            table = self.field("thread_ids", POINTER)
+            n_warps, warp = self.field("n_warps", I64), self.field("warp", I64)
+            row = self.builder.add(self.builder.mul(n_warps, I64("xyz".index(axis))), warp)
+            slot = self.builder.gep(table, [self.builder.mul(row, I64(4 * LANES))], source_etype=I8)
+            return self.builder.load(slot, typ=vector_of(I32), align=4)
+        if name == "%laneid":
+            return lane_numbers()
+        if name == "%warpid":
+            return self.builder.trunc(self.field("warp", I64), I32)
+        if name == "%nwarpid":
+            return self.builder.trunc(self.field("n_warps", I64), I32)
+        masks = {
+            "%lanemask_eq": lambda lane: 1 << lane,
+            "%lanemask_lt": lambda lane: (1 << lane) - 1,
+            "%lanemask_le": lambda lane: (2 << lane) - 1,
+            "%lanemask_gt": lambda lane: 0xFFFFFFFF & ~((2 << lane) - 1),
+            "%lanemask_ge": lambda lane: 0xFFFFFFFF & ~((1 << lane) - 1),
+        }
+        if name in masks:
+            return lane_constants(I32, [masks[name](lane) for lane in range(LANES)])
+        raise self.unsupported(f"special register {name}")
+
+    def lanes(self) -> Value:
+        """The lanes that run this instruction, as 32 bits."""
+        mask = self.mask()
+        return I32(-1) if mask is None else self.builder.bitcast(mask, I32)
+
+    def mask(self) -> Value | None:
+        """The lanes that run this instruction as a vector of bits, None for all."""
+        guard = None if self.guard is None else self.vector(self.guard)
+        if self.active is None or guard is None:
+            return self.active if guard is None else guard
+        return self.builder.and_(self.active, guard)
+
+    def unsupported(self, what: str) -> UnsupportedInstruction:
+        """The error for the current instruction."""
+        instruction = self.instruction
+        assert instruction is not None
+        return UnsupportedInstruction(instruction.opcode, instruction.ptx_line, str(instruction.source or ""), what)
+
+
+def is_vector(value: Value) -> bool:
+    return isinstance(value.type, ir.VectorType)
+
+
+def like(shape: ir.Type, element: ir.Type) -> ir.Type:
+    """``element`` as a scalar or a vector, whichever ``shape`` is."""
+    return vector_of(element, shape.count) if isinstance(shape, ir.VectorType) else element
+
+
+def lane_constants(element: ir.Type, numbers: list[int]) -> ir.Constant:
+    return ir.Constant(vector_of(element, len(numbers)), [element(n) for n in numbers])
+
+
+def lane_numbers() -> ir.Constant:
+    return lane_constants(I32, list(range(LANES)))
+
+
+def _element(shape: ir.Type) -> Any:
+    return shape.element if isinstance(shape, ir.VectorType) else shape
+
+
+def _mangled(shape: ir.Type) -> str:
+    element = _element(shape)
+    name = {F16: "f16", F32: "f32", F64: "f64"}.get(element) or f"i{element.width}"
+    return f"v{shape.count}{name}" if isinstance(shape, ir.VectorType) else name
+
+
+def _float_of(operand: Immediate, ptx_type: str) -> float:
+    if operand.kind == "f32":
+        number: float = struct.unpack("<f", operand.value.to_bytes(4, "little"))[0]
+    elif operand.kind == "f64":
+        number = struct.unpack("<d", operand.value.to_bytes(8, "little"))[0]
+    else:  # an integer where a float is wanted is its bits
+        code, size = ("<f", 4) if ptx_type == "f32" else ("<d", 8)
+        number = struct.unpack(code, (operand.value % (1 << 8 * size)).to_bytes(size, "little"))[0]
+    return number

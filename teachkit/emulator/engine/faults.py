@@ -1,0 +1,113 @@
+"""A fault record in words: argument, offset, block, thread and the learner's own source line."""
+
+from __future__ import annotations
+
+import linecache
+from typing import Any
+
+from teachkit.emulator.arguments import Arguments, Bound
+from teachkit.emulator.engine.context import LANES, Context, Fault
+from teachkit.emulator.sites import Site
+from teachkit.errors import KernelFault
+
+Dims = tuple[int, int, int]
+
+
+def explain(
+    program: Any, grid: Dims, block: Dims, arguments: Arguments, shared_bytes: int, context: Context
+) -> KernelFault:
+    """The error for the fault in ``context``."""
+    record = context.fault
+    kernel = program.kernel.name
+    site = next((s for s in program.sites if s.slot == record.site and s.kind in ("access", "guard")), None)
+    where = _Place(kernel, grid, block, record, site)
+    if record.fault == Fault.DEADLOCK:
+        return where.error(
+            "Some warps of the block wait at a barrier that the others never reach",
+            "deadlock",
+            hint="every thread of a block must reach the same barrier; look for one inside an if.",
+        )
+    if record.fault == Fault.TRAP:
+        return where.error("The kernel stopped itself (trap)", "trap", hint="a device assertion failed.")
+    is_shared = site is not None and site.space == "shared"
+    verb = "store" if site is not None and site.is_store else "load"
+    what = f"{verb} of {record.n_bytes} bytes"
+    if is_shared:
+        at = record.address - context.shared
+        target, name = f"at byte {at} of shared memory, which has {shared_bytes} bytes", None
+    else:
+        target, name = _target(arguments, record.address, record.n_bytes)
+    if record.fault == Fault.MISALIGNED:
+        return where.error(
+            f"Misaligned {what} {target}",
+            "misaligned access",
+            name,
+            hint=f"an access of {record.n_bytes} bytes needs an address that is a multiple of {record.n_bytes}.",
+        )
+    return where.error(
+        f"Out-of-bounds {what} {target}",
+        "out-of-bounds access",
+        name,
+        hint="the access was not carried out. Mask the lanes past the end, or check the strides that were passed.",
+    )
+
+
+def _target(arguments: Arguments, address: int, n_bytes: int) -> tuple[str, str | None]:
+    """The argument that the address belongs to, or lies nearest to."""
+    pointers = [b for b in arguments.bounds if b.high > b.low or b.data]
+    if not pointers:
+        return f"at address {address:#x}; no argument is a tensor", None
+
+    def distance(bound: Bound) -> int:
+        if address < bound.low:
+            return bound.low - address
+        return max(0, address + n_bytes - bound.high)
+
+    nearest = min(pointers, key=distance)
+    offset = address - nearest.data
+    size = nearest.high - nearest.low
+    element = offset // nearest.element_bytes
+    return (
+        f"at byte offset {offset} (element {element}) of argument {nearest.name!r}, a {nearest.shown} "
+        f"in an allocation of {size} bytes",
+        nearest.name,
+    )
+
+
+class _Place:
+    """Block, thread and source line of a fault."""
+
+    def __init__(self, kernel: str, grid: Dims, block: Dims, record: Any, site: Site | None) -> None:
+        self.kernel = kernel
+        b = record.block
+        self.block = (b % grid[0], b // grid[0] % grid[1], b // (grid[0] * grid[1]))
+        lane = (record.lanes & -record.lanes).bit_length() - 1 if record.lanes else 0
+        linear = record.warp * LANES + lane
+        self.thread = (
+            linear % block[0],
+            linear // block[0] % block[1],
+            linear // (block[0] * block[1]),
+        )
+        self.n_lanes = record.lanes.bit_count()
+        self.site = site
+
+    def error(self, what: str, kind: str, argument: str | None = None, *, hint: str) -> KernelFault:
+        lanes = f" (and {self.n_lanes - 1} more lanes of its warp)" if 1 < self.n_lanes else ""
+        lines = [f"{what},", f"in kernel {self.kernel!r}, block {self.block}, thread {self.thread}{lanes}"]
+        source = ""
+        if self.site is not None and self.site.source is not None:
+            source = str(self.site.source)
+            text = linecache.getline(self.site.source.file, self.site.source.line).strip()
+            lines.append(f"at {source}" + (f":  {text}" if text else ""))
+        elif self.site is not None:
+            lines.append(f"at PTX line {self.site.ptx_line}: {self.site.opcode}")
+        return KernelFault(
+            "\n  ".join(lines),
+            hint=hint,
+            kernel=self.kernel,
+            kind=kind,
+            block=self.block,
+            thread=self.thread,
+            argument=argument,
+            source=source,
+        )

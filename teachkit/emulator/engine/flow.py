@@ -1,0 +1,234 @@
+"""Control flow of a kernel: basic blocks, their order, loops, and which registers live where.
+
+Blocks are ordered so that loops are contiguous and a block comes after everything that leads to it, back
+edges aside. The engine runs divergent warps in that order, which is where their lanes meet again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from teachkit.emulator.ptx.model import (
+    Address,
+    Function,
+    Group,
+    Instruction,
+    Label,
+    Negated,
+    Operand,
+    PredicatePair,
+    Register,
+    Symbol,
+)
+
+_NO_DESTINATION = frozenset(
+    "st red bra bar barrier ret exit trap membar fence prefetch prefetchu cp nanosleep pmevent brkpt discard stmatrix "
+    "griddepcontrol mbarrier setmaxnreg".split()
+)
+_BARRIERS = ("bar.sync", "barrier.sync", "bar.arrive", "bar.red", "barrier.red")
+
+
+@dataclasses.dataclass(slots=True)
+class Block:
+    """A straight run of instructions. ``successors`` are block numbers: the branch target first, if any."""
+
+    index: int
+    instructions: list[Instruction]
+    successors: list[int] = dataclasses.field(default_factory=list)
+    is_loop_header: bool = False
+    after_barrier: bool = False
+    live_in: frozenset[str] = frozenset()
+
+    @property
+    def is_resume_point(self) -> bool:
+        return self.is_loop_header or self.after_barrier
+
+
+def is_barrier(instruction: Instruction) -> bool:
+    return instruction.opcode.startswith(_BARRIERS)
+
+
+def base(instruction: Instruction) -> str:
+    return instruction.opcode.partition(".")[0]
+
+
+def ends_block(instruction: Instruction) -> bool:
+    return base(instruction) in ("bra", "brx", "ret", "exit", "trap") or is_barrier(instruction)
+
+
+def registers_of(operand: Operand) -> Iterator[str]:
+    """The registers that an operand names, special registers included."""
+    if isinstance(operand, Register):
+        yield operand.name
+    elif isinstance(operand, Address):
+        yield from registers_of(operand.base)
+    elif isinstance(operand, Group):
+        for item in operand.items:
+            yield from registers_of(item)
+    elif isinstance(operand, PredicatePair):
+        yield operand.first.name
+        yield operand.second.name
+    elif isinstance(operand, Negated):
+        yield operand.register.name
+
+
+def defined(instruction: Instruction) -> list[str]:
+    """Registers that the instruction writes."""
+    if base(instruction) in _NO_DESTINATION or not instruction.operands:
+        return []
+    if base(instruction) == "call":
+        first = instruction.operands[0]
+        return list(registers_of(first)) if isinstance(first, Group) and len(instruction.operands) > 1 else []
+    first = instruction.operands[0]
+    return [] if isinstance(first, Address) else list(registers_of(first))
+
+
+def used(instruction: Instruction) -> list[str]:
+    """Registers that the instruction reads. A guarded write also reads what it may leave unchanged."""
+    skip = 0 if not defined(instruction) else 1
+    names = [name for operand in instruction.operands[skip:] for name in registers_of(operand)]
+    if instruction.guard is not None:
+        names.append(instruction.guard.register.name)
+        names.extend(defined(instruction))
+    return names
+
+
+def build(function: Function) -> list[Block]:
+    """Basic blocks of ``function`` in execution order, unreachable ones dropped, liveness filled in."""
+    raw, labels = _split(function)
+    _connect(raw, labels, function)
+    order = _order(raw)
+    position = {old: new for new, old in enumerate(order)}
+    blocks = [raw[old] for old in order]
+    for block in blocks:
+        block.index = position[block.index]
+        block.successors = [position[s] for s in block.successors]
+    for block in blocks:
+        for successor in block.successors:
+            if successor <= block.index:
+                blocks[successor].is_loop_header = True
+    _liveness(blocks, frozenset(function.registers))
+    return blocks
+
+
+def _split(function: Function) -> tuple[list[Block], dict[str, int]]:
+    blocks = [Block(0, [])]
+    labels: dict[str, int] = {}
+    fresh = True
+    after_barrier = False
+    for item in function.body:
+        if isinstance(item, Label):
+            if not fresh:
+                blocks.append(Block(len(blocks), []))
+                fresh = True
+            labels[item.name] = len(blocks) - 1
+            continue
+        blocks[-1].instructions.append(item)
+        fresh = False
+        if ends_block(item):
+            after_barrier = is_barrier(item)
+            blocks.append(Block(len(blocks), [], after_barrier=after_barrier))
+            fresh = True
+    return blocks, labels
+
+
+def _connect(blocks: list[Block], labels: dict[str, int], function: Function) -> None:
+    for block in blocks:
+        following = [block.index + 1] if block.index + 1 < len(blocks) else []
+        last = block.instructions[-1] if block.instructions else None
+        kind = base(last) if last is not None else ""
+        if kind == "bra" and last is not None:
+            (target,) = (operand for operand in last.operands if isinstance(operand, Symbol))
+            block.successors = [labels[target.name]] + (following if last.guard is not None else [])
+        elif kind == "brx" and last is not None:
+            (table,) = (operand for operand in last.operands if isinstance(operand, Symbol))
+            block.successors = [labels[name] for name in function.branch_targets[table.name]]
+        elif kind in ("ret", "exit", "trap") and last is not None:
+            block.successors = following if last.guard is not None else []
+        else:
+            block.successors = following
+
+
+def _order(blocks: list[Block]) -> list[int]:
+    """Reverse post-order in which a loop's own blocks come before the blocks after the loop."""
+    loops = _loops(blocks)
+
+    def stays(block: int, successor: int) -> int:
+        """How many of the block's loops the successor is still in."""
+        return sum(1 for body in loops if block in body and successor in body)
+
+    seen = {0}
+    post: list[int] = []
+    stack = [(0, iter(sorted(blocks[0].successors, key=lambda s: stays(0, s))))]
+    while stack:
+        node, pending = stack[-1]
+        successor = next((s for s in pending if s not in seen), None)
+        if successor is None:
+            post.append(node)
+            stack.pop()
+        else:
+            seen.add(successor)
+            following = sorted(blocks[successor].successors, key=lambda s, here=successor: stays(here, s))
+            stack.append((successor, iter(following)))
+    return post[::-1]
+
+
+def _loops(blocks: list[Block]) -> list[frozenset[int]]:
+    """Bodies of natural loops, from the back edges of a depth-first walk."""
+    predecessors: dict[int, list[int]] = {block.index: [] for block in blocks}
+    for block in blocks:
+        for successor in block.successors:
+            predecessors[successor].append(block.index)
+    bodies: dict[int, set[int]] = {}
+    for tail, header in _back_edges(blocks):
+        body = bodies.setdefault(header, {header})
+        work = [tail]
+        while work:
+            node = work.pop()
+            if node not in body:
+                body.add(node)
+                work.extend(predecessors[node])
+    return [frozenset(body) for body in bodies.values()]
+
+
+def _back_edges(blocks: list[Block]) -> Iterable[tuple[int, int]]:
+    seen, active = {0}, {0}
+    stack = [(0, iter(blocks[0].successors))]
+    while stack:
+        node, pending = stack[-1]
+        successor = next(pending, None)
+        if successor is None:
+            active.discard(node)
+            stack.pop()
+        elif successor in active:
+            yield node, successor
+        elif successor not in seen:
+            seen.add(successor)
+            active.add(successor)
+            stack.append((successor, iter(blocks[successor].successors)))
+
+
+def _liveness(blocks: list[Block], registers: frozenset[str]) -> None:
+    generate: list[frozenset[str]] = []
+    kill: list[frozenset[str]] = []
+    for block in blocks:
+        read: set[str] = set()
+        written: set[str] = set()
+        for instruction in block.instructions:
+            read.update(name for name in used(instruction) if name in registers and name not in written)
+            if instruction.guard is None:
+                written.update(defined(instruction))
+        generate.append(frozenset(read))
+        kill.append(frozenset(written))
+    changed = True
+    while changed:
+        changed = False
+        for block in reversed(blocks):
+            out: set[str] = set()
+            for successor in block.successors:
+                out |= blocks[successor].live_in
+            live = generate[block.index] | (out - kill[block.index])
+            if live != block.live_in:
+                block.live_in = live
+                changed = True

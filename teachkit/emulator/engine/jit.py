@@ -1,0 +1,171 @@
+"""LLVM text to machine code in this process, with a cache of objects on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import re
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from teachkit.emulator.engine.context import offset
+
+_lock = threading.Lock()
+_FORMAT = 1  # of the cache files
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Code:
+    """A loaded kernel: the address of its warp function, and what was stored beside it."""
+
+    address: int
+    facts: dict[str, Any]
+    keep_alive: Any
+
+
+def cache_folder() -> Path:
+    """Where compiled objects are kept: ``TEACHKIT_CACHE_DIR``, else the user's cache folder."""
+    chosen = os.environ.get("TEACHKIT_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "teachkit"
+
+
+@functools.cache
+def cpu() -> tuple[str, str]:
+    """LLVM's name of this processor and its features; ``TEACHKIT_CPU`` (e.g. x86-64-v3) narrows both."""
+    chosen = os.environ.get("TEACHKIT_CPU")
+    if chosen:
+        return chosen, ""
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+@functools.cache
+def engine_fingerprint() -> str:
+    """Changes whenever the engine's own source does, so that no stale object is ever loaded."""
+    digest = hashlib.sha256(f"{_FORMAT} {llvm.llvm_version_info} {cpu()}".encode())
+    root = Path(__file__).parents[1]
+    for path in sorted((*root.glob("engine/*"), *root.glob("isa/*.py"), root / "sites.py")):
+        if path.suffix in (".py", ".ll"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _target_machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = cpu()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=name, features=features, opt=2, reloc="pic")
+
+
+@functools.cache
+def _jit() -> Any:
+    return llvm.create_lljit_compiler(_target_machine())
+
+
+def compile_object(text: str) -> bytes:
+    """Optimise and compile LLVM text to an object file."""
+    with _lock:
+        machine = _target_machine()
+        module = llvm.parse_assembly(text)
+        module.verify()
+        options = llvm.create_pipeline_tuning_options(speed_level=2)
+        # Lanes are vectors already, and loops are the kernel's own.
+        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+        passes = llvm.create_pass_builder(machine, options)
+        passes.getModulePassManager().run(module, passes)
+        return bytes(machine.emit_object(module))
+
+
+def load_object(code: bytes, name: str, symbol: str, imports: dict[str, int]) -> tuple[int, Any]:
+    """Link an object into the process; returns the address of ``symbol`` and what keeps it there."""
+    with _lock:
+        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(symbol)
+        for imported, address in imports.items():
+            builder.import_symbol(imported, address)
+        tracker = builder.link(_jit(), name)
+        return tracker[symbol], tracker
+
+
+RUNTIME_SYMBOLS = (
+    "tk_run",
+    "tk_fault",
+    "tk_trace_reserve",
+    "tk_load_global",
+    "tk_store_global",
+    "tk_load_shared",
+    "tk_store_shared",
+    "tk_access_global",
+    "tk_access_shared",
+)
+
+
+@functools.cache
+def runtime() -> dict[str, int]:
+    """Addresses of the functions of ``runtime.ll``, compiled once and cached like a kernel."""
+    template = Path(__file__).with_name("runtime.ll").read_text()
+    text = re.sub("«([a-z_.]+)»", lambda match: str(offset(match[1])), template)
+    code = cached("runtime", text, lambda: (compile_object(text), {}))[0]
+    with _lock:
+        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        for symbol in RUNTIME_SYMBOLS:
+            builder.export_symbol(symbol)
+        tracker = builder.link(_jit(), "teachkit-runtime")
+    _kept.append(tracker)
+    return {symbol: tracker[symbol] for symbol in RUNTIME_SYMBOLS}
+
+
+_kept: list[Any] = []
+
+
+def cached(kind: str, key_text: str, build: Any) -> tuple[bytes, dict[str, Any]]:
+    """``build()``'s object and facts, from the disk cache where it has them.
+
+    A file that is damaged, foreign or unreadable is built anew; a folder that cannot be written is no error.
+    """
+    key = hashlib.sha256(f"{engine_fingerprint()} {kind} {key_text}".encode()).hexdigest()
+    path = cache_folder() / "objects" / key[:2] / key
+    stored = _read(path)
+    if stored is not None:
+        return stored
+    code, facts = build()
+    _write(path, code, facts)
+    return code, facts
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, Any]] | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, body = content[:32], content[32:]
+    if hashlib.sha256(body).digest() != digest:
+        return None
+    header, _, code = body.partition(b"\n")
+    return code, json.loads(header)
+
+
+def _write(path: Path, code: bytes, facts: dict[str, Any]) -> None:
+    body = json.dumps(facts).encode() + b"\n" + code
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(body).digest() + body)
+            os.replace(temporary, path)  # whole or not at all, whoever else writes
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise

@@ -1,0 +1,468 @@
+"""A PTX kernel as an LLVM function that runs one warp until it exits, waits or yields."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from llvmlite import ir
+
+from teachkit.emulator.engine import flow
+from teachkit.emulator.engine.access import MAX_LANE_BYTES, add_counts
+from teachkit.emulator.engine.context import (
+    FRAME_BARRIER,
+    FRAME_EXPECTED,
+    FRAME_REGISTERS,
+    FRAME_RESUME,
+    LANES,
+    Fault,
+    Status,
+)
+from teachkit.emulator.engine.dataflow import provenance, uniformity
+from teachkit.emulator.engine.emit import I1, I8, I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.isa.table import lookup
+from teachkit.emulator.ptx.model import Function, Immediate, Instruction, Module, Operand
+from teachkit.emulator.sites import Site, SiteBuilder
+from teachkit.errors import UnsupportedInstruction
+
+WARP_FUNCTION = "warp"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mode:
+    """Which variant of a kernel: with counters or without, and for blocks that end in a part of a warp."""
+
+    counting: bool = True
+    partial_warps: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Translation:
+    """LLVM text of a kernel, and what the launcher must know about it."""
+
+    text: str
+    sites: tuple[Site, ...]
+    n_slots: int
+    frame_bytes: int
+    shared_bytes: int
+    globals: tuple[str, ...]
+    trace_reserve: int
+
+
+def translate(module: Module, function: Function, mode: Mode) -> Translation:
+    """Translate one kernel.
+
+    Raises
+    ------
+    UnsupportedInstruction
+        At the first instruction that is not on the whitelist, with its PTX line and kernel source line.
+    """
+    return _Translator(module, function, mode).run()
+
+
+class _Translator:
+    def __init__(self, module: Module, function: Function, mode: Mode) -> None:
+        self.function = function
+        self.mode = mode
+        self.blocks = flow.build(function)
+        facts = uniformity(function, self.blocks, mode.partial_warps)
+        self.masked = facts.divergent
+        self.uniform = facts.uniform
+        self.sites = SiteBuilder(mode.counting)
+        self.symbols, self.shared_bytes = _shared_layout(module, function)
+        self.global_names = tuple(v.name for v in module.variables.values() if v.space in ("global", "const"))
+        self._parameters(function)
+        self.crossing = frozenset().union(*(block.live_in for block in self.blocks))
+        self.resume_points = [block for block in self.blocks if block.is_resume_point]
+        self.frame_slots = self._frame_layout()
+
+        self.llvm = ir.Module()
+        self.warp = ir.Function(self.llvm, ir.FunctionType(I32, [POINTER, POINTER]), WARP_FUNCTION)
+        self.context, self.frame = self.warp.args
+        self.entry = self.warp.append_basic_block("entry")
+        self.builder = ir.IRBuilder(self.entry)
+        self.e = self._emitter(module)
+
+    def _parameters(self, function: Function) -> None:
+        self.parameter_offsets: dict[str, int] = {}
+        at = 0
+        for parameter in function.params:
+            at = -(-at // parameter.align) * parameter.align
+            self.parameter_offsets[parameter.name] = at
+            at += parameter.n_bytes
+
+    def _frame_layout(self) -> dict[str, int]:
+        at = FRAME_REGISTERS
+        slots: dict[str, int] = {}
+        for name in sorted(self.crossing):
+            size = self._slot_bytes(name)
+            at = -(-at // size) * size
+            slots[name] = at
+            at += size
+        self.mask_slots = {}
+        at = -(-at // 4) * 4
+        for block in self.blocks:
+            self.mask_slots[block.index] = at
+            at += 4
+        self.frame_bytes = -(-at // 64) * 64
+        return slots
+
+    def _slot_bytes(self, name: str) -> int:
+        width = WIDTHS[self.function.registers[name]]
+        if name in self.uniform:
+            return max(width // 8, 4)
+        return max(width, 1) * LANES // 8 if width > 1 else 4
+
+    def _emitter(self, module: Module) -> Emitter:
+        b = self.builder
+        registers = {}
+        for name, kind in self.function.registers.items():
+            element = ir.IntType(WIDTHS[kind])
+            shape = element if name in self.uniform else vector_of(element)
+            registers[name] = b.alloca(shape)
+        e = Emitter(
+            builder=b,
+            module=self.llvm,
+            context=self.context,
+            registers=registers,
+            register_types=self.function.registers,
+            uniform=self.uniform,
+            shared_across_blocks=self.crossing,
+            symbols=self.symbols,
+            globals={name: i for i, name in enumerate(self.global_names)},
+            provenance=provenance(self.function, self.blocks),
+            bounds={},
+            sites=self.sites,
+            scratch={},
+        )
+        packed = e.field("staging", POINTER)
+        addresses = b.gep(packed, [I64(LANES * MAX_LANE_BYTES)], source_etype=I8)
+        e.scratch = {"packed": packed, "addresses": addresses, "sites": e.field("sites", POINTER)}
+        shared = e.field("shared", I64)
+        e.scratch |= {"shared_base": shared, "shared_end": b.add(shared, e.field("shared_bytes", I64))}
+        e.scratch["params"] = e.field("params", POINTER)
+        e.parameter_offsets = self.parameter_offsets
+        table = e.field("bounds", POINTER)
+        names = [p.name for p in self.function.params] + list(self.global_names)
+        for index, name in enumerate(names):
+            low = b.gep(table, [I64(16 * index)], source_etype=I8)
+            high = b.gep(table, [I64(16 * index + 8)], source_etype=I8)
+            e.bounds[name] = (b.load(low, typ=I64), b.load(high, typ=I64))
+        return e
+
+    # ------------------------------------------------------------------------------------------- whole kernel
+
+    def run(self) -> Translation:
+        b = self.builder
+        self.turns = b.alloca(I64)
+        b.store(self.e.field("turns", I64), self.turns)
+        self.masks = {block.index: b.alloca(I32) for block in self.blocks} if self.masked else {}
+        self.labels = {block.index: self.warp.append_basic_block(f"block{block.index}") for block in self.blocks}
+        self.bodies = self.labels
+        if self.masked:
+            self.bodies = {i: self.warp.append_basic_block(f"body{i}") for i in self.labels}
+        self.exit = self.warp.append_basic_block("exit")
+        self._enter()
+        for block in self.blocks:
+            self._block(block)
+        b.position_at_end(self.exit)
+        b.ret(I32(Status.EXITED))
+        n_accesses = sum(1 for site in self.sites.sites if site.kind == "access")
+        return Translation(
+            text=str(self.llvm),
+            sites=tuple(self.sites.sites),
+            n_slots=self.sites.n_slots,
+            frame_bytes=self.frame_bytes,
+            shared_bytes=self.shared_bytes,
+            globals=self.global_names,
+            trace_reserve=8 * LANES * (n_accesses + 1) if self.mode.counting else 0,
+        )
+
+    def _enter(self) -> None:
+        """Start at the first block, or where the warp left off."""
+        b = self.builder
+        resume = b.load(self.frame, typ=I32)
+        start = self.warp.append_basic_block("start")
+        switch = b.switch(resume, start)
+        b.position_at_end(start)
+        if self.masked:
+            for mask in self.masks.values():
+                b.store(I32(0), mask)
+            last = b.icmp_signed("==", b.add(self.e.field("warp", I64), I64(1)), self.e.field("n_warps", I64))
+            full = b.select(last, b.trunc(self.e.field("last_warp_mask", I64), I32), I32(-1))
+            b.store(full, self.masks[0])
+        b.branch(self.labels[0])
+        for number, block in enumerate(self.resume_points, start=1):
+            here = self.warp.append_basic_block(f"resume{block.index}")
+            switch.add_case(I32(number), here)
+            b.position_at_end(here)
+            for name in self._saved(block):
+                self.builder.store(self._load_slot(name), self.e.registers[name])
+            for index, mask in self.masks.items():
+                b.store(b.load(self._frame(self.mask_slots[index]), typ=I32), mask)
+            b.branch(self.labels[block.index] if not block.is_loop_header else self._header_body(block))
+
+    def _header_body(self, block: flow.Block) -> ir.Block:
+        """Where a resumed warp enters a loop header: behind the check of its turns."""
+        label = self.warp.append_basic_block(f"turn{block.index}")
+        self.turn_blocks = getattr(self, "turn_blocks", {})
+        self.turn_blocks[block.index] = label
+        return label
+
+    def _saved(self, block: flow.Block) -> list[str]:
+        """Registers to keep across a suspension. Under masks other lanes may wait anywhere, so all that cross."""
+        return sorted(self.crossing if self.masked else block.live_in)
+
+    def _frame(self, at: int) -> Value:
+        return self.builder.gep(self.frame, [I64(at)], source_etype=I8)
+
+    def _load_slot(self, name: str) -> Value:
+        b, at = self.builder, self._frame(self.frame_slots[name])
+        width = WIDTHS[self.function.registers[name]]
+        if name in self.uniform:
+            value = b.load(at, typ=I32 if width < 32 else ir.IntType(width))
+            return b.trunc(value, ir.IntType(width)) if width < 32 else value
+        if width == 1:
+            return b.bitcast(b.load(at, typ=I32), vector_of(I1))
+        return b.load(at, typ=vector_of(ir.IntType(width)), align=16)
+
+    def _store_slot(self, name: str) -> None:
+        b, at = self.builder, self._frame(self.frame_slots[name])
+        width = WIDTHS[self.function.registers[name]]
+        value = self.e.load(name)
+        if name in self.uniform:
+            b.store(b.zext(value, I32) if width < 32 else value, at)
+        elif width == 1:
+            b.store(b.bitcast(value, I32), at)
+        else:
+            b.store(value, at, align=16)
+
+    def _suspend(self, block: flow.Block, status: Status) -> None:
+        """Save what ``block`` needs and return; the next call goes on there."""
+        b = self.builder
+        number = self.resume_points.index(block) + 1
+        b.store(I32(number), self._frame(FRAME_RESUME))
+        for name in self._saved(block):
+            self._store_slot(name)
+        for index, mask in self.masks.items():
+            b.store(b.load(mask), self._frame(self.mask_slots[index]))
+        b.ret(I32(status))
+
+    # --------------------------------------------------------------------------------------------- one block
+
+    def _block(self, block: flow.Block) -> None:
+        b, e = self.builder, self.e
+        b.position_at_end(self.labels[block.index])
+        lanes: Value = I32(-1)
+        e.active = None
+        if self.masked:
+            following = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
+            lanes = b.load(self.masks[block.index])
+            b.cbranch(b.icmp_signed("==", lanes, I32(0)), following, self.bodies[block.index])
+            b.position_at_end(self.bodies[block.index])
+        if block.is_loop_header:
+            self._spend_turn(block)
+        if self.masked:
+            lanes = b.load(self.masks[block.index])
+            b.store(I32(0), self.masks[block.index])
+            e.active = b.bitcast(lanes, vector_of(I1))
+        self._count_block(lanes)
+        body, last = block.instructions, None
+        if body and flow.ends_block(body[-1]):
+            body, last = body[:-1], body[-1]
+        for instruction in body:
+            self._instruction(instruction)
+        self._terminate(block, last, lanes)
+
+    def _spend_turn(self, block: flow.Block) -> None:
+        b = self.builder
+        left = b.sub(b.load(self.turns), I64(1))
+        b.store(left, self.turns)
+        spent, go_on = self.warp.append_basic_block("spent"), self.turn_blocks[block.index]
+        b.cbranch(b.icmp_signed("<", left, I64(0)), spent, go_on).set_weights([1, 4095])
+        b.position_at_end(spent)
+        self._suspend(block, Status.YIELDED)
+        b.position_at_end(go_on)
+        if self.mode.counting:
+            reserve = self.llvm.globals.get("tk_trace_reserve")
+            if reserve is None:
+                reserve = ir.Function(self.llvm, ir.FunctionType(ir.VoidType(), [POINTER]), "tk_trace_reserve")
+            b.call(reserve, [self.context])
+
+    def _count_block(self, lanes: Value) -> None:
+        slot = self.sites.block()
+        if not self.mode.counting:
+            return
+        n: Value = I64(LANES)
+        if self.masked:
+            n = self.builder.zext(self.e.intrinsic("llvm.ctpop", lanes), I64)
+        add_counts(self.e, slot, [I64(1), n])
+
+    def _instruction(self, instruction: Instruction) -> None:
+        e = self.e
+        e.instruction = instruction
+        found = lookup(instruction.opcode)
+        if found is None:
+            raise e.unsupported("")
+        row, form = found
+        e.guard = None
+        if instruction.guard is not None:
+            e.guard = e.load(instruction.guard.register.name)
+            if instruction.guard.negated:
+                e.guard = self.builder.not_(e.guard)
+        n_sites = len(self.sites.sites)
+        if row.reads is None:
+            row.translate(e, form, *instruction.operands)
+        else:
+            names = {"T": form.required[-1] if form.required else "", "D": form.required[0] if form.required else ""}
+            operands = instruction.operands
+            target, sources = (operands[0], operands[1:]) if row.writes else (None, operands)
+            if len(sources) != len(row.reads):
+                raise e.unsupported(f"{len(operands)} operands")
+            values = [e.read(o, names.get(t, t)) for o, t in zip(sources, row.reads, strict=True)]
+            result = row.translate(e, form, *e.alike(*values))
+            if target is not None:
+                e.write(target, result, names.get(row.writes, row.writes))
+        if not any(site.kind in ("access", "guard") for site in self.sites.sites[n_sites:]):
+            self._count_plain(instruction)
+        e.guard = None
+
+    def _count_plain(self, instruction: Instruction) -> None:
+        """An instruction without counters of its own is worth its block's; a guarded one counts its lanes."""
+        if self.e.guard is None:
+            self.sites.plain(instruction)
+            return
+        slot = self.sites.guard(instruction)
+        if self.mode.counting:
+            lanes = self.e.lanes()
+            add_counts(self.e, slot, [self.builder.zext(self.e.intrinsic("llvm.ctpop", lanes), I64)])
+
+    # ------------------------------------------------------------------------------------------ block endings
+
+    def _terminate(self, block: flow.Block, last: Instruction | None, lanes: Value) -> None:
+        if last is not None:
+            self.e.instruction = last
+            if lookup(last.opcode) is None:
+                raise self.e.unsupported("")
+        if last is not None and flow.is_barrier(last):
+            self._barrier(block, last)
+            return
+        if last is not None and flow.base(last) == "brx":
+            raise self.e.unsupported("branch table")
+        condition: Value | None = None
+        if last is not None:
+            if last.guard is not None:
+                condition = self.e.load(last.guard.register.name)
+                condition = self.builder.not_(condition) if last.guard.negated else condition
+            if flow.base(last) == "trap":
+                self._trap(condition, lanes)
+        if self.masked:
+            self._masked_end(block, last, condition, lanes)
+        else:
+            self._plain_end(block, last, condition)
+
+    def _plain_end(self, block: flow.Block, last: Instruction | None, condition: Value | None) -> None:
+        b = self.builder
+        leaves = last is not None and flow.base(last) in ("ret", "exit", "trap")
+        if last is not None:
+            self._count_branch(last, condition, None)
+        if condition is None:
+            b.branch(self.exit if leaves or not block.successors else self.labels[block.successors[0]])
+        elif leaves:
+            b.cbranch(condition, self.exit, self.labels[block.successors[0]])
+        else:
+            target, following = (block.successors * 2)[:2]
+            b.cbranch(condition, self.labels[target], self.labels[following])
+
+    def _masked_end(self, block: flow.Block, last: Instruction | None, condition: Value | None, lanes: Value) -> None:
+        b = self.builder
+        leaves = last is not None and flow.base(last) in ("ret", "exit", "trap")
+        taken: Value = lanes
+        if condition is not None:
+            taken = b.and_(b.bitcast(self.e.vector(condition), I32), lanes)
+        rest = b.and_(lanes, b.not_(taken))
+        if last is not None:
+            self._count_branch(last, condition, (taken, rest))
+        targets: list[tuple[int, Value]] = []
+        if leaves:
+            targets = [(s, rest) for s in block.successors[:1]]
+        elif condition is None:
+            targets = [(s, lanes) for s in block.successors[:1]]
+        else:
+            target, following = (block.successors * 2)[:2]
+            targets = [(target, taken), (following, rest)]
+        for target, mask in targets:
+            b.store(b.or_(b.load(self.masks[target]), mask), self.masks[target])
+        following_label = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
+        for target in sorted({t for t, _ in targets if t <= block.index}):
+            onward = self.warp.append_basic_block(f"onward{block.index}")
+            waiting = b.icmp_signed("!=", b.load(self.masks[target]), I32(0))
+            b.cbranch(waiting, self.labels[target], onward)
+            b.position_at_end(onward)
+        b.branch(following_label)
+
+    def _count_branch(self, last: Instruction, condition: Value | None, ways: tuple[Value, Value] | None) -> None:
+        b = self.builder
+        if condition is None:
+            self.sites.plain(last)
+            return
+        guard_slot = self.sites.guard(last)
+        branch_slot = self.sites.branch(last) if flow.base(last) == "bra" else None
+        if not self.mode.counting:
+            return
+        if ways is None:
+            add_counts(self.e, guard_slot, [b.select(condition, I64(LANES), I64(0))])
+            return
+        taken, rest = ways
+        add_counts(self.e, guard_slot, [b.zext(self.e.intrinsic("llvm.ctpop", taken), I64)])
+        if branch_slot is not None:
+            split = b.and_(b.icmp_signed("!=", taken, I32(0)), b.icmp_signed("!=", rest, I32(0)))
+            add_counts(self.e, branch_slot, [b.zext(split, I64)])
+
+    def _barrier(self, block: flow.Block, last: Instruction) -> None:
+        b = self.builder
+        if last.guard is not None or ".red" in last.opcode or ".arrive" in last.opcode:
+            raise self.e.unsupported("guarded barriers, reductions and split arrivals")
+        self.sites.plain(last)
+        (after,) = block.successors
+        if self.masked:
+            assert self.e.active is not None
+            mask = b.bitcast(self.e.active, I32)
+            b.store(b.or_(b.load(self.masks[after]), mask), self.masks[after])
+        number, expected = ([*(_constant(o) for o in last.operands), 0, 0])[:2]
+        b.store(I32(number), self._frame(FRAME_BARRIER))
+        b.store(I32(expected), self._frame(FRAME_EXPECTED))
+        self._suspend(self.blocks[after], Status.BARRIER)
+
+    def _trap(self, condition: Value | None, lanes: Value) -> None:
+        b = self.builder
+        assert self.e.instruction is not None
+        hit = lanes if condition is None else b.and_(b.bitcast(self.e.vector(condition), I32), lanes)
+        site = self.sites.guard(self.e.instruction)
+        fault = self.llvm.globals.get("tk_fault")
+        if fault is None:
+            signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I32, I64, I64])
+            fault = ir.Function(self.llvm, signature, "tk_fault")
+        with b.if_then(b.icmp_signed("!=", hit, I32(0))):
+            b.call(fault, [self.context, I64(Fault.TRAP), I64(site), hit, I64(0), I64(0)])
+
+
+def _constant(operand: Operand) -> int:
+    if not isinstance(operand, Immediate):
+        raise UnsupportedInstruction("bar.sync", 0, "", "a barrier number in a register")
+    return operand.value
+
+
+def _shared_layout(module: Module, function: Function) -> tuple[dict[str, int], int]:
+    """Offsets of shared variables: sized ones one after another, unsized ones (``extern``) behind them."""
+    places: dict[str, int] = {}
+    at = 0
+    variables = [v for v in (*module.variables.values(), *function.variables) if v.space == "shared"]
+    for variable in variables:
+        if variable.n_bytes:
+            at = -(-at // variable.align) * variable.align
+            places[variable.name] = at
+            at += variable.n_bytes
+    for variable in variables:
+        if not variable.n_bytes:
+            places[variable.name] = -(-at // variable.align) * variable.align
+    return places, at

@@ -1,0 +1,1 @@
+"""Atomic read-modify-write. Source: PTX ISA, "atom", "red"."""

@@ -1,0 +1,99 @@
+"""Comparison and selection. Source: PTX ISA, "Comparison and Selection Instructions"."""
+
+from __future__ import annotations
+
+from teachkit.emulator.engine.emit import Emitter, Value
+from teachkit.emulator.isa.floating import flush, half_to_float
+from teachkit.emulator.isa.table import Form, instruction
+from teachkit.emulator.ptx.model import Operand, PredicatePair
+
+INTEGERS = "b16|b32|b64|s16|u16|s32|u32|s64|u64"
+FLOATS = "f16|bf16|f32|f64"
+INTEGER_TESTS = "eq|ne|lt|le|gt|ge|lo|ls|hi|hs"
+FLOAT_TESTS = "eq|ne|lt|le|gt|ge|equ|neu|ltu|leu|gtu|geu|num|nan"
+_SYMBOLS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_UNSIGNED = {"lo": "<", "ls": "<=", "hi": ">", "hs": ">="}
+
+
+def _compare(e: Emitter, test: str, kind: str, a: Value, b: Value) -> Value:
+    build = e.builder
+    if not kind.startswith(("f", "bf")):
+        if test in _UNSIGNED:
+            return build.icmp_unsigned(_UNSIGNED[test], a, b)
+        compare = build.icmp_signed if kind.startswith("s") else build.icmp_unsigned
+        return compare(_SYMBOLS[test], a, b)
+    if kind in ("f16", "bf16"):
+        a, b = half_to_float(e, a, kind), half_to_float(e, b, kind)
+    if test == "num":
+        return build.fcmp_ordered("ord", a, b)
+    if test == "nan":
+        return build.fcmp_unordered("uno", a, b)
+    if test == "ne":
+        return build.fcmp_ordered("!=", a, b)
+    if test.endswith("u"):
+        return build.fcmp_unordered(_SYMBOLS[test[:-1]], a, b)
+    return build.fcmp_ordered(_SYMBOLS[test], a, b)
+
+
+@instruction(
+    f"setp.({INTEGER_TESTS}).({INTEGERS})",
+    f"setp.({FLOAT_TESTS})[.ftz].({FLOATS})",
+    f"setp.({INTEGER_TESTS}).(and|or|xor).({INTEGERS})",
+    f"setp.({FLOAT_TESTS}).(and|or|xor)[.ftz].({FLOATS})",
+    reads=None,
+)
+def setp(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
+    """Compare, and combine with a third, boolean source if there is one; ``p|q`` also gets the opposite."""
+    kind = form.type
+    a, b = e.alike(e.read(sources[0], kind), e.read(sources[1], kind))
+    if "ftz" in form.optional and kind == "f32":
+        a, b = flush(e, a), flush(e, b)
+    result = _compare(e, form.required[0], kind, a, b)
+    if len(sources) == 2:
+        e.write(target, result, "pred")
+        return
+    combine = {"and": e.builder.and_, "or": e.builder.or_, "xor": e.builder.xor}[form.required[1]]
+    third = e.read(sources[2], "pred")
+    if isinstance(target, PredicatePair):
+        e.write(target.first, combine(*e.alike(result, third)), "pred")
+        e.write(target.second, combine(*e.alike(e.builder.not_(result), third)), "pred")
+    else:
+        e.write(target, combine(*e.alike(result, third)), "pred")
+
+
+@instruction(
+    f"set.({INTEGER_TESTS}).(u32|s32|f32).({INTEGERS})",
+    f"set.({FLOAT_TESTS})[.ftz].(u32|s32|f32).({FLOATS})",
+    reads=None,
+)
+def set_(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand) -> None:
+    """The comparison as all ones or zero, or as 1.0 or 0.0."""
+    test, to, kind = form.required
+    left, right = e.alike(e.read(a, kind), e.read(b, kind))
+    if "ftz" in form.optional and kind == "f32":
+        left, right = flush(e, left), flush(e, right)
+    truth = _compare(e, test, kind, left, right)
+    yes, no = (e.const("f32", 1.0), e.const("f32", 0.0)) if to == "f32" else (e.const("u32", -1), e.const("u32", 0))
+    e.write(target, e.select(truth, yes, no), to)
+
+
+@instruction(f"selp.({INTEGERS}|f32|f64)", reads=("T", "T", "pred"))
+def selp(e: Emitter, form: Form, yes: Value, no: Value, condition: Value) -> Value:
+    return e.select(condition, yes, no)
+
+
+@instruction("testp.(finite|infinite|number|notanumber|normal|subnormal).(f32|f64)", reads=("T",), writes="pred")
+def testp(e: Emitter, form: Form, a: Value) -> Value:
+    b, kind = e.builder, form.type
+    size = e.intrinsic("llvm.fabs", a)
+    infinity = e.constant(a, float("inf"))
+    least = e.constant(a, 2.0**-126 if kind == "f32" else 2.0**-1022)
+    finite = b.fcmp_ordered("<", size, infinity)
+    return {
+        "finite": lambda: finite,
+        "infinite": lambda: b.fcmp_ordered("==", size, infinity),
+        "number": lambda: b.fcmp_ordered("ord", a, a),
+        "notanumber": lambda: b.fcmp_unordered("uno", a, a),
+        "normal": lambda: b.and_(finite, b.fcmp_ordered(">=", size, least)),
+        "subnormal": lambda: b.and_(b.fcmp_ordered("<", size, least), b.fcmp_ordered(">", size, e.constant(a, 0.0))),
+    }[form.required[0]]()

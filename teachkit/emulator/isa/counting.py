@@ -1,0 +1,52 @@
+"""What one lane's execution of an instruction is worth in the counters."""
+
+from __future__ import annotations
+
+import functools
+
+_INTEGER_TYPES = frozenset(f"{kind}{bits}" for kind in "sub" for bits in (8, 16, 32, 64))  # signed, unsigned, bits
+_INTEGER_ONE = frozenset(
+    "add sub mul mul24 shl shr and or xor not cnot min max abs neg sad div rem shf bfe bfi bfind prmt popc clz brev "
+    "lop3 szext bmsk addc subc dp4a dp2a setp set".split()
+)
+_FLOAT_TYPES = {
+    "f64": ("flop_fp64", 1),
+    "f32": ("flop_fp32", 1),
+    "f32x2": ("flop_fp32", 2),
+    "f16": ("flop_fp16", 1),
+    "bf16": ("flop_fp16", 1),
+    "f16x2": ("flop_fp16", 2),
+    "bf16x2": ("flop_fp16", 2),
+}
+_SPECIAL_FUNCTIONS = frozenset("rcp rsqrt sqrt ex2 lg2 sin cos tanh".split())
+
+
+@functools.lru_cache(maxsize=4096)
+def worth(opcode: str) -> tuple[tuple[str, int], ...]:
+    """(counter, amount a lane) pairs of an opcode.
+
+    A fused multiply-add is two operations. ``.approx`` functions and ``div.full`` run on the special function
+    unit and are no FLOPs; ``min``, ``max``, comparisons, conversions and moves are neither.
+    """
+    base, *modifiers = opcode.split(".")
+    kind = modifiers[-1] if modifiers else ""
+    if base in ("bar", "barrier") and modifiers and modifiers[0] in ("sync", "red", "arrive"):
+        return (("barriers", 1),)
+    if base in ("setp", "set"):
+        kind = next((m for m in reversed(modifiers) if m in _INTEGER_TYPES or m in _FLOAT_TYPES), kind)
+    if base in _SPECIAL_FUNCTIONS and ("approx" in modifiers or base in ("ex2", "lg2", "sin", "cos", "tanh")):
+        return (("sfu_ops", 2 if kind.endswith("x2") else 1),)
+    if base == "div" and ("approx" in modifiers or "full" in modifiers):
+        return (("sfu_ops", 1),)
+    if kind in _FLOAT_TYPES:
+        counter, n = _FLOAT_TYPES[kind]
+        if base in ("fma", "mad"):
+            return ((counter, 2 * n),)
+        if base in ("add", "sub", "mul", "div", "sqrt", "rcp"):
+            return ((counter, n),)
+        return ()
+    if base in ("mad", "madc", "mad24") and kind in _INTEGER_TYPES:
+        return (("int_ops", 2),)
+    if base in _INTEGER_ONE and kind in _INTEGER_TYPES:
+        return (("int_ops", 1),)
+    return ()

@@ -1,0 +1,1 @@
+"""Tensor-core instructions. Source: PTX ISA, "Warp Level Matrix Instructions"."""

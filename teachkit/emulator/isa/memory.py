@@ -1,0 +1,151 @@
+"""Loads, stores and asynchronous copies. Source: PTX ISA, "Data Movement and Conversion Instructions"."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from teachkit.emulator.engine import access
+from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, vector_of
+from teachkit.emulator.isa.table import Form, instruction
+from teachkit.emulator.ptx.model import Address, Group, Immediate, Operand
+
+TYPES = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64"
+# Hints say how long data may stay in which cache; they do not change what is loaded.
+CACHE = "[.ca|.cg|.cs|.cv|.lu|.nc|.wb|.wt|.ca.nc]"
+EVICT = "[.L1::evict_last|.L1::evict_first|.L1::evict_normal|.L1::evict_unchanged|.L1::no_allocate]"
+PREFETCH = "[.L2::64B|.L2::128B|.L2::256B]"
+ORDER = "[.weak|.relaxed|.acquire|.release|.volatile][.cta|.gpu|.sys]"
+
+
+@instruction(f"ld{ORDER}.global{CACHE}[.nc]{EVICT}{PREFETCH}[.L2::cache_hint][.v2|.v4].({TYPES})", reads=None)
+def ld_global(e: Emitter, form: Form, target: Operand, source: Operand, *policy: Operand) -> None:
+    _load(e, form, "global", target, source)
+
+
+@instruction(f"ld{ORDER}.shared[.v2|.v4].({TYPES})", f"ld{ORDER}.shared::cta[.v2|.v4].({TYPES})", reads=None)
+def ld_shared(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    _load(e, form, "shared", target, source)
+
+
+@instruction(f"ld.const[.v2|.v4].({TYPES})", reads=None)
+def ld_const(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    _load(e, form, "global", target, source)
+
+
+@instruction(f"st{ORDER}.global[.cg|.cs|.wb|.wt]{EVICT}[.L2::cache_hint][.v2|.v4].({TYPES})", reads=None)
+def st_global(e: Emitter, form: Form, target: Operand, source: Operand, *policy: Operand) -> None:
+    _store(e, form, "global", target, source)
+
+
+@instruction(f"st{ORDER}.shared[.v2|.v4].({TYPES})", f"st{ORDER}.shared::cta[.v2|.v4].({TYPES})", reads=None)
+def st_shared(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    _store(e, form, "shared", target, source)
+
+
+def _load(e: Emitter, form: Form, space: str, target: Operand, source: Operand) -> None:
+    assert isinstance(source, Address)
+    targets = target.items if isinstance(target, Group) else (target,)
+    if len(targets) * WIDTHS[form.type] // 8 > access.MAX_LANE_BYTES:
+        raise e.unsupported("more than 16 bytes a lane")
+    values = access.load(e, space, source, WIDTHS[form.type], len(targets))
+    for item, value in zip(targets, values, strict=True):
+        e.write(item, value, form.type)
+
+
+def _store(e: Emitter, form: Form, space: str, target: Operand, source: Operand) -> None:
+    assert isinstance(target, Address)
+    sources = source.items if isinstance(source, Group) else (source,)
+    kind = f"b{WIDTHS[form.type]}"
+    if len(sources) * WIDTHS[form.type] // 8 > access.MAX_LANE_BYTES:
+        raise e.unsupported("more than 16 bytes a lane")
+    access.store(e, space, target, [e.read(item, kind) for item in sources], WIDTHS[form.type])
+
+
+@instruction(
+    f"cp.async.ca.shared.global{PREFETCH}[.L2::cache_hint]",
+    f"cp.async.cg.shared.global{PREFETCH}[.L2::cache_hint]",
+    f"cp.async.ca.shared::cta.global{PREFETCH}[.L2::cache_hint]",
+    f"cp.async.cg.shared::cta.global{PREFETCH}[.L2::cache_hint]",
+    reads=None,
+)
+def cp_async(e: Emitter, form: Form, target: Operand, source: Operand, size: Operand, *rest: Operand) -> None:
+    """Copy 4, 8 or 16 bytes a lane from global to shared memory, at once; past the source size, zeros."""
+    if not (isinstance(target, Address) and isinstance(source, Address) and isinstance(size, Immediate)):
+        raise e.unsupported("a copy size in a register")
+    n = max(1, size.value // 4)
+    guard = e.guard
+    if rest:
+        kept = e.read(rest[0], "u32")
+        full = e.builder.icmp_unsigned(">=", kept, e.constant(kept, size.value))
+        # Lanes that copy nothing read nothing. Partial sizes other than 0 are not emitted by any compiler here.
+        e.guard = full if guard is None else e.builder.and_(*e.alike(full, guard))
+    values = access.load(e, "global", source, 32, n)
+    if rest:
+        values = [e.select(e.guard, value, e.const("u32", 0)) for value in values]
+    e.guard = guard
+    access.store(e, "shared", target, values, 32)
+
+
+@instruction("cp.async.commit_group", "cp.async.wait_all", reads=(), writes="")
+def cp_async_commit(e: Emitter, form: Form) -> None:
+    """Copies are finished when they are issued."""
+
+
+@instruction("cp.async.wait_group", reads=None)
+def cp_async_wait(e: Emitter, form: Form, n: Operand) -> None:
+    """Copies are finished when they are issued."""
+
+
+@instruction("membar.(cta|gl|sys)", "fence[.sc|.acq_rel].(cta|gpu|sys)", "fence.proxy.async", reads=(), writes="")
+def fence(e: Emitter, form: Form) -> None:
+    """Warps of a block take turns on one thread, and the scheduler's calls order everything between turns."""
+
+
+@instruction("prefetch.global.(L1|L2)", "prefetchu.L1", reads=None)
+def prefetch(e: Emitter, form: Form, address: Operand) -> None:
+    """A hint."""
+
+
+@instruction("createpolicy.fractional.L2::evict_last.b64", "createpolicy.fractional.L2::evict_first.b64", reads=None)
+def createpolicy(e: Emitter, form: Form, target: Operand, fraction: Operand | None = None) -> None:
+    """A cache policy is a hint: its value is only ever passed on."""
+    e.write(target, e.const("u64", 0), "u64")
+
+
+@instruction(
+    "ldmatrix.sync.aligned.m8n8.(x1|x2|x4).shared.b16",
+    "ldmatrix.sync.aligned.m8n8.(x1|x2|x4).shared::cta.b16",
+    "ldmatrix.sync.aligned.m8n8.(x1|x2|x4).trans.shared.b16",
+    "ldmatrix.sync.aligned.m8n8.(x1|x2|x4).trans.shared::cta.b16",
+    reads=None,
+)
+def ldmatrix(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    """One to four 8x8 matrices of 16-bit elements. Lane 8m + r gives the address of row r of matrix m; lane l
+    receives elements (l / 4, 2 (l % 4)) and the next of each matrix, of its transpose with ``.trans``."""
+    assert isinstance(source, Address)
+    n = int(next(m for m in form.opcode.split(".") if m in ("x1", "x2", "x4"))[1])
+    rows = _rows(e, source, n)
+    targets = target.items if isinstance(target, Group) else (target,)
+    undefined = ir.Constant(rows.type, ir.Undefined)
+    for matrix, item in enumerate(targets):
+        order = []
+        for lane in range(32):
+            for half in (0, 1):
+                row, column = lane // 4, 2 * (lane % 4) + half
+                row, column = (column, row) if ".trans" in form.opcode else (row, column)
+                order.append((8 * matrix + row) * 8 + column)
+        picked = e.builder.shuffle_vector(rows, undefined, access.lane_constants(I32, order))
+        e.write(item, e.builder.bitcast(picked, vector_of(I32)), "b32")
+
+
+def _rows(e: Emitter, source: Address, n: int) -> access.Value:
+    """The 8 n rows of 16 bytes as one vector of 16-bit elements, counted as one shared load."""
+    address = access.address_of(e, source, "shared")
+    host = e.builder.add(*e.alike(e.scratch["shared_base"], address))
+    e.builder.store(e.vector(host), e.scratch["addresses"], align=64)
+    site = e.sites.access(e.instruction, "shared", False, 16)
+    lanes = e.builder.and_(e.lanes(), I32((1 << 8 * n) - 1))
+    place = I64(site if e.sites.counting else ~site)
+    arguments = [e.context, e.scratch["addresses"], lanes, e.scratch["shared_base"], e.scratch["shared_end"], place]
+    e.builder.call(access.runtime(e, "tk_load_shared"), [*arguments, I64(16), e.scratch["packed"]])
+    return e.builder.load(e.scratch["packed"], typ=vector_of(ir.IntType(16), 256), align=64)

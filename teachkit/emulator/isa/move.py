@@ -1,0 +1,74 @@
+"""Moves, addresses and parameters. Source: PTX ISA, "mov", "cvta", "ld.param"."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from teachkit.emulator.engine.emit import I8, I64, WIDTHS, Emitter, Value
+from teachkit.emulator.isa.table import Form, instruction
+from teachkit.emulator.ptx.model import Address, Group, Operand, Symbol
+
+TYPES = "pred|b16|b32|b64|u16|u32|u64|s16|s32|s64|f32|f64"
+
+
+@instruction(f"mov.({TYPES})", reads=None)
+def mov(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    """Copy; a group in braces is packed from, or unpacked into, its parts, lowest first."""
+    if isinstance(source, Group):
+        e.write(target, _join(e, source, WIDTHS[form.type]), form.type)
+    elif isinstance(target, Group):
+        _split(e, target, e.read(source, form.type), WIDTHS[form.type])
+    elif isinstance(source, Address) and isinstance(source.base, Symbol):
+        base = e.symbol(source.base.name, form.type)
+        e.write(target, e.builder.add(base, e.constant(base, source.offset)), form.type)
+    else:
+        e.write(target, e.read(source, form.type), form.type)
+
+
+def _join(e: Emitter, group: Group, width: int) -> Value:
+    part = width // len(group.items)
+    values = e.alike(*(e.read(item, f"b{part}") for item in group.items))
+    whole = e.cast("zext", values[0], ir.IntType(width)) if len(values) > 1 else values[0]
+    for index, value in enumerate(values[1:], start=1):
+        wide = e.cast("zext", value, ir.IntType(width))
+        whole = e.builder.or_(whole, e.builder.shl(wide, e.constant(wide, index * part)))
+    return whole
+
+
+def _split(e: Emitter, group: Group, value: Value, width: int) -> None:
+    part = width // len(group.items)
+    for index, item in enumerate(group.items):
+        shifted = e.builder.lshr(value, e.constant(value, index * part)) if index else value
+        e.write(item, e.cast("trunc", shifted, ir.IntType(part)) if len(group.items) > 1 else shifted, f"b{part}")
+
+
+@instruction("cvta[.to].global.(u32|u64)", "cvta[.to].const.(u32|u64)", reads=("T",))
+def cvta_global(e: Emitter, form: Form, a: Value) -> Value:
+    """Global memory is the host's, so its addresses are generic as they stand."""
+    return a
+
+
+@instruction("cvta.shared.u64", "cvta.to.shared.u64", reads=("u64",), writes="u64")
+def cvta_shared(e: Emitter, form: Form, a: Value) -> Value:
+    """The generic address of shared memory is the host address of the block's own."""
+    base = e.scratch["shared_base"]
+    base, a = e.alike(base, a)
+    return e.builder.sub(a, base) if "to" in form.required else e.builder.add(base, a)
+
+
+@instruction(
+    "ld.param[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64)",
+    "ld.param::entry[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64)",
+    reads=None,
+)
+def ld_param(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    if not isinstance(source, Address) or not isinstance(source.base, Symbol):
+        raise e.unsupported("a parameter address in a register")
+    if source.base.name not in e.parameter_offsets:
+        raise e.unsupported("parameters of device functions")
+    at = e.parameter_offsets[source.base.name] + source.offset
+    width = WIDTHS[form.type]
+    targets = target.items if isinstance(target, Group) else (target,)
+    for index, item in enumerate(targets):
+        slot = e.builder.gep(e.scratch["params"], [I64(at + index * width // 8)], source_etype=I8)
+        e.write(item, e.builder.load(slot, typ=ir.IntType(width), align=width // 8), form.type)

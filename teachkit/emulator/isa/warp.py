@@ -1,0 +1,135 @@
+"""What lanes of a warp exchange: shuffles, votes, matches, reductions. Source: PTX ISA, "shfl", "vote", "redux"."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from teachkit.emulator.engine.emit import I32, I64, Emitter, Value, lane_constants, lane_numbers, vector_of
+from teachkit.emulator.isa.table import Form, instruction
+from teachkit.emulator.ptx.model import Immediate, Operand, PredicatePair
+
+
+@instruction("shfl.sync.(bfly|up|down|idx).b32", reads=None)
+def shfl(e: Emitter, form: Form, target: Operand, source: Operand, lane: Operand, clamp: Operand, _: Operand) -> None:
+    """Read another lane's register; a lane whose source is out of its segment keeps its own, with p false."""
+    mode = form.required[0]
+    value = e.vector(e.read(source, "b32"))
+    if isinstance(lane, Immediate) and isinstance(clamp, Immediate):
+        sources, valid = zip(*(_source(mode, i, lane.value, clamp.value) for i in range(32)), strict=True)
+        undefined = ir.Constant(value.type, ir.Undefined)
+        result = e.builder.shuffle_vector(value, undefined, lane_constants(I32, list(sources)))
+        in_range: Value = lane_constants(ir.IntType(1), [int(v) for v in valid])
+    else:
+        result, in_range = _dynamic(e, mode, value, e.vector(e.read(lane, "u32")), e.vector(e.read(clamp, "u32")))
+    if isinstance(target, PredicatePair):
+        e.write(target.first, result, "b32")
+        e.write(target.second, in_range, "pred")
+    else:
+        e.write(target, result, "b32")
+
+
+def _source(mode: str, lane: int, b: int, c: int) -> tuple[int, bool]:
+    """The lane that ``lane`` reads from, and whether it lies in the segment. PTX ISA, "shfl.sync", semantics."""
+    clamp, segment = c & 31, (c >> 8) & 31
+    most, least = (lane & segment) | (clamp & ~segment & 31), lane & segment
+    b &= 31
+    if mode == "up":
+        source, valid = lane - b, lane - b >= most
+    elif mode == "down":
+        source, valid = lane + b, lane + b <= most
+    elif mode == "bfly":
+        source, valid = lane ^ b, (lane ^ b) <= most
+    else:
+        source = least | (b & ~segment & 31)
+        valid = source <= most
+    return (source, True) if valid else (lane, False)
+
+
+def _dynamic(e: Emitter, mode: str, value: Value, b: Value, c: Value) -> tuple[Value, Value]:
+    build, lane = e.builder, e.vector(lane_numbers())
+    thirty_one = e.constant(lane, 31)
+    segment = build.and_(build.lshr(c, e.constant(c, 8)), thirty_one)
+    outside = build.and_(build.not_(segment), thirty_one)
+    least = build.and_(lane, segment)
+    most = build.or_(least, build.and_(build.and_(c, thirty_one), outside))
+    b = build.and_(b, thirty_one)
+    source = {
+        "up": lambda: build.sub(lane, b),
+        "down": lambda: build.add(lane, b),
+        "bfly": lambda: build.xor(lane, b),
+        "idx": lambda: build.or_(least, build.and_(b, outside)),
+    }[mode]()
+    valid = build.icmp_signed(">=" if mode == "up" else "<=", source, most)
+    source = build.and_(e.select(valid, source, lane), thirty_one)
+    return permute(e, value, source), valid
+
+
+def permute(e: Emitter, value: Value, source: Value) -> Value:
+    """``value[source[lane]]`` for 32-bit values, through memory."""
+    build = e.builder
+    build.store(value, e.scratch["packed"], align=64)
+    offsets = build.zext(build.shl(source, e.constant(source, 2)), vector_of(I64))
+    base = e.vector(build.ptrtoint(e.scratch["packed"], I64))
+    pointers = build.inttoptr(build.add(base, offsets), ir.VectorType(ir.PointerType(), 32))
+    name = "llvm.masked.gather.v32i32.v32p0"
+    mask_type = vector_of(ir.IntType(1))
+    function = e.module.globals.get(name)
+    if function is None:
+        arguments = [pointers.type, mask_type, value.type]
+        function = ir.Function(e.module, ir.FunctionType(value.type, arguments), name)
+    everyone = ir.Constant(mask_type, [ir.IntType(1)(1)] * 32)
+    return build.call(function, [pointers, everyone, ir.Constant(value.type, None)])
+
+
+def _members(e: Emitter) -> Value:
+    return e.lanes()
+
+
+@instruction("vote.sync.(all|any|uni).pred", reads=None)
+def vote(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
+    build = e.builder
+    lanes = _members(e)
+    yes = build.and_(build.bitcast(e.vector(e.read(source, "pred")), I32), lanes)
+    every = build.icmp_unsigned("==", yes, lanes)
+    some = build.icmp_unsigned("!=", yes, I32(0))
+    none = build.not_(some)
+    result = {"all": every, "any": some, "uni": build.or_(every, none)}[form.required[0]]
+    e.write(target, result, "pred")
+
+
+@instruction("vote.sync.ballot.b32", reads=None)
+def ballot(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
+    yes = e.builder.bitcast(e.vector(e.read(source, "pred")), I32)
+    e.write(target, e.builder.and_(yes, _members(e)), "b32")
+
+
+@instruction("activemask.b32", reads=None)
+def activemask(e: Emitter, form: Form, target: Operand) -> None:
+    e.write(target, _members(e), "b32")
+
+
+_NEUTRAL = {
+    "add": 0,
+    "or": 0,
+    "xor": 0,
+    "and": 0xFFFFFFFF,
+    "min.u32": 0xFFFFFFFF,
+    "max.u32": 0,
+    "min.s32": 0x7FFFFFFF,
+    "max.s32": 0x80000000,
+}
+_REDUCE = {"add": "add", "and": "and", "or": "or", "xor": "xor"}
+
+
+@instruction("redux.sync.(add|min|max).(u32|s32)", "redux.sync.(and|or|xor).b32", reads=None)
+def redux(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
+    """One value from all lanes that take part, given to each of them."""
+    operation, kind = form.required
+    neutral = _NEUTRAL.get(operation, _NEUTRAL.get(f"{operation}.{kind}"))
+    assert neutral is not None
+    value = e.vector(e.read(source, kind))
+    mask = e.mask()
+    if mask is not None:
+        value = e.select(mask, value, e.constant(value, neutral))
+    name = _REDUCE.get(operation) or f"{'s' if kind == 's32' else 'u'}{operation}"
+    e.write(target, e.intrinsic(f"llvm.vector.reduce.{name}", value, returns=I32), kind)

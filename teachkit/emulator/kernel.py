@@ -1,0 +1,207 @@
+"""Loaded PTX, its kernels, and how one is launched: ``load_ptx(text)["name"][grid, block](*args)``."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from teachkit.emulator import launches
+from teachkit.emulator.arguments import bind
+from teachkit.emulator.launches import Launch, Resources
+from teachkit.emulator.ptx import parse
+from teachkit.emulator.ptx.model import Function, Module
+from teachkit.errors import LaunchError
+
+Dims = tuple[int, int, int]
+
+MAX_THREADS_PER_BLOCK = 1024
+MAX_GRID = (2**31 - 1, 65535, 65535)  # CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"
+
+
+def load_ptx(text: str) -> LoadedModule:
+    """Load PTX for the emulator.
+
+    Parameters
+    ----------
+    text : str
+        One PTX file, as Triton, NVRTC, NVVM or a person wrote it.
+
+    Returns
+    -------
+    LoadedModule
+        Its kernels by name: ``load_ptx(text)["add"][grid, block](x, y, out, n)``.
+
+    Raises
+    ------
+    PtxSyntaxError
+        Where the text is not PTX. Instructions are looked at when a kernel is first launched.
+    """
+    return LoadedModule(text, parse(text))
+
+
+class LoadedModule(Mapping[str, "Kernel"]):
+    """The kernels of one PTX file by name."""
+
+    def __init__(self, text: str, module: Module) -> None:
+        self.text, self.module = text, module
+        self._kernels = {f.name: Kernel(self, f) for f in module.functions.values() if f.is_entry}
+
+    def __getitem__(self, name: str) -> Kernel:
+        try:
+            return self._kernels[name]
+        except KeyError:
+            raise LaunchError(
+                f"Expected the name of a kernel, got {name!r}; the module has {', '.join(self._kernels) or 'none'}.",
+                hint='C++ kernels have mangled names unless they are declared extern "C".',
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kernels)
+
+    def __len__(self) -> int:
+        return len(self._kernels)
+
+    @functools.cached_property
+    def variables(self) -> dict[str, Any]:
+        """Memory of the module's global and constant variables, made once."""
+        from teachkit.emulator.engine.launcher import allocate_variables
+
+        return allocate_variables(self.module)
+
+
+class Kernel:
+    """One kernel. ``kernel[grid, block](*args)`` launches it; grid and block are ints or up to three of them."""
+
+    def __init__(self, owner: LoadedModule, function: Function) -> None:
+        self.owner, self.function = owner, function
+        self.name = function.name
+
+    def __getitem__(self, dims: tuple[Any, ...]) -> Callable[..., Launch | None]:
+        if not isinstance(dims, tuple) or len(dims) not in (2, 3):
+            raise LaunchError(
+                f"Expected kernel[grid, block], got kernel[{dims!r}].", hint="for example kernel[(64, 1), 256](x, y)."
+            )
+        grid, block, *shared = dims
+        return functools.partial(self._call, grid, block, shared[0] if shared else 0)
+
+    def _call(self, grid: Any, block: Any, shared_bytes: int, *args: Any) -> Launch | None:
+        return self.launch(grid, block, args, shared_bytes=shared_bytes)
+
+    def launch(
+        self,
+        grid: int | Sequence[int],
+        block: int | Sequence[int],
+        args: Sequence[Any],
+        *,
+        shared_bytes: int = 0,
+        argument_names: Sequence[str] | None = None,
+        name: str | None = None,
+        resources: Resources | Callable[[], Resources] | None = None,
+    ) -> Launch | None:
+        """Run the kernel to its end.
+
+        Parameters
+        ----------
+        grid, block : int or sequence of int
+            Blocks of the grid and threads of a block, x first.
+        args : sequence
+            One a PTX parameter: torch CPU tensors, NumPy arrays, ints, floats, bools, None for a null pointer.
+        shared_bytes : int
+            Dynamic shared memory of a block, bytes, on top of what the PTX declares.
+        argument_names : sequence of str, optional
+            What error messages call the arguments; by default the PTX parameters' names.
+        name : str, optional
+            What reports call the kernel.
+        resources : Resources or callable, optional
+            Registers and occupancy, for the report.
+
+        Returns
+        -------
+        Launch or None
+            The report where somebody observes (:func:`teachkit.emulator.observe`), else None.
+
+        Raises
+        ------
+        KernelFault
+            For an access out of bounds or misaligned, a barrier that not all warps reach, or a trap.
+        LaunchError
+            For arguments or dimensions that do not fit.
+        UnsupportedInstruction
+            For PTX that is not on the whitelist.
+        """
+        from teachkit.emulator.engine.launcher import run
+
+        grid3, block3 = self._dims(grid, MAX_GRID, "grid"), self._dims(block, (1024, 1024, 64), "block")
+        if block3[0] * block3[1] * block3[2] > MAX_THREADS_PER_BLOCK:
+            raise LaunchError(
+                f"Expected at most {MAX_THREADS_PER_BLOCK} threads in a block, got {block3}.",
+                hint="use more blocks of fewer threads.",
+            )
+        required = self.function.directives.get("reqntid")
+        if required and (*required, 1, 1)[:3] != block3:
+            raise LaunchError(
+                f"Expected the block {(*required, 1, 1)[:3]} that kernel {self.name!r} was compiled for, got {block3}.",
+                hint="the PTX says .reqntid; launch with that, or compile for another.",
+            )
+        bound = bind(self.function, args, argument_names)
+        watching = launches.observers()
+        launch = run(
+            self,
+            grid3,
+            block3,
+            bound,
+            shared_bytes=shared_bytes,
+            counting=bool(watching),
+            name=name or self.name,
+            resources=resources,
+        )
+        if launch is not None:
+            for callback in watching:
+                callback(launch)
+        return launch
+
+    def _dims(self, dims: int | Sequence[int], limits: Dims, what: str) -> Dims:
+        numbers = (dims,) if isinstance(dims, int) else tuple(dims)
+        if not 1 <= len(numbers) <= 3 or not all(isinstance(n, int) or hasattr(n, "__index__") for n in numbers):
+            raise LaunchError(
+                f"Expected one to three ints as the {what} of kernel {self.name!r}, got {dims!r}.",
+                hint="round up with (n + block - 1) // block, which gives an int.",
+            )
+        x, y, z = (*(int(n) for n in numbers), 1, 1)[:3]
+        for axis, size, limit in zip("xyz", (x, y, z), limits, strict=True):
+            least = 0 if what == "grid" else 1
+            if not least <= size <= limit:
+                raise LaunchError(
+                    f"Expected {least} to {limit} for {what}.{axis} of kernel {self.name!r}, got {size}.",
+                    hint="CUDA has the same limits; put the large dimension on x."
+                    if size > limit
+                    else "a size is negative or zero: check the division that made it.",
+                )
+        return x, y, z
+
+    def __repr__(self) -> str:
+        params = ", ".join(f".{p.type} {p.name}" for p in self.function.params)
+        return f"Kernel({self.name}({params}))"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """How launches run: ``n_threads`` worker threads, ``time_limit_s`` seconds (None for no limit), and the
+    modelled ``gpu`` whose caches price the traffic."""
+
+    n_threads: int | None = None
+    time_limit_s: float | None = None
+    gpu: str | None = None
+
+
+settings = Settings()
+
+
+def configure(**changes: Any) -> Settings:
+    """Change :class:`Settings` for the launches that follow; returns the old ones."""
+    global settings
+    old = settings
+    settings = dataclasses.replace(old, **changes)
+    return old

@@ -1,0 +1,152 @@
+"""Where a kernel counts: each place in it owns a few counters, and every report is a sum over places.
+
+A *site* is a basic block, a memory access, a guarded instruction or a branch. Compiled code only increments;
+what an instruction is worth (FLOPs, bytes, an integer operation) is known beforehand and multiplied here. So a
+count per kernel and a count per source line come from the same array.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from teachkit.emulator.counters import Counters
+from teachkit.emulator.engine.context import SLOTS_PER_ACCESS
+from teachkit.emulator.isa.counting import worth
+from teachkit.emulator.ptx.model import Instruction, SourceLine
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Site:
+    """One place. ``slot`` is its first counter.
+
+    ==========  ====================================================
+    kind        counters from ``slot``
+    ==========  ====================================================
+    ``block``   times a warp ran it; lanes that ran it
+    ``access``  requests; lanes; sectors or wavefronts; excess wavefronts
+    ``guard``   lanes on which a guarded instruction took effect
+    ``branch``  times lanes disagreed
+    ==========  ====================================================
+    """
+
+    kind: str
+    slot: int
+    opcode: str = ""
+    source: SourceLine | None = None
+    ptx_line: int = 0
+    space: str = ""
+    is_store: bool = False
+    is_atomic: bool = False
+    lane_bytes: int = 0
+    block_slot: int = 0
+
+
+@dataclasses.dataclass
+class SiteBuilder:
+    """Hands out sites while a kernel is translated."""
+
+    counting: bool
+    sites: list[Site] = dataclasses.field(default_factory=list)
+    n_slots: int = 0
+    block_slot: int = 0
+
+    def _new(self, kind: str, n_slots: int, instruction: Instruction | None = None, **fields: Any) -> int:
+        slot = self.n_slots
+        self.n_slots += n_slots
+        if instruction is not None:
+            fields |= {"opcode": instruction.opcode, "source": instruction.source, "ptx_line": instruction.ptx_line}
+        self.sites.append(Site(kind, slot, block_slot=self.block_slot, **fields))
+        return slot
+
+    def block(self) -> int:
+        self.block_slot = self.n_slots
+        return self._new("block", 2)
+
+    def access(
+        self, instruction: Instruction | None, space: str, is_store: bool, lane_bytes: int, is_atomic: bool = False
+    ) -> int:
+        return self._new(
+            "access",
+            SLOTS_PER_ACCESS,
+            instruction,
+            space=space,
+            is_store=is_store,
+            lane_bytes=lane_bytes,
+            is_atomic=is_atomic,
+        )
+
+    def guard(self, instruction: Instruction) -> int:
+        return self._new("guard", 1, instruction)
+
+    def branch(self, instruction: Instruction) -> int:
+        return self._new("branch", 1, instruction)
+
+    def plain(self, instruction: Instruction) -> None:
+        """An instruction that runs on every lane of its block: worth a multiple of the block's counters."""
+        self._new("plain", 0, instruction)
+
+
+def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceLine | None, dict[str, int]]:
+    """Counter values by kernel source line (None: instructions without one)."""
+    lines: dict[SourceLine | None, dict[str, int]] = {}
+    for site in sites:
+        if site.kind == "block":
+            continue
+        line = lines.setdefault(site.source, {})
+
+        def add(name: str, amount: int, line: dict[str, int] = line) -> None:
+            if amount:
+                line[name] = line.get(name, 0) + int(amount)
+
+        warps, block_lanes = int(counts[site.block_slot]), int(counts[site.block_slot + 1])
+        if site.kind == "branch":
+            add("branches", warps)
+            add("divergent_branches", int(counts[site.slot]))
+            continue
+        lanes = block_lanes
+        if site.kind == "guard":
+            lanes = int(counts[site.slot])
+        elif site.kind == "access":
+            lanes = int(counts[site.slot + 1])
+            for name, amount in _access(site, counts[site.slot : site.slot + SLOTS_PER_ACCESS]):
+                add(name, amount)
+            if site.is_store and site.opcode.startswith(("cp.async",)):
+                continue  # its load site already counted the instruction
+        add("warp_instructions", warps)
+        add("thread_instructions", lanes)
+        for name, amount in worth(site.opcode):
+            add(name, amount * (warps if name == "barriers" else lanes))
+    return lines
+
+
+def _access(site: Site, counts: npt.NDArray[np.int64]) -> list[tuple[str, int]]:
+    requests, lanes, measure, excess = (int(n) for n in counts)
+    direction = "store" if site.is_store else "load"
+    if site.space == "shared":
+        return [
+            (f"shared_{direction}_wavefronts", measure),
+            ("shared_excess_wavefronts", excess),
+        ]
+    if site.space == "local":
+        return [("local_bytes", lanes * site.lane_bytes)]
+    if site.is_atomic:
+        return [("atomic_requests", requests)]
+    return [
+        (f"global_{direction}_requests", requests),
+        (f"global_{direction}_sectors", measure),
+        (f"global_{direction}_bytes", lanes * site.lane_bytes),
+    ]
+
+
+def sum_lines(lines: dict[SourceLine | None, dict[str, int]]) -> Counters:
+    """The kernel's totals from its lines."""
+    total: dict[str, int] = {}
+    for line in lines.values():
+        for name, amount in line.items():
+            total[name] = total.get(name, 0) + amount
+    return Counters(**total)
