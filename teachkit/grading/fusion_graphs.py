@@ -47,6 +47,17 @@ def around_a_matmul(n: int = 4096) -> Graph:
     return Graph({"x": Tensor(n), "w": Tensor(n)}, nodes, ("relu",))
 
 
+def first_join_blocks(n: int = 4096) -> Graph:
+    """``wide`` may share a kernel with ``narrow`` before it or with ``sum`` after it, not with both; one saves more."""
+    nodes = (
+        Node("narrow", "pointwise", ("x",), n, 2),
+        Node("matmul", "opaque", ("narrow", "w"), n),
+        Node("wide", "pointwise", ("narrow",), n),
+        Node("sum", "pointwise", ("wide", "matmul"), n),
+    )
+    return Graph({"x": Tensor(n), "w": Tensor(n)}, nodes, ("sum",))
+
+
 def side_by_side(n: int = 5000) -> Graph:
     """Two operators that do not feed each other but read the same large tensor: one kernel reads it once."""
     nodes = (

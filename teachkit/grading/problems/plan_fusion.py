@@ -50,6 +50,7 @@ def make_cases(seed: int) -> list[Case]:
     source = random.Random(seed)
     graphs = [fusion_graphs.random_graph(source, n_nodes) for n_nodes in (4, 5, 6, 6, 7, 7)]
     cases = [Case("correct", "the tanh-GELU chain", (tanh_gelu_graph(source.randrange(1000, 9000)),))]
+    cases.append(Case("correct", "two joins of which one can be made", (fusion_graphs.first_join_blocks(),)))
     cases += [Case("correct", f"a random graph of {len(graph.nodes)}", (graph,)) for graph in graphs]
     traps = {
         "one operator": fusion_graphs.single(),
@@ -88,6 +89,7 @@ def show(case: Case) -> str:
     """The graph, one operator a line."""
     graph: Graph = case.args[0]
     lines = [f"input: {case.label}"]
+    lines += [f"  {name}: {tensor.n_elements:,} x {tensor.dtype_bytes} bytes" for name, tensor in graph.inputs.items()]
     for node in graph.nodes:
         size = f"{node.n_elements:,} x {node.dtype_bytes} bytes"
         lines.append(f"  {node.name} = {node.kind}({', '.join(node.inputs)}): {size}")

@@ -1,0 +1,15 @@
+"""Counts passes of NumPy, not what reaches main memory."""
+
+ITEM = "correct"
+REASON = "numpy_chunks: expected fused, got 18"
+
+
+def is_it_fused():
+    return {
+        "numpy_one_liner": 18,
+        "numpy_chunks": 18,
+        "torch_in_place": 18,
+        "torch_library": 2,
+        "triton_kernel": 2,
+        "triton_one_launch": 3,
+    }
