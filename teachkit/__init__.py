@@ -13,17 +13,21 @@ if TYPE_CHECKING:
     from teachkit.hardware.describe import describe
     from teachkit.hardware.device import device
     from teachkit.measure.profiler import profile
+    from teachkit.model.time_model import predict
+    from teachkit.viz.plot_roofline import plot_roofline as roofline
 
 __version__ = "0.1.0"
 
-__all__ = ["check", "describe", "device", "profile"]
+__all__ = ["check", "describe", "device", "predict", "profile", "roofline"]
 
-# name -> module that defines it; a name that is a module of its own (tk.emulator) maps to itself.
+# name -> "module:attribute", or "module" for a name that is a module itself.
 _HOME = {
-    "check": "teachkit.grading.checker",
-    "describe": "teachkit.hardware.describe",
-    "device": "teachkit.hardware.device",
-    "profile": "teachkit.measure.profiler",
+    "check": "teachkit.grading.checker:check",
+    "describe": "teachkit.hardware.describe:describe",
+    "device": "teachkit.hardware.device:device",
+    "predict": "teachkit.model.time_model:predict",
+    "profile": "teachkit.measure.profiler:profile",
+    "roofline": "teachkit.viz.plot_roofline:plot_roofline",
 }
 
 
@@ -31,8 +35,8 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'teachkit' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
-    module = import_module(home)
-    value = module if home == f"teachkit.{name}" else getattr(module, name)
+    module, _, attribute = home.partition(":")
+    value = getattr(import_module(module), attribute) if attribute else import_module(module)
     globals()[name] = value
     return value
 

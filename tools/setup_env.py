@@ -165,7 +165,7 @@ def run_pip(venv, arguments):
                 line = raw.decode("utf-8", "replace").rstrip()
                 log.write(line + "\n")
                 tail.append(line)
-                if live:
+                if live and not line.startswith("WARNING"):
                     width = shutil.get_terminal_size().columns - 1
                     print("\r\033[K" + line.strip()[:width], end="", flush=True)
         finally:
