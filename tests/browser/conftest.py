@@ -17,9 +17,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import nbformat
 import pytest
@@ -58,6 +58,14 @@ SETTLED_JS = """() => {
   return raised || (idle && cells.every((cell) => cell.model.executionCount !== null));
 }"""
 
+PRINTED_JS = """async (code) => {
+  const future = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({ code });
+  let printed = '';
+  future.onIOPub = (message) => { if (message.header.msg_type === 'stream') printed += message.content.text; };
+  await future.done;
+  return printed;
+}"""
+
 NOTEBOOK_JS = "() => window.jupyterapp.shell.currentWidget.context.model.toJSON()"
 
 
@@ -91,6 +99,11 @@ class OpenNotebook:
         cells = [problem for index, cell in enumerate(notebook["cells"]) for problem in _cell_problems(index, cell)]
         return cells + self.page_errors + [f"request to {url}" for url in self.outside_requests]
 
+    def ask_kernel(self, code: str) -> str:
+        """Run code in the notebook's kernel and return what it prints."""
+        text: str = self.page.evaluate(PRINTED_JS, code)
+        return text
+
     def scroll_to(self, locator: Locator) -> Locator:
         """Bring an element of the notebook into view; it must come to be visible."""
         locator.wait_for(state="attached")
@@ -117,7 +130,7 @@ def _cell_problems(index: int, cell: dict[str, Any]) -> Iterator[str]:
             yield f"{where} wrote to standard error: {''.join(output['text'])}"
 
 
-def unavailable(what: str, command: str) -> None:
+def unavailable(what: str, command: str) -> NoReturn:
     """Skip with the one command that helps; in continuous integration nothing may be skipped, so fail there."""
     message = f"{what}. Get it with: {command}"
     if os.environ.get("CI", "").lower() == "true":
@@ -126,7 +139,7 @@ def unavailable(what: str, command: str) -> None:
 
 
 @pytest.fixture(scope="package")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser() -> Iterator[Browser]:
     """Headless Chromium, as Debian ships it."""
     try:
         from playwright.sync_api import sync_playwright
@@ -179,8 +192,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
                 process.kill()
 
 
-@pytest.fixture
-def open_notebook(browser: Browser, lab: Lab) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def open_notebook(browser: Browser, lab: Lab) -> Iterator[Callable[..., OpenNotebook]]:
     """A function that opens a notebook of the course in a fresh browser profile and waits until its kernel rests."""
     with contextlib.ExitStack() as stack:
 
