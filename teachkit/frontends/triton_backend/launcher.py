@@ -17,7 +17,6 @@ from teachkit.emulator.launches import Resources
 from teachkit.errors import LaunchError
 from teachkit.frontends import resources, target, triton_adapter
 
-_MAX_GRID = (2**31 - 1, 65_535, 65_535)
 _SCRATCH_NAMES = ("global_scratch", "profile_scratch")
 _NO_SCRATCH = (None, None)
 
@@ -88,14 +87,14 @@ class EmulatorLauncher:
         LaunchError
             If the grid or an argument is not one that a launch can have.
         """
-        n_programs = self._checked_size(grid)
         values: list[Any] = []
         for index, path, convert in self._plan:
             value = args[index]
             for step in path:
                 value = value[step]
             convert(value, values)
-        if n_programs == 0:
+        n_programs = grid[0] * grid[1] * grid[2]
+        if n_programs == 0:  # a launch of nothing is an error in CUDA, and nothing at all in Triton
             return
         if self._kernel is None:
             self._load(binary)
@@ -129,17 +128,6 @@ class EmulatorLauncher:
             gpu=target.modelled_gpu(binary.architecture),
         )
         self._kernel = load_ptx(ptx)[self.metadata.name]
-
-    def _checked_size(self, grid: tuple[int, int, int]) -> int:
-        n_programs = 1
-        for axis, (n, limit) in enumerate(zip(grid, _MAX_GRID, strict=True)):
-            if not 0 <= n <= limit:
-                raise LaunchError(
-                    f"{self.metadata.name}: expected a grid of 0 to {limit:,} programs along axis {axis}, got {n:,}",
-                    hint="axis 0 takes 2,147,483,647 programs and the others 65,535, as on a GPU",
-                )
-            n_programs *= n
-        return n_programs
 
 
 def _converter(argument: triton_adapter.Argument) -> Convert:
