@@ -2,7 +2,7 @@
 // Every number comes from Python: this file sends {id, groups} and shows the report that carries the same id.
 
 const SVG = "http://www.w3.org/2000/svg";
-const BOX = { width: 128, height: 38, stepX: 150, stepY: 66, left: 56, top: 14 };
+const BOX = { width: 140, height: 38, stepX: 160, stepY: 66, left: 48, top: 14 };
 const DRAG_FROM_PX = 5;
 const BUSY_AFTER_MS = 1500;
 
@@ -79,7 +79,7 @@ function edgeShape(picture, from, to) {
     return { path: `M ${x} ${top} L ${x} ${bottom}`, middle: { x, y: (top + bottom) / 2 } };
   }
   if (a.x === b.x) {
-    const [top, bottom, side] = [a.y + half.y, b.y + half.y, a.x - 44];
+    const [top, bottom, side] = [a.y + half.y, b.y + half.y, a.x - 40];
     const middle = { x: side, y: (top + bottom) / 2 };
     return { path: `M ${a.x} ${top} Q ${side} ${top}, ${side} ${top + 28} L ${side} ${bottom - 28} Q ${side} ${bottom}, ${b.x} ${bottom}`, middle };
   }
@@ -117,7 +117,7 @@ function render({ model, el }) {
   const toolbar = html("div", { class: "tk-toolbar", role: "toolbar", "aria-label": "Groupings" }, eagerButton, oneButton, undoButton);
   const rows = Math.max(...Object.values(picture.places).map((place) => place.row)) + 1;
   const columns = Math.max(...Object.values(picture.places).map((place) => place.column)) + 1;
-  const size = { width: BOX.left + (rows - 1) * BOX.stepX + BOX.width + 8, height: BOX.top + columns * BOX.stepY + 6 };
+  const size = { width: BOX.left + (rows - 1) * BOX.stepX + BOX.width + 6, height: BOX.top + columns * BOX.stepY + 6 };
   const canvas = svg("svg", { viewBox: `0 0 ${size.width} ${size.height}`, width: size.width, height: size.height, role: "group", "aria-label": "Graph of operators" });
   const status = html("div", { class: "tk-status", role: "status", "aria-live": "polite" });
   const panel = html("div", { class: "tk-panel" });
@@ -260,7 +260,7 @@ function render({ model, el }) {
     clearTimeout(busyTimer);
     const busy = report.id !== sent;
     status.setAttribute("aria-busy", String(busy));
-    panel.classList.toggle("tk-stale", busy || !report.legal);
+    panel.classList.toggle("tk-stale", busy);
     if (busy) {
       status.replaceChildren(html("p", { class: "tk-wait" }, "Python is counting …"));
       busyTimer = setTimeout(() => status.replaceChildren(html("p", { class: "tk-wait" }, "The notebook’s kernel is busy or stopped. The numbers come when it answers.")), BUSY_AFTER_MS);
@@ -270,6 +270,7 @@ function render({ model, el }) {
       status.replaceChildren(
         html("p", { class: "tk-illegal" }, html("strong", {}, "This grouping cannot run: "), report.reason),
         html("p", {}, "Undo, or move one operator, to get a grouping that can."));
+      panel.replaceChildren();
       return;
     }
     const cells = (tag, texts) => texts.map((text) => html(tag, tag === "th" ? { scope: "col" } : {}, text));

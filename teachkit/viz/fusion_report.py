@@ -1,7 +1,8 @@
 """The numbers that every figure of a fusion plan shows, in one place, so that no two figures can disagree.
 
-Modelled: launches and bytes from `teachkit.model.fusion`; seconds from the time model for each GPU's data sheet.
-Not modelled: what `teachkit.model.fusion` and `teachkit.model.predict` leave out.
+Modelled: launches and bytes from `teachkit.model.fusion`; seconds from the time model, for
+launches and DRAM bytes alone.
+Not modelled: what `teachkit.model.fusion` and `teachkit.model.time_model` leave out; arithmetic.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Sequence
 
+from teachkit.emulator.counters import Counters
 from teachkit.model.fusion import Graph, group_bytes, traffic_bytes, why_illegal
+from teachkit.model.time_model import predict
 
 DEFAULT_GPUS = ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB")
 
@@ -80,9 +83,13 @@ def launches_text(n_launches: int) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Microseconds with one digit behind the point: modelled times are not better than that."""
-    return f"{seconds * 1e6:,.1f} µs"
+    """Microseconds with three digits that count: modelled times are not better than that."""
+    return f"{float(f'{seconds * 1e6:.3g}'):,g} µs"
 
 
 def _seconds(kernel_bytes: Sequence[tuple[int, int]], gpu: str) -> float:
-    return sum(3e-6 + sum(b) / 2e12 for b in kernel_bytes)  # XXXX
+    launches = [
+        Counters(n_launches=1, dram_read_bytes=n_read_bytes, dram_write_bytes=n_written_bytes)
+        for n_read_bytes, n_written_bytes in kernel_bytes
+    ]
+    return predict(launches, gpu=gpu).seconds

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from teachkit.measure.profile import Profile
+    from teachkit.measure.report import Profile
 
 _BOX_WIDTH, _BOX_HEIGHT, _STEP_X, _STEP_Y = 1.5, 0.56, 1.9, 1.0
 _BAR_STYLES: dict[str, dict[str, Any]] = {
