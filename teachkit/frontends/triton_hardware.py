@@ -86,7 +86,7 @@ def cpu_copies(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         if isinstance(value, torch.Tensor):
             storage = value.untyped_storage()
             if storage.data_ptr() not in storages:
-                storages[storage.data_ptr()] = storage.clone().cpu()
+                storages[storage.data_ptr()] = storage.clone().cpu()  # type: ignore[no-untyped-call]
             empty = torch.empty(0, dtype=value.dtype, device="cpu")
             return empty.set_(storages[storage.data_ptr()], value.storage_offset(), value.shape, value.stride())
         if dataclasses.is_dataclass(value) and hasattr(value, "base"):

@@ -185,7 +185,7 @@ def test_tensor_of_another_device_is_refused():
 @pytest.mark.parametrize("grid", [(1, 65_536), (1, 1, 65_536), (2**31,), (-1,)])
 def test_grid_out_of_range_is_refused(grid):
     x = torch.ones(5)
-    with pytest.raises(LaunchError, match="for grid.* of kernel 'add_kernel', got"):
+    with pytest.raises(LaunchError, match=r"for grid.* of kernel 'add_kernel', got"):
         add_kernel[grid](x, x, x, 5, BLOCK_SIZE=BLOCK_SIZE)
 
 

@@ -54,6 +54,7 @@ class EmulatorLauncher:
         arguments = triton_adapter.runtime_arguments(src)
         self._plan = [(argument.path[0], argument.path[1:], _converter(argument)) for argument in arguments]
         self._names = [name for argument in arguments for name in _parameter_names(argument)]
+        self._all_names = [*self._names, *_SCRATCH_NAMES]
         self._allocate_scratch = triton_adapter.scratch_allocator(metadata)
         self._n_hidden = 0
         self._kernel: Any = None
@@ -104,21 +105,21 @@ class EmulatorLauncher:
             self.block,
             values,
             shared_bytes=self.metadata.shared,
-            argument_names=self._names,
+            argument_names=self._all_names,
             name=self.metadata.name,
             resources=self._resources,
         )
 
     def _load(self, binary: Binary) -> None:
         ptx = binary.ptx or triton_adapter.cached_ptx(self.metadata)
-        self._n_hidden = triton_adapter.n_ptx_parameters(ptx) - len(self._names)
-        if not 0 <= self._n_hidden <= len(_SCRATCH_NAMES):
+        n_hidden = triton_adapter.n_ptx_parameters(ptx) - len(self._names)
+        if not 0 <= n_hidden <= len(_SCRATCH_NAMES):
             raise LaunchError(
                 f"{self.metadata.name}: expected PTX with up to {len(_SCRATCH_NAMES)} parameters besides the "
-                f"{len(self._names)} arguments, got {self._n_hidden}",
+                f"{len(self._names)} arguments, got {n_hidden}",
                 hint="this version of Triton passes arguments in a way that teachkit does not know yet",
             )
-        self._names += _SCRATCH_NAMES[: self._n_hidden]
+        self._n_hidden = n_hidden
         self._resources = functools.partial(
             resources.kernel_resources,
             ptx,
