@@ -229,10 +229,11 @@ class TimeEstimate:
 
 def time_text(seconds: float) -> str:
     """Return a time with three digits and a unit that suits it, for example ``"12.3 us"``."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)):
         if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns" if seconds else "0 s"
+            value = seconds / size
+            return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
+    return "0 s"
 
 
 def _us(seconds: float) -> str:
