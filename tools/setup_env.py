@@ -18,7 +18,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST, NEWEST = (3, 11), (3, 13)
 EXTRAS = "dev"
-# A fresh environment takes 3.1 GB with a CPU build of torch and about 8 GB with its CUDA build.
+# A fresh environment takes 3.1 GB with a CPU build of torch and 5.9 GB with its CUDA build.
 LEAST_FREE_BYTES = 4 * 10**9
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -79,7 +79,7 @@ def check_disk(free_bytes, where):
     if free_bytes < LEAST_FREE_BYTES:
         raise SetupProblem(
             f"Only {free_bytes / 1e9:.1f} GB are free at {where} and the packages need {LEAST_FREE_BYTES / 1e9:.0f} GB "
-            "(8 GB where torch comes with CUDA): free some space, or set VENV to a folder on another disk."
+            "(6 GB where torch comes with CUDA): free some space, or set VENV to a folder on another disk."
         )
 
 
