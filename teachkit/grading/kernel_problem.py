@@ -60,7 +60,7 @@ class KernelProblem:
         if why is not None:
             return [self._failure(case, why)]
         over = why_over(self.budget(*case.args), outcome.launches, case.allowed_operators)
-        return [Failure("budget", f"{problem}\n{self._show(case)}") for problem in over]
+        return [Failure("budget", "\n".join([*over, self._show(case)]))] if over else []
 
     def _failure(self, case: Case, message: str) -> Failure:
         return Failure(case.item, f"{message}\n{self._show(case)}")

@@ -17,7 +17,7 @@ from teachkit.grading.problem import LaunchUse, Outcome
 if TYPE_CHECKING:
     import torch
 
-_STUB = "raise NotImplementedError"
+_STUB = ("raise NotImplementedError", "raise NotImplementedError()")
 _EMPTY = ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided")
 MAX_ERROR_CHARS = 2000
 
@@ -89,7 +89,7 @@ def safe_text(value: Any, limit: int = 200) -> str:
 
 def _raised(error: BaseException, submission: Callable[..., Any]) -> Outcome:
     frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, NotImplementedError) and frames and (frames[-1].line or "").strip().startswith(_STUB):
+    if isinstance(error, NotImplementedError) and frames and (frames[-1].line or "").strip() in _STUB:
         return Outcome(not_attempted=True, error="the stub is untouched")
     return Outcome(error=_explain(error, submission))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RUBRIC = (
     RubricItem(
         "correct",
-        2,
+        1,
         "residual + dropout(x + bias), with exactly the elements kept that the specification names",
         (
             "an element that is dropped must come out as its residual, unchanged. Are the dropped ones the right ones?",
@@ -42,7 +42,7 @@ RUBRIC = (
     ),
     RubricItem(
         "budget",
-        1,
+        2,
         "one launch of your own kernel that reads x, bias and residual once and writes y",
         (
             "is anything computed with torch before or after the kernel, or written and read again?",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RUBRIC = (
     RubricItem(
         "correct",
-        2,
+        1,
         "the tanh-GELU of every element, for large and small numbers",
         (
             "work the formula out for one element on paper, then for x = 100: is every intermediate finite?",
@@ -40,7 +40,7 @@ RUBRIC = (
     ),
     RubricItem(
         "budget",
-        1,
+        2,
         "one launch of your own kernel, 2N elements moved (8 bytes an element)",
         (
             "which tensors go to memory and come back? Only x has to be read, and only the result written.",
@@ -59,7 +59,10 @@ def make_cases(seed: int) -> list[Case]:
     correct = [("normal numbers", inputs.normal((n,), source)) for _ in range(3)]
     correct.append(("magnitudes from 1e-6 to 1e6", inputs.heavy_tails((n,), source)))
     correct.append(("zeros but for one element", inputs.needle(n, source)))
-    edges = [(f"{size} elements", inputs.normal((size,), source)) for size in inputs.AWKWARD_SIZES]
+    edges = [
+        ("one element" if size == 1 else f"{size} elements", inputs.normal((size,), source))
+        for size in inputs.AWKWARD_SIZES
+    ]
     edges.append(("a matrix", inputs.normal((37, 53), source)))
     gaps = Case("edge cases", "every second element of a tensor", (inputs.with_gaps(1031, source),), GAPS_ALLOW)
     cases = [Case("correct", label, (x,)) for label, x in correct]
