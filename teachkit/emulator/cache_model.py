@@ -74,6 +74,7 @@ class CacheModel:
     def feed(self, traces: Sequence[Trace]) -> None:
         """Replay the traces of all workers, in the order of their blocks."""
         segments: list[tuple[int, Trace]] = []
+        traces = [trace for trace in traces if len(trace)]
         for trace in traces:
             marks = np.flatnonzero(trace >> np.uint64(63))
             ends = np.append(marks[1:], len(trace))

@@ -17,11 +17,11 @@ def _int(bits: int) -> object:
     return ir.IntType(bits)
 
 
-@instruction(f"cvt.({INTEGERS}).({INTEGERS})", f"cvt.sat.({INTEGERS}).({INTEGERS})", reads=None)
+@instruction(f"cvt[.sat].({INTEGERS}).({INTEGERS})", reads=None)
 def integer_to_integer(e: Emitter, form: Form, target: object, source: object) -> None:
     to, of = form.required[-2:]
     value = e.read(source, of)  # type: ignore[arg-type]
-    if "sat" in form.required:
+    if "sat" in form.optional:
         value = _clamp(e, value, of, to)
     if WIDTHS[to] > WIDTHS[of]:
         value = e.cast("sext" if of.startswith("s") else "zext", value, _int(WIDTHS[to]))
@@ -109,13 +109,13 @@ def narrow_to_half(e: Emitter, form: Form, target: object, source: object) -> No
     e.write(target, float_to_half(e, _saturate(e, form, value), to), to)  # type: ignore[arg-type]
 
 
-@instruction("cvt.rn.(f16x2|bf16x2).f32", "cvt.rn.relu.(f16x2|bf16x2).f32", reads=None)
+@instruction("cvt.rn[.relu].(f16x2|bf16x2).f32", reads=None)
 def narrow_pair(e: Emitter, form: Form, target: object, high: object, low: object) -> None:
     """The first source becomes the upper half."""
     pair = form.required[-2]
     kind = pair.removesuffix("x2")
     values = e.alike(e.read(low, "f32"), e.read(high, "f32"))  # type: ignore[arg-type]
-    if "relu" in form.required:
+    if "relu" in form.optional:
         values = [e.intrinsic("llvm.maximumnum", v, e.constant(v, 0.0)) for v in values]
     e.write(target, pack(e, *(float_to_half(e, v, kind) for v in values)), pair)  # type: ignore[arg-type]
 

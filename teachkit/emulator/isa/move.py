@@ -48,12 +48,12 @@ def cvta_global(e: Emitter, form: Form, a: Value) -> Value:
     return a
 
 
-@instruction("cvta.shared.u64", "cvta.to.shared.u64", reads=("u64",), writes="u64")
+@instruction("cvta[.to].shared.u64", reads=("u64",), writes="u64")
 def cvta_shared(e: Emitter, form: Form, a: Value) -> Value:
     """The generic address of shared memory is the host address of the block's own."""
     base = e.scratch["shared_base"]
     base, a = e.alike(base, a)
-    return e.builder.sub(a, base) if "to" in form.required else e.builder.add(base, a)
+    return e.builder.sub(a, base) if "to" in form.optional else e.builder.add(base, a)
 
 
 @instruction(

@@ -16,12 +16,17 @@ from typing import Any
 
 _FAMILIES = ("integer", "floating", "convert", "compare", "move", "memory", "matrix", "atomic", "warp", "control")
 
+_TYPE = re.compile(r"pred|[busf]\d+(x\d)?|bf16(x2)?|tf32|e[25]m[1-9].*")
 _SLOT = re.compile(r"\[([^\]]*)\]|\.\(([^)]*)\)|\.([A-Za-z0-9_:]+)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Form:
-    """An opcode matched against its row: the required modifiers in order, and the set of optional ones."""
+    """An opcode matched against its row.
+
+    ``required`` holds what stands in the pattern's choices, and its types, in order; ``optional`` the set of
+    optional modifiers. A fixed word such as ``.sync`` is checked and not kept.
+    """
 
     opcode: str
     base: str
@@ -52,18 +57,21 @@ class Row:
 
     def match(self, opcode: str, modifiers: list[str]) -> Form | None:
         required: list[str] = []
+        n_matched = 0
         free = list(self.optional)
         found: set[str] = set()
         for modifier in modifiers:
-            if len(required) < len(self.required) and modifier in self.required[len(required)]:
-                required.append(modifier)
+            if n_matched < len(self.required) and modifier in self.required[n_matched]:
+                if len(self.required[n_matched]) > 1 or _TYPE.fullmatch(modifier):
+                    required.append(modifier)
+                n_matched += 1
                 continue
             slot = next((s for s in free if modifier in s), None)
             if slot is None:
                 return None
             free.remove(slot)
             found.add(modifier)
-        if len(required) != len(self.required):
+        if n_matched != len(self.required):
             return None
         return Form(opcode, self.base, tuple(required), frozenset(found))
 
