@@ -48,27 +48,42 @@ def plot_traffic_waterfall(
     matplotlib.figure.Figure
         Closed. Rows: kernels in launch order and a total for each profile. Horizontal axis: DRAM bytes, in MB (10^6).
     """
-    rows = [row for title, prof in profiles.items() for row in _waterfall_rows(title, prof, (labels or {}).get(title))]
-    totals = [(row[0], _total_text(row, element_bytes)) for row in rows if row[4]]
-    alt_text = "Waterfall of DRAM traffic. " + "; ".join(f"{title}, {text}" for title, text in totals) + "."
-    with styled_figure(8.0, 0.34 * len(rows) + 1.0, alt_text=alt_text) as (figure, axes):
-        for y, row in enumerate(rows):
-            _draw_bar(axes, y, row)
-            end_mb = (row[1] + row[2] + row[3]) / 1e6
-            if row[4]:
-                axes.text(end_mb, y, "  " + _total_text(row, element_bytes), va="center", ha="left", weight="bold")
-            elif not rows[y + 1][4]:
-                axes.plot([end_mb, end_mb], [y, y + 1], color="#777777", linewidth=0.8, zorder=1)
-        axes.set_yticks(range(len(rows)), [row[0] for row in rows])
-        for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
-            tick.set_fontweight("bold" if row[4] else "normal")
-        axes.grid(visible=False, axis="y")
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlim(0, 1.28 * max(row[1] + row[2] + row[3] for row in rows) / 1e6)
-        axes.set_xlabel("bytes moved between memory and the chip, MB (counted)")
-        handles = [axes.barh(0, 0, **style, label=label) for label, style in _BAR_STYLES.items()]
-        axes.legend(handles=handles, loc="center right")
+    n_rows = sum(len(prof.kernels) + 1 for prof in profiles.values())
+    totals = [f"{launches_text(prof.n_launches)}, {_bytes_of(prof, element_bytes)}" for prof in profiles.values()]
+    named = "; ".join(f"{title}: {total}" for title, total in zip(profiles, totals, strict=True))
+    alt_text = f"Waterfall of memory traffic. {named}."
+    with styled_figure(8.0, 0.34 * n_rows + 1.0, alt_text=alt_text) as (figure, axes):
+        draw_waterfall(axes, profiles, labels=labels, element_bytes=element_bytes)
     return figure
+
+
+def draw_waterfall(
+    axes: Axes,
+    profiles: Mapping[str, Profile],
+    *,
+    labels: Mapping[str, Sequence[str]] | None = None,
+    element_bytes: int = 0,
+) -> None:
+    """Draw the waterfall of :func:`plot_traffic_waterfall` into one panel of a larger figure."""
+    rows = [row for title, prof in profiles.items() for row in _waterfall_rows(title, prof, (labels or {}).get(title))]
+    totals = iter(profiles.values())
+    for y, row in enumerate(rows):
+        _draw_bar(axes, y, row)
+        end_mb = (row[1] + row[2] + row[3]) / 1e6
+        if row[4]:
+            text = "  " + _bytes_of(next(totals), element_bytes)
+            axes.text(end_mb, y, text, va="center", ha="left", weight="bold")
+        elif not rows[y + 1][4]:
+            axes.plot([end_mb, end_mb], [y, y + 1], color="#777777", linewidth=0.8, zorder=1)
+    axes.set_yticks(range(len(rows)), [row[0] for row in rows])
+    for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
+        tick.set_fontweight("bold" if row[4] else "normal")
+    axes.grid(visible=False, axis="y")
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(0, 1.28 * max(row[1] + row[2] + row[3] for row in rows) / 1e6)
+    axes.set_xlabel("bytes between memory (DRAM) and the chip, MB")
+    handles = [axes.barh(0, 0, **style, label=label) for label, style in _BAR_STYLES.items()]
+    axes.legend(handles=handles, loc="center right")
 
 
 def plot_fusion_graph(
@@ -118,9 +133,8 @@ def _waterfall_rows(title: str, prof: Profile, labels: Sequence[str] | None) -> 
     return [*rows, (*total, True)]
 
 
-def _total_text(row: _Row, element_bytes: int) -> str:
-    n_bytes = row[2] + row[3]
-    return bytes_text(n_bytes, n_bytes / element_bytes if element_bytes else None)
+def _bytes_of(prof: Profile, element_bytes: int) -> str:
+    return bytes_text(prof.dram_bytes, prof.dram_bytes / element_bytes if element_bytes else None)
 
 
 def _draw_bar(axes: Axes, y: int, row: _Row) -> None:
