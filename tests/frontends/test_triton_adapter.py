@@ -22,7 +22,7 @@ from teachkit.frontends import triton_adapter
 from teachkit.frontends.triton_backend.compiler import EmulatorBackend
 from tests.frontends.triton_kernels import add_kernel
 
-HELD = f"held in Triton 3.7.1; this is {triton.__version__}: adapt teachkit/frontends/triton_adapter.py"
+HELD = f"held in Triton 3.6 to 3.9; this is {triton.__version__}: adapt teachkit/frontends/triton_adapter.py"
 
 
 def parameters(function):
@@ -51,7 +51,9 @@ def test_compiler_interface():
     probe(parameters(CUDABackend.add_stages) == ["self", "stages", "options", "language"], "add_stages' parameters")
     stages = {}
     backend = CUDABackend(GPUTarget("cuda", 80, 32))
-    backend.add_stages(stages, backend.parse_options({}), triton.backends.compiler.Language.TRITON)
+    backend.add_stages(
+        stages, backend.parse_options({"enable_fp_fusion": True}), triton.backends.compiler.Language.TRITON
+    )
     probe(list(stages)[-2:] == ["ptx", "cubin"], "the last stages are ptx and cubin")
     fields = {field.name for field in dataclasses.fields(CUDAOptions)}
     probe({"arch", "ptx_version", "enable_fp_fusion", "num_warps", "num_ctas"} <= fields, "CUDAOptions' fields")
