@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 from teachkit.emulator.counters import Counters
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from teachkit.emulator.launches import Launch
 
 
-def profile(*, operators: bool = True) -> Profile:
+def profile(*, operators: bool = True, counters: bool = True) -> Profile:
     """Count everything that is launched inside a ``with`` block.
 
     Kernels on the emulator or the GPU, and eager PyTorch operators, appear in the order in which they ran. Views and
@@ -29,6 +29,9 @@ def profile(*, operators: bool = True) -> Profile:
     ----------
     operators
         Whether eager PyTorch operators are counted too.
+    counters
+        On a CUDA device, whether each Triton kernel is launched once more on the emulator, with copies of its
+        arguments, so that it is counted as on every other machine. On the emulator kernels are always counted.
 
     Returns
     -------
@@ -48,10 +51,10 @@ def profile(*, operators: bool = True) -> Profile:
     >>> prof.n_launches, prof.dram_bytes  # ones writes; the addition reads and writes
     (2, 12288)
     """
-    return Profile(operators=operators)
+    return Profile(operators=operators, counters=counters)
 
 
-def start(prof: Profile, *, operators: bool) -> ExitStack:
+def start(prof: Profile, *, operators: bool, counters: bool) -> ExitStack:
     """Begin to record into a profile; closing the returned stack ends it."""
     launched: Counter[int] = Counter()
     pending: list[tuple[int, Callable[[], float | None]]] = []
@@ -82,6 +85,7 @@ def start(prof: Profile, *, operators: bool) -> ExitStack:
     with ExitStack() as stack:
         stack.callback(settle)
         stack.enter_context(_observe(add_kernel))
+        stack.enter_context(_observe_hardware(add_kernel, counters))
         if operators:
             from teachkit.measure.eager import OperatorMode
 
@@ -94,3 +98,14 @@ def _observe(callback: Callable[[Launch], None]) -> AbstractContextManager[objec
     from teachkit.emulator import observe
 
     return observe(callback)
+
+
+def _observe_hardware(callback: Callable[[Launch], None], counters: bool) -> AbstractContextManager[object]:
+    """Watch Triton launches on a CUDA device; without one there are none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return nullcontext()
+    from teachkit.frontends.triton_hardware import observe_hardware
+
+    return observe_hardware(callback, counters=counters)

@@ -204,6 +204,25 @@ def test_the_timer_measures_the_cpu_and_refuses_the_emulator(emulator: Any) -> N
         time_function(emulator.launch, n_warmup=0)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_launches_on_a_device_are_watched_where_there_is_one(
+    emulator: Any, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    device, asked = type(emulator)(), []
+
+    def observe_hardware(callback: Any, *, counters: bool) -> Any:
+        asked.append(counters)
+        return device.observe(callback)
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("teachkit.frontends.triton_hardware.observe_hardware", observe_hardware)
+    with profile(operators=False, counters=wanted) as prof:
+        device.launch(name="on the device", seconds=2e-6)
+    assert asked == [wanted]
+    assert prof.seconds == 2e-6
+    assert device.observers == []
+
+
 @pytest.mark.gpu
 def test_eager_operators_on_cuda_are_timed() -> None:
     x = torch.ones(1 << 20, device="cuda")
