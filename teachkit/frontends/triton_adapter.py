@@ -1,7 +1,7 @@
 """The one module that touches what Triton keeps private: the registry of back ends, and compiled kernels.
 
 Holds for Triton 3.6 to 3.9; tests/frontends/test_triton_adapter.py probes each thing used here, so that a version in
-which it looks different is named. The launcher's call and the classes of the plug-in interface are Triton's documented way in.
+which it looks different is named. The launcher's call and the plug-in's classes are Triton's own interface.
 """
 
 from __future__ import annotations
