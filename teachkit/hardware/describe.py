@@ -136,7 +136,7 @@ def _system() -> str:
         name = platform.freedesktop_os_release().get("PRETTY_NAME", "")
     except OSError:
         name = ""
-    return f"{name or platform.system()} ({platform.machine()}, kernel {platform.release()})"
+    return f"{name or platform.system()} ({platform.machine()})"
 
 
 def _cpu_model() -> str:
