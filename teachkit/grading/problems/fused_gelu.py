@@ -55,7 +55,8 @@ GAPS_ALLOW = frozenset({"clone", "contiguous", "copy_"})
 def make_cases(seed: int) -> list[Case]:
     """Five fresh inputs of one size, then sizes around every usual block, a matrix, and a view with gaps."""
     source = inputs.generator(seed)
-    n = inputs.fresh_size(source, 8000, 12000)
+    # Whole blocks: forgetting the mask costs the edge cases, not this item.
+    n = 4096 * inputs.fresh_size(source, 2, 6)
     correct = [("normal numbers", inputs.normal((n,), source)) for _ in range(3)]
     correct.append(("magnitudes from 1e-6 to 1e6", inputs.heavy_tails((n,), source)))
     correct.append(("zeros but for one element", inputs.needle(n, source)))
@@ -76,8 +77,8 @@ def expect(x: torch.Tensor) -> Expected:
     wide = x.double().cpu()
     exact = 0.5 * wide * (1 + torch.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)))
     library = torch.nn.functional.gelu(x, approximate="tanh")
-    why = "since a GPU's fast exponential is off by 2 units in the last place where the CPU's is off by 1"
-    return Expected(exact, library, scale=wide.abs(), k=8, why_k=why)
+    why = "since a GPU's fast exponential and division are off by 2 units in the last place each"
+    return Expected(exact, library, scale=wide.abs(), k=4, why_k=why)
 
 
 def budget(x: torch.Tensor) -> Budget:

@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 
 ITEM = "correct"
-REASON = "out of bounds"
+REASON = "Out-of-bounds"
 
 
 @triton.jit

@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 
 ITEM = "edge cases"
-REASON = "out of bounds"
+REASON = "Out-of-bounds"
 
 
 @triton.jit
