@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from teachkit import emulator
     from teachkit.grading.checker import check
     from teachkit.hardware.describe import describe
     from teachkit.hardware.device import device
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["check", "describe", "device", "predict", "profile", "roofline"]
+__all__ = ["check", "describe", "device", "emulator", "predict", "profile", "roofline"]
 
 # name -> "module:attribute", or "module" for a name that is a module itself.
 _HOME = {
     "check": "teachkit.grading.checker:check",
     "describe": "teachkit.hardware.describe:describe",
     "device": "teachkit.hardware.device:device",
+    "emulator": "teachkit.emulator",
     "predict": "teachkit.model.time_model:predict",
     "profile": "teachkit.measure.profiler:profile",
     "roofline": "teachkit.viz.plot_roofline:plot_roofline",

@@ -31,7 +31,7 @@ def test_every_result_is_right(stops: list[tour.Stop]) -> None:
 
 
 def test_its_table_says_where_each_number_comes_from(stops: list[tour.Stop]) -> None:
-    console = Console(width=160, file=io.StringIO(), record=True)
+    console = Console(width=80, file=io.StringIO(), record=True)
     console.print(tour.build_table(stops, N_ELEMENTS))
     text = console.export_text()
     for part in ("18.00 N", "2.00 N", "counted", "modelled", "V100", "A100", "H100"):
