@@ -92,10 +92,11 @@ print("same as PyTorch:", torch.equal(add(first, second), first + second))
 # %%
 with tk.profile() as prof:
     add(first, second)
-print("launches:     ", prof.n_launches)
-print("bytes read:   ", prof.total.dram_read_bytes)
-print("bytes written:", prof.total.dram_write_bytes)
-print("bytes moved:  ", prof.dram_bytes, "=", prof.dram_bytes / N, "bytes an element")
+n_loaded, n_stored = prof.total.global_load_bytes, prof.total.global_store_bytes
+print("launches:    ", prof.n_launches)
+print("bytes loaded:", n_loaded)
+print("bytes stored:", n_stored)
+print("together:    ", (n_loaded + n_stored) / N, "bytes an element")
 
 # %% [markdown]
 # <details><summary>Why 12 bytes an element?</summary>
@@ -110,15 +111,17 @@ print("bytes moved:  ", prof.dram_bytes, "=", prof.dram_bytes / N, "bytes an ele
 # ## Do the counters tell the truth?
 #
 # Do not take a measuring instrument on trust: test it on cases whose answer you know. Memory moves in
-# [sectors](glossary/sector.md) of 32 bytes, 8 float32 elements each, so n elements occupy ⌈n / 8⌉ sectors. Vector add
-# reads two such arrays and writes one. The formula and the counter must agree for round sizes and for awkward ones.
+# [sectors](glossary/sector.md) of 32 bytes, 8 float32 elements each: who needs one element gets its whole sector. So n
+# elements in a row touch ⌈n / 8⌉ sectors. Vector add reads two such rows and writes one. The counters
+# `compulsory_read_bytes` and `compulsory_write_bytes` give the bytes of all sectors that a launch touches, each once.
+# They and the formula must agree, for round sizes and for awkward ones.
 
 # %%
 print(f"{'n':>7} {'bytes read':>11} {'expected':>9} {'written':>8} {'expected':>9}")
 for n in (1, 7, 8, 255, 256, 257, 1024, 1025, 10_007):
     with tk.profile() as small:
         add(first[:n], second[:n])
-    got = (small.total.dram_read_bytes, small.total.dram_write_bytes)
+    got = (small.total.compulsory_read_bytes, small.total.compulsory_write_bytes)
     n_sectors = triton.cdiv(n, 8)
     print(f"{n:7} {got[0]:11} {2 * 32 * n_sectors:9} {got[1]:8} {32 * n_sectors:9}")
     assert got == (2 * 32 * n_sectors, 32 * n_sectors)
@@ -144,8 +147,9 @@ for stride in (1, 2, 8, 32):
     with tk.profile() as strided:
         strided_copy_kernel[(1,)](first, target, stride, BLOCK_SIZE=1024)
     expected = min(1024, 128 * stride)
-    print(f"stride {stride:2}: {strided.total.global_load_sectors:5} sectors read, expected {expected:5}")
-    assert strided.total.global_load_sectors == expected
+    n_read = strided.total.compulsory_read_bytes // 32
+    print(f"stride {stride:2}: {n_read:5} sectors read, expected {expected:5}")
+    assert n_read == expected
 
 # %% [markdown]
 # From stride 8 on, every element has a sector to itself, and it cannot get worse: 7 of every 8 bytes that arrive are
@@ -153,10 +157,13 @@ for stride in (1, 2, 8, 32):
 #
 # ## From counts to time
 #
-# How long would the vector addition take on a GPU that you do not have? Its data sheet says how fast it moves bytes;
-# the bytes are counted; so the time can be *modelled*. It is not a measurement, and the course never calls it one.
+# How long would the vector addition take on a GPU that you do not have? Its data sheet says how fast it moves bytes to
+# and from its main memory, the [DRAM](glossary/dram.md). How many bytes go there depends on the kernel and, a little, on
+# the GPU's cache, so teachkit passes the counted loads and stores through the model of a cache. From these bytes the time
+# can be *modelled*. It is not a measurement, and the course never calls it one.
 
 # %%
+print("bytes to and from DRAM:", prof.dram_bytes, "=", prof.dram_bytes / N, "bytes an element (modelled cache)")
 for gpu in ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB"):
     print(f"{gpu}: {tk.predict(prof, gpu=gpu).seconds * 1e6:.1f} microseconds (modelled)")
 
@@ -167,8 +174,8 @@ for gpu in ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB"):
 #
 # | word | meaning | on this page |
 # |---|---|---|
-# | **counted** | by the emulator or the dispatcher; exact, the same everywhere | launches, bytes, sectors |
-# | **modelled** | computed from counts and a data sheet | the three times above |
+# | **counted** | by the emulator or by PyTorch's dispatcher; exact, the same everywhere | launches, bytes loaded and stored, sectors |
+# | **modelled** | computed from counts and a data sheet; the same everywhere, but only as good as the model | DRAM bytes, the three times |
 # | **measured** | by a clock on your machine; differs from run to run | none |
 # | **recorded** | measured earlier on a named GPU, with its date | none |
 # | **cited** | published by somebody else, with its source | the data sheets' numbers |
