@@ -73,15 +73,17 @@ def build_table(stops: list[Stop], n_elements: int = N_ELEMENTS) -> Table:
     """Return the table: launches, elements moved, FLOPs, and the time each GPU would take."""
     from teachkit.model.time_model import predict
 
-    table = Table(title=f"float32 vectors of N = {n_elements:,} elements", title_justify="left", box=box.SIMPLE)
+    table = Table(
+        title=f"float32 vectors of N = {n_elements:,} elements", title_justify="left", box=box.SIMPLE, pad_edge=False
+    )
     table.add_column("what ran", no_wrap=True)
     for head in ("launches", "moved", "FLOP / N"):
         table.add_column(f"{head}\ncounted", justify="right", no_wrap=True)
     for gpu in MODELLED_GPUS:
-        table.add_column(f"{gpu.split('-')[0]}\nmodelled", justify="right", no_wrap=True)
+        table.add_column(f"{gpu.split('-')[0]}, us\nmodelled", justify="right", no_wrap=True)
     measured = any(stop.prof.seconds is not None for stop in stops)
     if measured:
-        table.add_column("this GPU\nmeasured", justify="right", no_wrap=True)
+        table.add_column("here, us\nmeasured", justify="right", no_wrap=True)
     for stop in stops:
         times = [_microseconds(predict(stop.prof, gpu=gpu).seconds) for gpu in MODELLED_GPUS]
         if measured:
@@ -97,7 +99,7 @@ def build_table(stops: list[Stop], n_elements: int = N_ELEMENTS) -> Table:
 
 
 def _microseconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds * 1e6:.1f} us"
+    return "" if seconds is None else f"{seconds * 1e6:.1f}"
 
 
 def main(console: Console | None = None) -> None:
