@@ -18,7 +18,10 @@ def sources(name):
 
 
 class Triton(NamedTuple):
-    """One specialisation: pointer and scalar types in order, then the compile-time constants."""
+    """One specialisation: pointer and scalar types in order, then the compile-time constants.
+
+    Pointers, and integers written ``i32/16``, are promised to be multiples of 16.
+    """
 
     kernel: str
     types: str
@@ -81,6 +84,7 @@ _CONVERSIONS = (
 )
 TRITON = (
     *(Triton("vector_add", f"*{t} *{t} *{t} i32", _B) for t in ("fp32", "fp16", "bf16", "fp64", "i32", "i8", "i64")),
+    Triton("vector_add", "*fp32 *fp32 *fp32 i32/16", _B),
     Triton("strided_copy", "*fp32 *fp32 i32 i32", _B),
     *(Triton("transpose", f"*{t} *{t} i32 i32", {"BLOCK": 32}) for t in ("fp32", "fp16", "fp64", "i8")),
     *(Triton("gelu_tanh", f"*{t} *{t} i32", _B) for t in ("fp32", "fp16", "bf16")),
@@ -90,6 +94,7 @@ TRITON = (
         for which in ("exp", "log", "sqrt", "rsqrt", "erf", "floor", "fma")
     ),
     *(Triton("softmax", f"*{t} *{t} i32 i32", _B) for t in ("fp32", "fp16", "bf16")),
+    Triton("softmax", "*fp32 *fp32 i32/16 i32/16", _B),
     Triton("softmax", "*fp64 *fp64 i32 i32", {"BLOCK": 128}),
     *(Triton("layer_norm", f"*{t} *{t} *{t} *{t} *fp32 *fp32 i32 i32 fp32", _B) for t in ("fp32", "fp16", "bf16")),
     Triton("dropout", "*fp32 *fp32 i32 fp32 i32", _B),
@@ -121,29 +126,38 @@ TRITON = (
 
 
 @functools.cache
-def _triton_text(kernel, types, constants, num_warps, num_stages, arch):
+def _triton(kernel, types, constants, num_warps, num_stages, arch):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, compile
 
     function = getattr(sources("triton_kernels"), kernel)
     names = [name for name in function.arg_names if name not in dict(constants)]
-    signature = dict(zip(names, types.split(), strict=True)) | {name: "constexpr" for name, _ in constants}
-    pointers = [(i,) for i, name in enumerate(function.arg_names) if signature[name].startswith("*")]
+    given = dict(zip(names, types.split(), strict=True))
+    multiples = {name for name, kind in given.items() if kind.startswith("*") or kind.endswith("/16")}
+    signature = {name: kind.removesuffix("/16") for name, kind in given.items()} | {n: "constexpr" for n, _ in constants}
     source = ASTSource(
         function,
         signature=signature,
         constexprs=dict(constants),
-        attrs={index: [["tt.divisibility", 16]] for index in pointers},
+        attrs={(i,): [["tt.divisibility", 16]] for i, name in enumerate(function.arg_names) if name in multiples},
     )
     options = {"num_warps": num_warps, "num_stages": num_stages, "debug": kernel == "printing"}
-    return compile(source, target=GPUTarget("cuda", arch, 32), options=options).asm["ptx"]
+    return compile(source, target=GPUTarget("cuda", arch, 32), options=options)
+
+
+def _compiled(sample, arch):
+    constants = tuple(sample.constants.items())
+    return _triton(sample.kernel, sample.types, constants, sample.num_warps, sample.num_stages, arch)
 
 
 def triton_ptx(sample, arch=80):
     """PTX of one specialisation for compute capability ``arch``."""
-    return _triton_text(
-        sample.kernel, sample.types, tuple(sample.constants.items()), sample.num_warps, sample.num_stages, arch
-    )
+    return _compiled(sample, arch).asm["ptx"]
+
+
+def triton_shared_bytes(sample, arch=80):
+    """Dynamic shared memory of one block, bytes."""
+    return _compiled(sample, arch).metadata.shared
 
 
 @functools.cache

@@ -1,0 +1,91 @@
+"""Moves, packing and unpacking, and addresses of variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from teachkit.emulator.oracle.memory_map import LOCAL_WINDOW, SHARED_WINDOW, WINDOW_BYTES
+from teachkit.emulator.oracle.table import Form, Operation, Step, instruction, unsupported
+from teachkit.emulator.oracle.values import UINT, Array, raw, width
+from teachkit.emulator.ptx.model import Group, Instruction
+
+if TYPE_CHECKING:
+    from teachkit.emulator.oracle.machine import Machine
+
+_TYPES = ("pred", *(f"{kind}{bits}" for kind in "bus" for bits in (16, 32, 64)), "f32", "f64", "b128")
+_WINDOWS = {"shared": SHARED_WINDOW, "local": LOCAL_WINDOW}
+
+
+@instruction("mov")
+def move(form: Form) -> Operation:
+    kind = form.one(*_TYPES)
+
+    def run(machine: Machine, item: Instruction, mask: Array) -> None:
+        target, source = item.operands
+        if isinstance(source, Group):
+            _pack(machine, item, kind, mask)
+        elif isinstance(target, Group):
+            _unpack(machine, item, kind, mask)
+        elif kind == "b128":
+            raise unsupported(item, "a whole 128-bit move")
+        else:
+            machine.write(target, machine.read(source, raw(kind)), raw(kind), mask)
+
+    return Step(run)
+
+
+def _pack(machine: Machine, item: Instruction, kind: str, mask: Array) -> None:
+    target, source = item.operands
+    assert isinstance(source, Group)
+    part = f"b{width(kind) // len(source.items)}"
+    total = np.zeros(mask.shape, np.uint64)
+    for i, operand in enumerate(source.items):
+        total |= machine.read(operand, part).astype(np.uint64) << np.uint64(i * width(part))
+    machine.write(target, total.astype(UINT[width(kind)]), raw(kind), mask)
+
+
+def _unpack(machine: Machine, item: Instruction, kind: str, mask: Array) -> None:
+    target, source = item.operands
+    assert isinstance(target, Group)
+    part = width(kind) // len(target.items)
+    value = machine.read(source, raw(kind)).copy()
+    for i, operand in enumerate(target.items):
+        piece = (value >> value.dtype.type(i * part)).astype(UINT[part])
+        machine.write(operand, piece, f"b{part}", mask)
+
+
+@instruction("cvta")
+def convert_address(form: Form) -> Operation:
+    """Between a state space and the generic window; global, const and kernel parameters are generic already."""
+    to_space = form.flag("to")
+    space = form.one("global", "const", "param", "shared", "shared::cta", "local").removesuffix("::cta")
+    kind = form.one("u64", "u32")
+    offset = np.uint64(_WINDOWS.get(space, 0))
+
+    def run(machine: Machine, item: Instruction, mask: Array) -> None:
+        address = machine.read(item.operands[1], kind).astype(np.uint64)
+        result = address - offset if to_space else address + offset
+        machine.write(item.operands[0], result.astype(UINT[width(kind)]), kind, mask)
+
+    return Step(run)
+
+
+@instruction("isspacep")
+def is_in_space(form: Form) -> Operation:
+    space = form.one("global", "const", "shared", "shared::cta", "local", "param").removesuffix("::cta")
+
+    def run(machine: Machine, item: Instruction, mask: Array) -> None:
+        address = machine.read(item.operands[1], "u64")
+        inside = np.zeros(address.shape, bool)
+        for window in _WINDOWS.values():
+            inside |= (address >= window) & (address < window + WINDOW_BYTES)
+        if space in _WINDOWS:
+            start = _WINDOWS[space]
+            inside = (address >= start) & (address < start + WINDOW_BYTES)
+        else:
+            inside = ~inside & machine.memory.is_in(address, space)
+        machine.write(item.operands[0], inside, "pred", mask)
+
+    return Step(run)

@@ -1,0 +1,70 @@
+"""Special registers of a thread block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from teachkit.emulator.oracle.tally import LANES
+from teachkit.emulator.oracle.values import Array
+
+if TYPE_CHECKING:
+    from teachkit.emulator.oracle.launch_state import LaunchState
+
+_AXES = ("x", "y", "z")
+
+
+def special_registers(launch: LaunchState, block: tuple[int, int, int], n_threads: int) -> dict[str, Array]:
+    """By name, uint32 or uint64, [n_threads] or [1].
+
+    Not modelled: clocks and timers, which read 0; multiprocessor numbers, which are the block's.
+    """
+    thread = np.arange(n_threads, dtype=np.uint32)
+    sizes, n_blocks = launch.block, launch.grid
+    parts = {
+        "%tid": (thread % sizes[0], thread // sizes[0] % sizes[1], thread // (sizes[0] * sizes[1])),
+        "%ntid": sizes,
+        "%ctaid": block,
+        "%nctaid": n_blocks,
+        "%clusterid": block,
+        "%nclusterid": n_blocks,
+        "%cluster_ctaid": (0, 0, 0),
+        "%cluster_nctaid": (1, 1, 1),
+    }
+    registers = {
+        f"{name}.{axis}": np.atleast_1d(np.asarray(value, np.uint32))
+        for name, values in parts.items()
+        for axis, value in zip(_AXES, values, strict=True)
+    }
+    lane = thread % np.uint32(LANES)
+    bit = np.uint32(1) << lane
+    number = block[0] + n_blocks[0] * (block[1] + n_blocks[1] * block[2])
+    registers |= {
+        "%laneid": lane,
+        "%warpid": thread // np.uint32(LANES),
+        "%lanemask_eq": bit,
+        "%lanemask_lt": bit - np.uint32(1),
+        "%lanemask_le": bit | (bit - np.uint32(1)),
+        "%lanemask_gt": ~(bit | (bit - np.uint32(1))),
+        "%lanemask_ge": ~(bit - np.uint32(1)),
+    }
+    scalars = {
+        "%nwarpid": 64,
+        "%smid": number,
+        "%nsmid": 1 << 16,
+        "%gridid": 0,
+        "%cluster_ctarank": 0,
+        "%cluster_nctarank": 1,
+        "%is_explicit_cluster": 0,
+        "%clock": 0,
+        "%clock_hi": 0,
+        "%globaltimer_lo": 0,
+        "%globaltimer_hi": 0,
+        "%dynamic_smem_size": launch.dynamic_shared_bytes,
+        "%total_smem_size": launch.layout.shared_bytes,
+        "%aggr_smem_size": launch.layout.shared_bytes,
+    }
+    registers |= {name: np.array([value], np.uint32) for name, value in scalars.items()}
+    registers |= {name: np.zeros(1, np.uint64) for name in ("%clock64", "%globaltimer")}
+    return registers
