@@ -61,16 +61,18 @@ def _failures(problem: Problem, submission: Any, seed: int) -> list[Failure] | N
     raised: set[str] = set()
     outcomes: list[Outcome] = []
     for index, case in enumerate(problem.cases(seed)):
-        # What raised once will raise again; a second item is still tried, since it may be judged apart.
+        # What raised once will raise again, and one message about it is enough.
         if case.item in raised:
             continue
         outcome = problem.run(submission, case)
         if outcome.not_attempted and index == 0:
             return None
-        if outcome.error is not None:
-            raised.add(case.item)
         failures += problem.judge(case, outcome, outcomes)
         outcomes.append(outcome)
+        if outcome.error is not None and case.item == "correct":
+            break
+        if outcome.error is not None:
+            raised.add(case.item)
     return failures
 
 

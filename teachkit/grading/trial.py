@@ -6,8 +6,10 @@ Not modelled: a sandbox. The submission runs in this process, which is what prac
 from __future__ import annotations
 
 import linecache
+import sysconfig
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ def call_plainly(submission: Callable[..., Any], args: tuple[Any, ...]) -> Outco
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return _raised(error, submission)
+        return _raised(error)
 
 
 def call_counted(submission: Callable[..., Any], args: tuple[Any, ...]) -> Outcome:
@@ -51,7 +53,7 @@ def call_counted(submission: Callable[..., Any], args: tuple[Any, ...]) -> Outco
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return _raised(error, submission)
+        return _raised(error)
     changed = tuple(
         index
         for index, (old, argument) in enumerate(zip(before, args, strict=True))
@@ -87,34 +89,35 @@ def safe_text(value: Any, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _raised(error: BaseException, submission: Callable[..., Any]) -> Outcome:
+def _raised(error: BaseException) -> Outcome:
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, NotImplementedError) and frames and (frames[-1].line or "").strip() in _STUB:
         return Outcome(not_attempted=True, error="the stub is untouched")
-    return Outcome(error=_explain(error, submission))
+    return Outcome(error=_explain(error))
 
 
-def _explain(error: BaseException, submission: Callable[..., Any]) -> str:
+def _explain(error: BaseException) -> str:
     try:
         what = f"{type(error).__name__}: {error}"
     except Exception:
         what = type(error).__name__
     if len(what) > MAX_ERROR_CHARS:
         what = what[:MAX_ERROR_CHARS] + " ..."
-    where = _own_line(error.__traceback__, submission)
+    where = _own_line(error.__traceback__)
     # Errors of teachkit name the line inside the kernel themselves; this line is where the kernel was called.
     label = "called from" if isinstance(error, TeachkitError) else "raised at"
     return f"{what}\n{label} {where}" if where else what
 
 
-def _own_line(trace: TracebackType | None, submission: Callable[..., Any]) -> str | None:
-    """The innermost line of the learner's own file or cell."""
-    code = getattr(submission, "__code__", None)
-    own = getattr(code, "co_filename", None)
+def _own_line(trace: TracebackType | None) -> str | None:
+    """The innermost line of the learner's own files or cells: what belongs to no installed library and not to us."""
+    paths = sysconfig.get_paths()
+    ours = str(Path(__file__).parent.parent)
+    libraries = (paths["stdlib"], paths["purelib"], paths["platlib"], ours, "<frozen")
     found = None
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
-        if filename == own or (own is None and "<ipython-input" in filename):
+        if not filename.startswith(libraries):
             text = linecache.getline(filename, trace.tb_lineno).strip()
             found = f"line {trace.tb_lineno} of {trace.tb_frame.f_code.co_name}: {text}"
         trace = trace.tb_next

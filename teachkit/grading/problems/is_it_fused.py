@@ -57,6 +57,7 @@ def counted() -> dict[str, int]:
     from teachkit.measure.numpy_traffic import count_numpy
 
     truth = {}
+    claim: Any
     x = torch.linspace(-4, 4, 1 << 19)
     for claim in gelu_claims.NUMPY_CLAIMS:
         # Rounded: the one chunk of scratch that goes back at the end is a sixty-fourth of an element.
