@@ -1,9 +1,9 @@
-"""What a launch would take on the modelled GPU, from its counters alone: the clock of autotuning without a GPU.
+"""What a launch would take on the modelled GPU: the clock of autotuning and of Triton's benchmarks without a GPU.
 
-Modelled: the slowest of DRAM, L2, L1, shared memory, issue slots and arithmetic, how many SMs and rounds of blocks the
-grid fills, and the cost of a launch. The same launch has the same price on every machine, in every run.
-Not modelled: how far memory latency is hidden by instruction-level parallelism, clock changes, instruction caches.
-It ranks configurations of one kernel; :func:`teachkit.predict` is the model that explains itself.
+Modelled: the terms of :func:`teachkit.predict`, whose seconds these are (a test holds the two together): launch, DRAM,
+latency by waves of blocks, L2, shared memory, arithmetic. That function shows its terms and a band; this one, which
+lies below it, only has the number.
+Not modelled: what :func:`teachkit.predict` does not model either.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from teachkit.emulator.counters import Counters
+from teachkit.hardware.occupancy import occupancy
 from teachkit.hardware.spec import GpuSpec
 
 if TYPE_CHECKING:
     from teachkit.emulator.launches import Launch
 
-_SCHEDULERS_PER_SM = 4  # warp instructions issued in a cycle
-_SPECIAL_LANES_PER_SM = 16  # special-function results in a cycle
-_INTEGER_LANES_PER_SM = 64
-_REACHED_FRACTION = 0.85  # of the data sheet's DRAM bandwidth, where nobody measured it
-_DRAM_LATENCY_S = 500e-9
-_LAUNCH_S = 2e-6
+# For GPUs on which nobody measured them.
+_DRAM_FRACTION = 0.83
+_DRAM_LATENCY_S = 370e-9
+_BLOCK_TURNOVER_S = 260e-9
+_SMALL_KERNEL_S = 2.6e-6
+
+_SFU_PER_CYCLE_PER_SM = 16
 
 
 def modelled_seconds(launch: Launch, gpu: GpuSpec) -> float:
@@ -38,42 +41,50 @@ def modelled_seconds(launch: Launch, gpu: GpuSpec) -> float:
     -------
     float
         Seconds.
+
+    Raises
+    ------
+    OccupancyError
+        If a block of the launch does not fit on the GPU.
     """
     counters = launch.counters
-    n_blocks = math.prod(launch.grid)
-    n_warps_per_block = -(-math.prod(launch.block) // 32)
-    occupancy = launch.resources.occupancy
-    resident = max(1, round((1.0 if occupancy is None else occupancy) * gpu.max_warps_per_sm) // n_warps_per_block)
-    rounds = -(-n_blocks // (resident * gpu.n_sms))
+    latency_s, turnover_s = gpu.dram_latency_s or _DRAM_LATENCY_S, gpu.block_turnover_s or _BLOCK_TURNOVER_S
+    launch_s = max((gpu.small_kernel_s or _SMALL_KERNEL_S) - latency_s - turnover_s, 0.0)
+    wave_s = turnover_s * bool(counters.dram_bytes) + latency_s * bool(counters.dram_read_bytes)
+    return launch_s + max(
+        counters.dram_bytes / _dram_rate(gpu),
+        _n_waves(launch, gpu) * wave_s,
+        _on_chip_seconds(counters, gpu, _share_of_sms(launch, gpu)),
+    )
+
+
+def _dram_rate(gpu: GpuSpec) -> float:
+    return gpu.dram_triad_bytes_per_s or gpu.dram_copy_bytes_per_s or _DRAM_FRACTION * gpu.dram_bytes_per_s
+
+
+def _n_waves(launch: Launch, gpu: GpuSpec) -> float:
+    needs = launch.resources
+    fits = occupancy(gpu, math.prod(launch.block), needs.n_registers or 0, needs.shared_bytes)
+    return max(math.prod(launch.grid) / (gpu.n_sms * fits.n_blocks_per_sm), 1.0)
+
+
+def _share_of_sms(launch: Launch, gpu: GpuSpec) -> float:
     # The SM with the most blocks decides: 109 blocks on 108 SMs take as long as 216.
-    busiest_share = -(-n_blocks // gpu.n_sms) / max(n_blocks, 1)
-    cycles_of_an_sm = busiest_share * max(
-        _l1_cycles(launch, gpu),
-        float(counters.shared_load_wavefronts + counters.shared_store_wavefronts),
-        counters.warp_instructions / _SCHEDULERS_PER_SM,
-        counters.sfu_ops / _SPECIAL_LANES_PER_SM,
-        counters.int_ops / _INTEGER_LANES_PER_SM,
-    )
-    arithmetic_s = busiest_share * gpu.n_sms * _arithmetic_s(launch, gpu)
-    dram_rate = gpu.dram_triad_bytes_per_s or _REACHED_FRACTION * gpu.dram_bytes_per_s
-    l2_bytes = gpu.sector_bytes * (counters.global_load_sectors + counters.global_store_sectors)
-    l2_s = l2_bytes / gpu.l2_bytes_per_s if gpu.l2_bytes_per_s else 0.0
-    latency_s = rounds * (gpu.dram_latency_s or _DRAM_LATENCY_S)
-    slowest_s = max(counters.dram_bytes / dram_rate, l2_s, cycles_of_an_sm / gpu.clock_hz, arithmetic_s)
-    return (gpu.small_kernel_s or _LAUNCH_S) + latency_s + slowest_s
+    n_blocks = math.prod(launch.grid)
+    return n_blocks / (gpu.n_sms * math.ceil(n_blocks / gpu.n_sms)) if n_blocks else 1.0
 
 
-def _l1_cycles(launch: Launch, gpu: GpuSpec) -> float:
-    sectors = launch.counters.global_load_sectors + launch.counters.global_store_sectors
-    return gpu.sector_bytes * sectors / (gpu.l1_bytes_per_cycle_per_sm or 64.0)
-
-
-def _arithmetic_s(launch: Launch, gpu: GpuSpec) -> float:
-    counters = launch.counters
+def _on_chip_seconds(counters: Counters, gpu: GpuSpec, share_of_sms: float) -> float:
+    cycles_per_s = gpu.n_sms * gpu.clock_hz
+    n_sectors = counters.l2_lookups or counters.global_load_sectors + counters.global_store_sectors
+    fp16_rate = gpu.fp16_flop_per_s or gpu.fp32_flop_per_s
     work_and_rate = (
-        (counters.flop_fp32, gpu.fp32_flop_per_s),
         (counters.flop_fp64, gpu.fp64_flop_per_s),
-        (counters.flop_fp16, gpu.fp16_flop_per_s),
-        (counters.flop_tensor, gpu.tensor_fp16_flop_per_s),
+        (counters.flop_fp32, gpu.fp32_flop_per_s),
+        (counters.flop_fp16, fp16_rate),
+        (counters.flop_tensor, gpu.tensor_fp16_flop_per_s or fp16_rate),
+        (counters.sfu_ops, _SFU_PER_CYCLE_PER_SM * cycles_per_s),
+        (counters.shared_load_wavefronts + counters.shared_store_wavefronts, cycles_per_s),
     )
-    return max(work / rate if rate else 0.0 for work, rate in work_and_rate)
+    slowest_s = max(work / (rate * share_of_sms) for work, rate in work_and_rate if rate)
+    return max(slowest_s, gpu.sector_bytes * n_sectors / gpu.l2_bytes_per_s if gpu.l2_bytes_per_s else 0.0)

@@ -291,7 +291,7 @@ def test_kernel_that_nvidias_backend_compiled():
 # Tuning and timing
 
 CONFIGS = [
-    triton.Config({"BLOCK_SIZE": size}, num_warps=warps) for size, warps in ((32, 1), (256, 4), (1024, 4), (4096, 16))
+    triton.Config({"BLOCK_SIZE": size}, num_warps=warps) for size, warps in ((32, 4), (256, 4), (1024, 4), (4096, 16))
 ]
 
 
@@ -299,9 +299,9 @@ def tuned_add(**options):
     return triton.autotune(CONFIGS, key=["n_elements"], **options)(add_kernel)
 
 
-def run_tuned(tuned, n=100_000):
-    x, out = torch.ones(n), torch.empty(n)
-    tuned[lambda meta: (triton.cdiv(n, meta["BLOCK_SIZE"]),)](x, x, out, n)
+def run_tuned(tuned, n=1 << 20):
+    x, y, out = torch.ones(n), torch.ones(n), torch.empty(n)
+    tuned[lambda meta: (triton.cdiv(n, meta["BLOCK_SIZE"]),)](x, y, out, n)
     assert out.eq(2).all()
     return {str(config): timing for config, timing in tuned.configs_timings.items()}
 
@@ -312,7 +312,8 @@ def test_autotune_is_deterministic():
     assert first.best_config == second.best_config
     timings = {str(config): timing[0] for config, timing in first.configs_timings.items()}
     assert timings[str(first.best_config)] == min(timings.values())
-    assert timings[str(CONFIGS[0])] > min(timings.values())
+    # Blocks of 32 elements go through the GPU in so many waves that latency, not bandwidth, binds.
+    assert timings[str(CONFIGS[0])] > 1.2 * min(timings.values())
 
 
 def test_autotune_reset_to_zero():
@@ -351,19 +352,19 @@ def test_heuristics():
 
 def test_do_bench_returns_modelled_time_and_says_so(monkeypatch):
     monkeypatch.setattr(clock, "_warned", set())
-    x, out = torch.ones(1 << 20), torch.empty(1 << 20)
+    x, y, out = torch.ones(1 << 20), torch.ones(1 << 20), torch.empty(1 << 20)
     calls = []
 
     def launch():
         calls.append(None)
-        add_kernel[(1024,)](x, x, out, 1 << 20, BLOCK_SIZE=1024)
+        add_kernel[(1024,)](x, y, out, 1 << 20, BLOCK_SIZE=1024)
 
     with pytest.warns(ModelledTimeWarning, match="modelled for A100-SXM4-40GB"):
         first = triton.testing.do_bench(launch)
     assert len(calls) < 20
     assert triton.testing.do_bench(launch) == first
-    # 12 MiB at the A100's measured bandwidth take 9.3 us.
-    assert 0.009 < first < 0.02
+    # 12 MiB at the A100's measured bandwidth take 9.3 us, a launch 2 us.
+    assert 0.009 < first < 0.013
     assert clock.benchmark(launch, quantiles=(0.5, 0.2, 0.8)) == pytest.approx([first] * 3)
 
 
