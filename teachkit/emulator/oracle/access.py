@@ -57,7 +57,7 @@ class Access:
             own_space, start = machine.place(operand.base.name)
             if space in ("param", "generic"):
                 space = own_space
-            base = np.array([start], np.uint64)
+            base: Array = np.array([start], np.uint64)
         elif isinstance(operand.base, Register) and machine.register_type(operand.base.name).endswith("32"):
             # 32-bit addresses wrap at 32 bits.
             base = machine.read(operand.base, "u32") + np.uint32(operand.offset % (1 << 32))
@@ -103,8 +103,8 @@ class Access:
             return self.machine.memory.load(part.offsets, n_bytes)
         columns = part.offsets.astype(np.int64)[:, None] + np.arange(n_bytes)
         if part.space == "shared":
-            return self.machine.shared[columns]
-        return self.machine.local[part.lanes[:, None], columns]
+            return np.asarray(self.machine.shared[columns])
+        return np.asarray(self.machine.local[part.lanes[:, None], columns])
 
     def put(self, part: Part, octets: Array) -> None:
         """Store the bytes of a part, uncounted; the highest lane wins."""

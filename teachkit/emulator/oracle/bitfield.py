@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from teachkit.emulator.oracle.table import Form, Lanes, Operation, counting, instruction
@@ -152,7 +154,7 @@ def dot_of_bytes(form: Form) -> Operation:
 
     def compute(a: Array, b: Array, c: Array) -> Array:
         total = (elements(a, kinds[0]) * elements(b, kinds[1])).sum(-1)
-        return (total + c).astype(np.dtype(f"{'i' if result == 's32' else 'u'}4"))
+        return np.asarray((total + c).astype(np.dtype(f"{'i' if result == 's32' else 'u'}4")))
 
     return Lanes(result, (kinds[0], kinds[1], result), compute, counting(result))
 
@@ -168,15 +170,15 @@ def _pack(bits: Array, like: Array) -> Array:
 
 
 def _popcount(a: Array) -> Array:
-    return _unpack(a).sum(-1).astype(np.uint32)
+    return np.asarray(np.sum(_unpack(a), -1, np.uint32))
 
 
 def _leading_zeros(a: Array) -> Array:
     seen = np.logical_or.accumulate(_unpack(a)[..., ::-1], axis=-1)
-    return (~seen).sum(-1).astype(np.uint32)
+    return np.asarray(np.sum(~seen, -1, np.uint32))
 
 
-def _by_lane(function):  # type: ignore[no-untyped-def]
+def _by_lane(function: Callable[..., int]) -> Callable[..., Array]:
     """A function of Python integers, applied lane by lane."""
 
     def compute(*operands: Array) -> Array:

@@ -73,7 +73,7 @@ def set_value(form: Form) -> Operation:
             return holds.astype(np.float32)
         if kind.endswith("x2"):
             halves = np.where(holds, np.uint32(0xFFFF), np.uint32(0))
-            return halves[..., 0] | halves[..., 1] << np.uint32(16)
+            return np.asarray(halves[..., 0] | halves[..., 1] << np.uint32(16))
         return np.where(holds, -1, 0).astype(f"i{width(result) // 8}").view(f"u{width(result) // 8}")
 
     target = result if is_float(result) else raw(result)
@@ -83,7 +83,7 @@ def set_value(form: Form) -> Operation:
 @instruction("selp")
 def select(form: Form) -> Operation:
     kind = raw(form.one("b16", "b32", "b64", *INTEGERS, "f32", "f64"))
-    return Lanes(kind, (kind, kind, "pred"), lambda a, b, p: np.where(p, a, b))
+    return Lanes(kind, (kind, kind, "pred"), _choose)
 
 
 @instruction("slct")
@@ -91,7 +91,11 @@ def select_by_sign(form: Form) -> Operation:
     ftz = form.flag("ftz")
     kind = raw(form.one("b16", "b32", "b64", *INTEGERS, "f32", "f64"))
     sign = form.one("s32", "f32")
-    return Lanes(kind, (kind, kind, sign), lambda a, b, c: np.where((flush(c) if ftz else c) >= 0, a, b))
+    return Lanes(kind, (kind, kind, sign), lambda a, b, c: _choose(a, b, (flush(c) if ftz else c) >= 0))
+
+
+def _choose(a: Array, b: Array, holds: Array) -> Array:
+    return np.asarray(np.where(holds, a, b))
 
 
 def compare(name: str, kind: str, a: Array, b: Array, *, ftz: bool) -> Array:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 
 from teachkit.emulator.oracle import rounding
-from teachkit.emulator.oracle.fp8 import FP8, decode_fp8, encode_fp8
 from teachkit.emulator.oracle.floating import flush, saturate
+from teachkit.emulator.oracle.fp8 import FP8, decode_fp8, encode_fp8
 from teachkit.emulator.oracle.table import Form, Lanes, Operation, UnmatchedForm, instruction
 from teachkit.emulator.oracle.values import Array, is_float, is_signed, width
 
 _INTEGERS = tuple(f"{sign}{bits}" for sign in "us" for bits in (8, 16, 32, 64))
 _FLOATS = ("f16", "bf16", "f32", "f64")
 _TO_INTEGER = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}
+_KINDS: dict[str, rounding.Float] = {"f16": np.float16, "f32": np.float32, "f64": np.float64}
 _TF32_DROPPED = 13
 
 
@@ -127,15 +129,13 @@ def _integer_to_float(form: Form, to: str) -> Callable[[Array], Array]:
         elif mode == "rn" and to != "f16":
             result = a.astype(np.float32 if to == "f32" else np.float64)
         else:
-            result = _exact(a, {"f16": np.float16, "f32": np.float32, "f64": np.float64}[to], mode)
+            result = _exact(a, _KINDS[to], mode)
         return saturate(result) if sat else result
 
     return compute
 
 
-def _exact(a: Array, kind: type[np.floating], mode: str) -> Array:
-    from fractions import Fraction
-
+def _exact(a: Array, kind: rounding.Float, mode: str) -> Array:
     return np.array(
         [rounding.round_fraction(Fraction(value), kind, mode) if value else 0 for value in a.tolist()], kind
     )

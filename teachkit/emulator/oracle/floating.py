@@ -183,14 +183,15 @@ def test_property(form: Form) -> Operation:
 
     def compute(a: Array) -> Array:
         tiny = np.finfo(a.dtype).tiny
-        return {
+        answers: dict[str, Array] = {
             "finite": np.isfinite(a),
             "infinite": np.isinf(a),
             "number": ~np.isnan(a),
             "notanumber": np.isnan(a),
             "normal": np.isfinite(a) & (np.abs(a) >= tiny),
             "subnormal": (a != 0) & (np.abs(a) < tiny),
-        }[name]
+        }
+        return answers[name]
 
     return Lanes("pred", (kind,), compute)
 

@@ -87,7 +87,7 @@ def multiply_24(form: Form) -> Operation:
     shift = 0 if part == "lo" else 16
 
     def low_24(a: Array) -> Array:
-        return (a << a.dtype.type(8)) >> a.dtype.type(8)
+        return np.asarray((a << a.dtype.type(8)) >> a.dtype.type(8))
 
     def product(a: Array, b: Array) -> Array:
         return ((low_24(a).astype(wide) * low_24(b).astype(wide)) >> wide(shift)).astype(a.dtype)
@@ -214,12 +214,12 @@ def _product(part: str, kind: str) -> Callable[[Array, Array], Array]:
 
     def whole(a: Array, b: Array) -> Array:
         wide = np.dtype(f"{a.dtype.kind}{2 * bits // 8}")
-        return a.astype(wide) * b.astype(wide)
+        return np.multiply(a, b, dtype=wide)
 
     def high(a: Array, b: Array) -> Array:
         if bits < 64:
             product = whole(a, b)
-            return (product >> product.dtype.type(bits)).astype(a.dtype)
+            return np.right_shift(product, bits).astype(a.dtype)
         product = a.astype(object) * b.astype(object)
         return np.array([int(value) >> bits for value in np.atleast_1d(product)], a.dtype)
 

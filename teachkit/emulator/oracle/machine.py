@@ -15,7 +15,8 @@ from teachkit.emulator.oracle.memory_map import LOCAL_WINDOW
 from teachkit.emulator.oracle.special import special_registers
 from teachkit.emulator.oracle.table import Lanes, decode, unsupported
 from teachkit.emulator.oracle.tally import LANES
-from teachkit.emulator.oracle.values import UINT, Array, decode as decode_bits, encode, is_signed, raw, width
+from teachkit.emulator.oracle.values import UINT, Array, encode, is_signed, raw, width
+from teachkit.emulator.oracle.values import decode as decode_bits
 from teachkit.emulator.ptx.model import Address, Immediate, Instruction, Negated, Operand, Register, Symbol
 
 EXITED = np.iinfo(np.int64).max

@@ -76,7 +76,7 @@ class Memory:
         """Whether each address is in a buffer of ``space``."""
         found = self.find(addresses, 1)
         spaces = np.array([buffer.space for buffer in self.buffers] + [""])
-        return spaces[found] == space
+        return np.asarray(spaces[found] == space)
 
     def load(self, addresses: Array, n_bytes: int) -> Array:
         """Bytes [n, n_bytes] at addresses that :meth:`find` has found."""

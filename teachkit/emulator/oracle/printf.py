@@ -86,7 +86,7 @@ def _formatted(machine: Machine, text: str, pack: int, lane: int) -> str:
             return "%"
         if kind in "fFeEgGaA":
             (number,) = struct.unpack("<d", take(8))
-            return number.hex() if kind in "aA" else f"%{flags}{kind}" % number
+            return str(number.hex() if kind in "aA" else f"%{flags}{kind}" % number)
         if kind == "s":
             return f"%{flags}s" % _text(machine, int.from_bytes(take(8), "little"), lane)
         if kind == "p":

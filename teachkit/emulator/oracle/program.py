@@ -45,6 +45,7 @@ class Block:
 
     @property
     def successors(self) -> list[int]:
+        """Every block that may come next."""
         onward = [] if self.following is None else [self.following]
         return self.targets + onward
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from teachkit.emulator.oracle.values import Array
 
+Float: TypeAlias = type[np.floating[Any]]
 MODES = ("rn", "rz", "rm", "rp")
 _SPLIT = float(2**27 + 1)
 _SAFE_LOW, _SAFE_HIGH = 2.0**-900, 2.0**900
@@ -35,7 +37,7 @@ def _to_odd(total: Array, error: Array) -> Array:
     return np.where(inexact & is_even, toward, total)
 
 
-def narrow(values: Array, kind: type[np.floating], mode: str) -> Array:
+def narrow(values: Array, kind: Float, mode: str) -> Array:
     """float64 values (exact, or rounded to odd) to float32 or float16 in one direction."""
     nearest = values.astype(kind)
     if mode == "rn":
@@ -43,7 +45,7 @@ def narrow(values: Array, kind: type[np.floating], mode: str) -> Array:
     return _step_back(nearest, nearest.astype(np.float64) - values, mode, kind)
 
 
-def _step_back(nearest: Array, error: Array, mode: str, kind: type[np.floating]) -> Array:
+def _step_back(nearest: Array, error: Array, mode: str, kind: Float) -> Array:
     """Move results that were rounded the wrong way to their neighbour; ``error`` is rounded minus exact."""
     down = {"rz": (error > 0) & (nearest > 0), "rm": error > 0, "rp": np.zeros(nearest.shape, bool)}[mode]
     up = {"rz": (error < 0) & (nearest < 0), "rm": np.zeros(nearest.shape, bool), "rp": error < 0}[mode]
@@ -56,7 +58,9 @@ def fma(a: Array, b: Array, c: Array, mode: str = "rn") -> Array:
     """a * b + c rounded once to the type of ``a`` (float16, float32 or float64)."""
     kind = a.dtype.type
     if kind is np.float64:
-        return _fma64(a, b, c) if mode == "rn" else exactly(lambda x, y, z: x * y + z, mode, a, b, c)
+        if mode == "rn":
+            return _fma64(a, b, c)
+        return _signed_zero(exactly(lambda x, y, z: x * y + z, mode, a, b, c), a * b, c, mode)
     product = a.astype(np.float64) * b.astype(np.float64)
     return _signed_zero(narrow(sum_to_odd(product, c.astype(np.float64)), kind, mode), product, c, mode)
 
@@ -66,7 +70,7 @@ def add(a: Array, b: Array, mode: str = "rn") -> Array:
     if mode == "rn":
         return a + b
     if a.dtype == np.float64:
-        return exactly(lambda x, y: x + y, mode, a, b)
+        return _signed_zero(exactly(lambda x, y: x + y, mode, a, b), a, b, mode)
     wide = a.astype(np.float64)
     return _signed_zero(narrow(sum_to_odd(wide, b.astype(np.float64)), a.dtype.type, mode), wide, b, mode)
 
@@ -105,7 +109,7 @@ def sqrt(a: Array, mode: str = "rn") -> Array:
     return _step_back(root, np.array(errors, np.float64).reshape(a.shape), mode, a.dtype.type)
 
 
-def exactly(operation: Callable[..., Fraction], mode: str, *operands: Array) -> Array:
+def exactly(operation: Callable[..., Any], mode: str, *operands: Array) -> Array:
     """Evaluate with fractions, lane by lane: slow, and right for every rounding direction."""
     shape = np.broadcast_shapes(*(operand.shape for operand in operands))
     kind = operands[0].dtype.type
@@ -114,28 +118,16 @@ def exactly(operation: Callable[..., Fraction], mode: str, *operands: Array) -> 
     return np.array(results, kind).reshape(shape)
 
 
-def _one(
-    operation: Callable[..., Fraction], mode: str, kind: type[np.floating], lane: tuple[np.floating, ...]
-) -> np.floating:
+def _one(operation: Callable[..., Any], mode: str, kind: Float, lane: tuple[Any, ...]) -> Any:
     plain = operation(*lane)
-    if not _is_number(*lane) or not (np.isfinite(plain) or _is_overflow(operation, lane)):
-        return kind(plain)  # type: ignore[arg-type]
-    exact = operation(*(Fraction(float(x)) for x in lane))
-    if exact == 0:
-        is_negative = mode == "rm" and plain == 0 and any(lane) and not np.signbit(plain)
-        return kind(-0.0) if is_negative else kind(plain)  # type: ignore[arg-type]
-    return round_fraction(exact, kind, mode)
-
-
-def _is_overflow(operation: Callable[..., Fraction], lane: tuple[np.floating, ...]) -> bool:
     try:
-        operation(*(Fraction(float(x)) for x in lane))
-    except ZeroDivisionError:
-        return False
-    return True
+        exact = operation(*(Fraction(float(x)) for x in lane))
+    except (ZeroDivisionError, OverflowError, ValueError):  # a zero divisor, an infinity, a NaN
+        return plain
+    return round_fraction(exact, kind, mode) if exact else plain
 
 
-def round_fraction(exact: Fraction, kind: type[np.floating], mode: str) -> np.floating:
+def round_fraction(exact: Fraction, kind: Float, mode: str) -> Any:
     """A fraction to a floating type in one direction, overflow by IEEE 754's rules."""
     try:
         near = exact.numerator / exact.denominator
@@ -148,17 +140,17 @@ def round_fraction(exact: Fraction, kind: type[np.floating], mode: str) -> np.fl
     else:
         nearest = np.array([near], kind)
     if mode == "rn":
-        return nearest[0]  # type: ignore[no-any-return]
+        return nearest[0]
     value = float(nearest[0])
     sign = _sign(Fraction(value) - exact) if math.isfinite(value) else (1 if value > 0 else -1)
-    return _step_back(nearest, np.array([float(sign)]), mode, kind)[0]  # type: ignore[no-any-return]
+    return _step_back(nearest, np.array([float(sign)]), mode, kind)[0]
 
 
 def _sign(value: Fraction) -> int:
     return (value > 0) - (value < 0)
 
 
-def _is_number(*values: np.floating) -> bool:
+def _is_number(*values: Any) -> bool:
     return all(math.isfinite(value) for value in values)
 
 

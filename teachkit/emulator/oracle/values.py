@@ -57,14 +57,14 @@ def decode(bits: Array, type_name: str) -> Array:
     bf16 has no NumPy type and becomes float32, which holds it exactly.
     """
     if type_name == "pred":
-        return bits.astype(bool)
+        return np.asarray(bits, bool)
     bits = np.ascontiguousarray(bits)
     if type_name in _PLAIN:
         return bits.view(_PLAIN[type_name])
     if type_name in _PAIRS:
-        return bits.view(_PAIRS[type_name]).reshape(*bits.shape, 2)
+        return np.asarray(bits.view(_PAIRS[type_name]).reshape(*bits.shape, 2))
     if type_name == "bf16":
-        return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return np.left_shift(bits, 16, dtype=np.uint32).view(np.float32)
     if type_name == "bf16x2":
         return decode(bits.view(np.uint16).reshape(*bits.shape, 2), "bf16")
     if type_name == "tf32":

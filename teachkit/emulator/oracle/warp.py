@@ -21,12 +21,12 @@ def members(machine: Machine, item: Instruction, mask: Array) -> Array:
     """[n_threads]: the lanes that are on and named by the member mask, which is the last operand."""
     named = np.broadcast_to(machine.read(item.operands[-1], "u32"), mask.shape)
     lane = np.arange(mask.size) % LANES
-    return mask & (named >> lane.astype(np.uint32) & np.uint32(1)).astype(bool)
+    return np.asarray(mask & (named >> lane.astype(np.uint32) & np.uint32(1)).astype(bool))
 
 
 def ballots(votes: Array) -> Array:
     """One word a warp from [n_threads] booleans, [n_warps, 1]."""
-    return (warps(votes) * _BIT).sum(1, keepdims=True).astype(np.uint32)
+    return np.asarray(np.sum(warps(votes) * _BIT, 1, np.uint32, keepdims=True))
 
 
 def _spread(per_warp: Array) -> Array:

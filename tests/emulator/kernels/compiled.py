@@ -134,7 +134,9 @@ def _triton(kernel, types, constants, num_warps, num_stages, arch):
     names = [name for name in function.arg_names if name not in dict(constants)]
     given = dict(zip(names, types.split(), strict=True))
     multiples = {name for name, kind in given.items() if kind.startswith("*") or kind.endswith("/16")}
-    signature = {name: kind.removesuffix("/16") for name, kind in given.items()} | {n: "constexpr" for n, _ in constants}
+    signature = {name: kind.removesuffix("/16") for name, kind in given.items()} | {
+        n: "constexpr" for n, _ in constants
+    }
     source = ASTSource(
         function,
         signature=signature,

@@ -21,9 +21,9 @@ def triton(samples):
         tensors = [argument.dtype for argument in arguments if isinstance(argument, torch.Tensor)]
         for sample in samples.TRITON:
             types = [TORCH[name[1:]] for name in sample.types.split() if name[0] == "*"]
-            if sample.kernel == kernel and types == tensors and wanted.items() <= sample.constants.items():
-                if multiples == ("/16" in sample.types):
-                    break
+            is_wanted = wanted.items() <= sample.constants.items() and multiples == ("/16" in sample.types)
+            if sample.kernel == kernel and types == tensors and is_wanted:
+                break
         else:
             raise LookupError(f"no sample of {kernel} for {tensors} and {wanted}")
         module = parse(samples.triton_ptx(sample))
@@ -176,7 +176,9 @@ def test_layer_norm(triton, name):
     out, mean, rstd = torch.zeros_like(x), torch.zeros(2), torch.zeros(2)
     counters = triton("layer_norm", 2, x, out, weight, bias, mean, rstd, 2500, 2500, 1e-5)
     expected = torch.nn.functional.layer_norm(x.double(), (2500,), weight.double(), bias.double()).to(x.dtype)
-    torch.testing.assert_close(out, expected, rtol=1e-5 if name == "fp32" else 2e-2, atol=1e-5 if name == "fp32" else 2e-2)
+    torch.testing.assert_close(
+        out, expected, rtol=1e-5 if name == "fp32" else 2e-2, atol=1e-5 if name == "fp32" else 2e-2
+    )
     torch.testing.assert_close(mean.double(), x.double().mean(1), rtol=1e-5, atol=1e-6)
     size = x.element_size()
     assert counters.global_load_bytes == 5 * 2 * 2500 * size  # the row three times, weight and bias once a row
