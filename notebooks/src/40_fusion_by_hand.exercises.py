@@ -84,7 +84,7 @@ gelu_report
 # ## 2. `fused_bias_dropout_residual`
 #
 # The tail of a transformer block adds a bias, drops elements at random and adds the residual. Operator by operator that is
-# four launches, and a mask that is written and read again. Write it as one kernel.
+# three launches or more, and a mask that is written and read again. Write it as one kernel.
 #
 # | | |
 # |---|---|
