@@ -1,4 +1,6 @@
-"""Every exercise: its solution passes, its stub is not attempted, wrong and cheating submissions fail as they say."""
+"""Every exercise: its solution passes, its stub is not attempted, other right answers
+pass, wrong and cheating submissions fail as they say.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ PROJECT = find_project(TESTS)
 EXERCISES = registry.slugs()
 WRONG = sorted((TESTS / "wrong").rglob("*.py"))
 CHEATS = sorted((TESTS / "cheats").rglob("*.py"))
+RIGHT = sorted((TESTS / "right").rglob("*.py"))
 SEED = 20230517
 
 Load = Callable[[Path], ModuleType]
@@ -73,13 +76,20 @@ def test_fails_for_its_reason(path: Path, load: Load) -> None:
     assert item.hints, "a failed item shows a hint"
 
 
+@pytest.mark.parametrize("path", RIGHT, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_other_ways_to_be_right(path: Path, load: Load) -> None:
+    slug = path.parent.name
+    report = check(slug, getattr(load(path), slug), seed=SEED)
+    assert report.passed, str(report)
+
+
 @pytest.mark.parametrize("slug", EXERCISES)
 def test_three_wrong_submissions(slug: str) -> None:
     assert sum(path.parent.name == slug for path in WRONG) >= 3
 
 
 def test_every_submission_belongs_to_an_exercise() -> None:
-    assert {path.parent.name for path in WRONG + CHEATS} <= set(EXERCISES)
+    assert {path.parent.name for path in WRONG + CHEATS + RIGHT} <= set(EXERCISES)
 
 
 @pytest.mark.parametrize("slug", EXERCISES)
