@@ -97,7 +97,8 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
     for site in sites:
         if site.kind == "block":
             continue
-        line = lines.setdefault(site.source, {})
+        source = None if site.source is None else SourceLine(site.source.file, site.source.line)
+        line = lines.setdefault(source, {})
 
         def add(name: str, amount: int, line: dict[str, int] = line) -> None:
             if amount:

@@ -7,7 +7,7 @@ addresses proves it, and then the access is one wide load or store and its count
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -18,8 +18,20 @@ from teachkit.emulator.engine.context import (
     TRACE_SECTOR_SHIFT,
     offset,
 )
-from teachkit.emulator.engine.emit import I8, I32, I64, POINTER, Emitter, Value, is_vector, lane_constants, vector_of
-from teachkit.emulator.ptx.model import Address, Register, Symbol
+from teachkit.emulator.engine.emit import (
+    I8,
+    I32,
+    I64,
+    POINTER,
+    WIDTHS,
+    Emitter,
+    Poison,
+    Value,
+    is_vector,
+    lane_constants,
+    vector_of,
+)
+from teachkit.emulator.ptx.model import Address, Operand, Register, Symbol
 
 MAX_LANE_BYTES = 16
 
@@ -40,22 +52,33 @@ def address_of(e: Emitter, operand: Address, space: str) -> Value:
     return e.builder.add(value, e.constant(value, operand.offset)) if operand.offset else value
 
 
-def load(e: Emitter, space: str, operand: Address, bits: int, n: int) -> list[Value]:
-    """``n`` consecutive elements of ``bits`` a lane, as ``n`` values; scalars where all lanes load one address."""
+def load(e: Emitter, space: str, operand: Address, targets: Sequence[Operand], ptx_type: str) -> None:
+    """Load consecutive elements of ``ptx_type`` into ``targets``. Lanes that are off keep what they had."""
+    bits, n = WIDTHS[ptx_type], len(targets)
+    for target, value in zip(targets, load_values(e, space, operand, bits, n, targets), strict=True):
+        e.write(target, value, ptx_type, keep_off_lanes=False)
+
+
+def load_values(
+    e: Emitter, space: str, operand: Address, bits: int, n: int, targets: Sequence[Operand] = ()
+) -> list[Value]:
+    """``n`` consecutive elements of ``bits`` a lane, as ``n`` values; scalars where all lanes load one address.
+
+    Lanes that are off get what ``targets`` hold, or zero without ``targets``.
+    """
     address, low, high = _place(e, space, operand)
     lane_bytes = n * bits // 8
     mask = e.mask()
     if not is_vector(address) and mask is None:
         return _load_scalar(e, space, address, low, high, bits, n)
-    address = e.vector(address)
-    memory = _resolve(e, space, address, low, high, lane_bytes, store=False)
+    old = [e.vector(e.read(t, f"b{bits}")) for t in targets] or [e.vector(ir.Constant(ir.IntType(bits), 0))] * n
+    memory = _resolve(e, space, e.vector(address), low, high, lane_bytes, None if mask is None else old)
     packed_type = vector_of(ir.IntType(bits), LANES * n)
     packed = e.builder.load(memory, typ=packed_type, align=bits // 8)
     if n == 1:
         return [packed]
-    undefined = ir.Constant(packed_type, ir.Undefined)
     return [
-        e.builder.shuffle_vector(packed, undefined, lane_constants(I32, [lane * n + i for lane in range(LANES)]))
+        e.builder.shuffle_vector(packed, Poison(packed_type), lane_constants(I32, range(i, LANES * n, n)))
         for i in range(n)
     ]
 
@@ -94,18 +117,22 @@ def _place(e: Emitter, space: str, operand: Address) -> tuple[Value, Value, Valu
     return address, low, high
 
 
-def _resolve(e: Emitter, space: str, address: Value, low: Value, high: Value, lane_bytes: int, store: bool) -> Value:
-    """Pointer to the lanes' data in order: the memory itself, or the packed buffer after a gather."""
+def _resolve(
+    e: Emitter, space: str, address: Value, low: Value, high: Value, lane_bytes: int, old: list[Value] | None
+) -> Value:
+    """Pointer to the lanes' data in order: the memory itself, or the packed buffer after a gather over ``old``."""
     ends: list[tuple[Value, ir.Block]] = []
 
     def slow(arguments: list[Value]) -> None:
+        if old is not None:
+            e.builder.store(_interleave(e, old), e.scratch["packed"], align=64)
         e.builder.call(runtime(e, f"tk_load_{space}"), arguments)
         ends.append((e.scratch["packed"], e.builder.block))
 
     def fast(memory: Value) -> None:
         ends.append((memory, e.builder.block))
 
-    _split(e, space, address, low, high, lane_bytes, store, fast, slow)
+    _split(e, space, address, low, high, lane_bytes, False, fast, slow)
     pointer = e.builder.phi(POINTER)
     for value, block in ends:
         pointer.add_incoming(value, block)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -47,6 +48,19 @@ class Splat(ir.Constant):  # type: ignore[misc]
 
     def _get_reference(self) -> str:
         return self.constant
+
+
+class Poison(ir.Constant):  # type: ignore[misc]
+    """A value nobody reads: LLVM may simplify through it, which it may not through ``undef``."""
+
+    def __init__(self, shape: ir.Type) -> None:
+        self.type, self.constant = shape, "poison"
+
+    def _to_string(self) -> str:
+        return f"{self.type} poison"
+
+    def _get_reference(self) -> str:
+        return "poison"
 
 
 @dataclasses.dataclass
@@ -129,8 +143,11 @@ class Emitter:
 
     # ------------------------------------------------------------------------------------- writing results
 
-    def write(self, operand: Operand, value: Value, ptx_type: str) -> None:
-        """Put ``value`` into a register, in the lanes that the guard and the block's mask leave on."""
+    def write(self, operand: Operand, value: Value, ptx_type: str, *, keep_off_lanes: bool = True) -> None:
+        """Put ``value`` into a register, in the lanes that the guard and the block's mask leave on.
+
+        With ``keep_off_lanes=False`` the value already holds the old one in the lanes that are off.
+        """
         if isinstance(operand, PredicatePair):
             self.write(operand.first, value, ptx_type)
             self.write(operand.second, self.builder.not_(value), ptx_type)
@@ -146,9 +163,9 @@ class Emitter:
                 value = self.builder.extract_element(value, I32(0))
         else:
             value = self.vector(value)
-            if self.active is not None and name in self.shared_across_blocks:
+            if keep_off_lanes and self.active is not None and name in self.shared_across_blocks:
                 value = self.builder.select(self.active, value, self.load(name))
-        if self.guard is not None:
+        if keep_off_lanes and self.guard is not None:
             value = self.select(self.guard, value, self.load(name))
         self.builder.store(value, self.registers[name])
 
@@ -172,9 +189,9 @@ class Emitter:
             return value
         if isinstance(value, ir.Constant):
             return Splat(value)
-        one = self.builder.insert_element(ir.Constant(vector_of(value.type), ir.Undefined), value, I32(0))
+        one = self.builder.insert_element(Poison(vector_of(value.type)), value, I32(0))
         zeros = ir.Constant(vector_of(I32), None)
-        return self.builder.shuffle_vector(one, ir.Constant(one.type, ir.Undefined), zeros)
+        return self.builder.shuffle_vector(one, Poison(one.type), zeros)
 
     def alike(self, *values: Value) -> list[Value]:
         """All scalars, or all vectors."""
@@ -285,7 +302,7 @@ def like(shape: ir.Type, element: ir.Type) -> ir.Type:
     return vector_of(element, shape.count) if isinstance(shape, ir.VectorType) else element
 
 
-def lane_constants(element: ir.Type, numbers: list[int]) -> ir.Constant:
+def lane_constants(element: ir.Type, numbers: Sequence[int]) -> ir.Constant:
     return ir.Constant(vector_of(element, len(numbers)), [element(n) for n in numbers])
 
 

@@ -8,6 +8,9 @@ declare <32 x i32> @llvm.masked.gather.v32i32.v32p0(<32 x ptr>, <32 x i1>, <32 x
 declare <32 x i64> @llvm.masked.gather.v32i64.v32p0(<32 x ptr>, <32 x i1>, <32 x i64>)
 declare void @llvm.masked.scatter.v32i32.v32p0(<32 x i32>, <32 x ptr>, <32 x i1>)
 declare void @llvm.masked.scatter.v32i64.v32p0(<32 x i64>, <32 x ptr>, <32 x i1>)
+declare void @llvm.masked.compressstore.v32i64(<32 x i64>, ptr, <32 x i1>)
+declare i64 @llvm.vector.reduce.or.v32i64(<32 x i64>)
+declare i64 @llvm.vector.reduce.add.v32i64(<32 x i64>)
 declare i32 @llvm.cttz.i32(i32, i1)
 declare i32 @llvm.ctpop.i32(i32)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
@@ -474,23 +477,52 @@ prepare:                                          ; do the sectors never go down
   %before = shufflevector <32 x i64> %sector, <32 x i64> poison, <32 x i32> <i32 0, i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30>
   %up = icmp uge <32 x i64> %sector, %before
   %up.bits = bitcast <32 x i1> %up to i32
-  %monotone = icmp eq i32 %up.bits, -1
+  ; ... and are the lanes that are on one run? Then a sector starts where it differs from the lane before.
+  %low.lane = call i32 @llvm.cttz.i32(i32 %live, i1 true)
+  %run = lshr i32 %live, %low.lane
+  %run.more = add i32 %run, 1
+  %run.gap = and i32 %run, %run.more
+  %one.run = icmp eq i32 %run.gap, 0
+  %not.live = xor i32 %live, -1
+  %up.live = or i32 %up.bits, %not.live
+  %first.bit = shl i32 1, %low.lane
+  %up.all = or i32 %up.live, %first.bit
+  %rising = icmp eq i32 %up.all, -1
+  %ordered = and i1 %rising, %one.run
+  br i1 %ordered, label %all.at.once, label %lane.start
+
+all.at.once:
+  %new.sector = icmp ne <32 x i64> %sector, %before
+  %new.bits0 = bitcast <32 x i1> %new.sector to i32
+  %new.bits1 = or i32 %new.bits0, %first.bit
+  %new.bits = and i32 %new.bits1, %live
+  %new.mask = bitcast i32 %new.bits to <32 x i1>
+  %store.1 = insertelement <32 x i64> poison, i64 %store, i64 0
+  %store.n = shufflevector <32 x i64> %store.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %records0 = shl <32 x i64> %sector, splat (i64 8)
+  %records = or <32 x i64> %records0, %store.n
+  call void @llvm.masked.compressstore.v32i64(<32 x i64> %records, ptr align 8 %cursor0, <32 x i1> %new.mask)
+  %n.new32 = call i32 @llvm.ctpop.i32(i32 %new.bits)
+  %n.new = zext i32 %n.new32 to i64
+  %cursor.new = getelementptr i64, ptr %cursor0, i64 %n.new
+  store ptr %cursor.new, ptr %p.cursor
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.new, i64 0)
+  ret void
+
+lane.start:
   br label %lane.loop
 
 lane.loop:
-  %left = phi i32 [ %live, %prepare ], [ %left.next, %lane.next ]
-  %n = phi i64 [ 0, %prepare ], [ %n.next, %lane.next ]
-  %last = phi i64 [ -1, %prepare ], [ %last.next, %lane.next ]
-  %cursor = phi ptr [ %cursor0, %prepare ], [ %cursor.next, %lane.next ]
+  %left = phi i32 [ %live, %lane.start ], [ %left.next, %lane.next ]
+  %n = phi i64 [ 0, %lane.start ], [ %n.next, %lane.next ]
+  %last = phi i64 [ -1, %lane.start ], [ %last.next, %lane.next ]
+  %cursor = phi ptr [ %cursor0, %lane.start ], [ %cursor.next, %lane.next ]
   %lane = call i32 @llvm.cttz.i32(i32 %left, i1 true)
   %lane64 = zext i32 %lane to i64
   %p.sector = getelementptr i64, ptr %sectors, i64 %lane64
   %s = load i64, ptr %p.sector
   %repeat = icmp eq i64 %s, %last
-  br i1 %repeat, label %lane.next, label %fresh
-
-fresh:
-  br i1 %monotone, label %append, label %scan.start
+  br i1 %repeat, label %lane.next, label %scan.start
 
 scan.start:
   %none = icmp eq i64 %n, 0
@@ -521,7 +553,7 @@ append:
 lane.next:
   %n.next = phi i64 [ %n, %lane.loop ], [ %n, %scan ], [ %n.more, %append ]
   %cursor.next = phi ptr [ %cursor, %lane.loop ], [ %cursor, %scan ], [ %cursor.more, %append ]
-  %last.next = phi i64 [ %last, %lane.loop ], [ %s, %scan ], [ %s, %append ]
+  %last.next = phi i64 [ %s, %lane.loop ], [ %s, %scan ], [ %s, %append ]
   %minus = sub i32 %left, 1
   %left.next = and i32 %left, %minus
   %more = icmp ne i32 %left.next, 0
@@ -559,7 +591,41 @@ entry:
   %one.shl = shl i32 1, %lanes.a.phase
   %phase.low = sub i32 %one.shl, 1
   %phase.mask0 = select i1 %is.whole, i32 -1, i32 %phase.low
-  br label %phase
+  ; Give each (phase, bank group) a bit. The lanes' bits add up to what they or to only if all differ: then
+  ; no two lanes of a phase want the same banks, and each phase with a lane takes one wavefront.
+  %group.mask.1 = insertelement <32 x i64> poison, i64 %group.mask, i64 0
+  %group.mask.n = shufflevector <32 x i64> %group.mask.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %group.n = and <32 x i64> %unit, %group.mask.n
+  %phase.part = xor <32 x i64> %group.mask.n, splat (i64 -1)
+  %lane.n = and <32 x i64> %phase.part, <i64 0, i64 1, i64 2, i64 3, i64 4, i64 5, i64 6, i64 7, i64 8, i64 9, i64 10, i64 11, i64 12, i64 13, i64 14, i64 15, i64 16, i64 17, i64 18, i64 19, i64 20, i64 21, i64 22, i64 23, i64 24, i64 25, i64 26, i64 27, i64 28, i64 29, i64 30, i64 31>
+  %place.n = or <32 x i64> %lane.n, %group.n
+  %bit.n = shl <32 x i64> splat (i64 1), %place.n
+  %live.n = bitcast i32 %live to <32 x i1>
+  %bits.n = select <32 x i1> %live.n, <32 x i64> %bit.n, <32 x i64> zeroinitializer
+  %bits.or = call i64 @llvm.vector.reduce.or.v32i64(<32 x i64> %bits.n)
+  %bits.sum = call i64 @llvm.vector.reduce.add.v32i64(<32 x i64> %bits.n)
+  %all.differ = icmp eq i64 %bits.or, %bits.sum
+  br i1 %all.differ, label %free.loop, label %phase
+
+free.loop:
+  %free.start = phi i32 [ 0, %entry ], [ %free.next, %free.loop ]
+  %free.total = phi i64 [ 0, %entry ], [ %free.more, %free.loop ]
+  %free.mask = shl i32 %phase.mask0, %free.start
+  %free.here = and i32 %live, %free.mask
+  %free.any = icmp ne i32 %free.here, 0
+  %free.one = zext i1 %free.any to i64
+  %free.more = add i64 %free.total, %free.one
+  %free.next = add i32 %free.start, %lanes.a.phase
+  %free.on = icmp ult i32 %free.next, 32
+  br i1 %free.on, label %free.loop, label %free.done
+
+free.done:
+  %free.live = icmp ne i32 %live, 0
+  br i1 %free.live, label %free.write, label %end
+
+free.write:
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %free.more, i64 0)
+  ret void
 
 phase:
   %start = phi i32 [ 0, %entry ], [ %start.next, %phase.end ]
@@ -636,7 +702,7 @@ end:
 }
 
 ; Moves `size` bytes a lane between memory and a packed buffer, in lane order, so that the highest lane wins
-; where several store to one address. Lanes that are off are packed as zeros.
+; where several store to one address. In the packed buffer, lanes that are off stay as they are.
 define internal void @tk_pack(ptr %addresses, i32 %live, i64 %size, ptr %packed) {
 entry:
   %mask = bitcast i32 %live to <32 x i1>
@@ -647,18 +713,18 @@ entry:
   ]
 
 words:
-  %w = call <32 x i32> @llvm.masked.gather.v32i32.v32p0(<32 x ptr> align 4 %pointers, <32 x i1> %mask, <32 x i32> zeroinitializer)
+  %w.old = load <32 x i32>, ptr %packed, align 64
+  %w = call <32 x i32> @llvm.masked.gather.v32i32.v32p0(<32 x ptr> align 4 %pointers, <32 x i1> %mask, <32 x i32> %w.old)
   store <32 x i32> %w, ptr %packed, align 64
   ret void
 
 doubles:
-  %d = call <32 x i64> @llvm.masked.gather.v32i64.v32p0(<32 x ptr> align 8 %pointers, <32 x i1> %mask, <32 x i64> zeroinitializer)
+  %d.old = load <32 x i64>, ptr %packed, align 64
+  %d = call <32 x i64> @llvm.masked.gather.v32i64.v32p0(<32 x ptr> align 8 %pointers, <32 x i1> %mask, <32 x i64> %d.old)
   store <32 x i64> %d, ptr %packed, align 64
   ret void
 
 bytes:
-  %all = mul i64 %size, 32
-  call void @llvm.memset.p0.i64(ptr %packed, i8 0, i64 %all, i1 false)
   call void @tk_move(ptr %addresses, i32 %live, i64 %size, ptr %packed, i1 false)
   ret void
 }

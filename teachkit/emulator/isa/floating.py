@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from teachkit.emulator.engine.emit import F16, F32, F64, I16, I32, Emitter, Value, like
 from teachkit.emulator.isa.table import Form, instruction
+from teachkit.emulator.ptx.model import Operand
 
 Operation = Callable[..., Value]
 
@@ -80,17 +81,25 @@ def copysign(e: Emitter, form: Form, sign: Value, magnitude: Value) -> Value:
     return e.intrinsic("llvm.copysign", magnitude, sign)
 
 
-@instruction("min[.ftz][.NaN].f32", "min.f64")
-def minimum(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    """The other operand where one is NaN; with ``.NaN``, NaN. -0 is less than +0."""
-    name = "llvm.minimum" if "NaN" in form.optional else "llvm.minimumnum"
-    return _apply(e, form, lambda *v: e.intrinsic(name, *v), a, b)
+@instruction("min[.ftz][.NaN].f32", "min.f64", reads=None)
+def minimum(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
+    """The other operand where one is NaN; with ``.NaN``, NaN. -0 is less than +0. sm_100 takes three sources."""
+    _extreme(e, form, "llvm.minimum", target, sources)
 
 
-@instruction("max[.ftz][.NaN].f32", "max.f64")
-def maximum(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    name = "llvm.maximum" if "NaN" in form.optional else "llvm.maximumnum"
-    return _apply(e, form, lambda *v: e.intrinsic(name, *v), a, b)
+@instruction("max[.ftz][.NaN].f32", "max.f64", reads=None)
+def maximum(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
+    """The counterpart of ``min``."""
+    _extreme(e, form, "llvm.maximum", target, sources)
+
+
+def _extreme(e: Emitter, form: Form, name: str, target: Operand, sources: tuple[Operand, ...]) -> None:
+    name = name if "NaN" in form.optional else f"{name}num"
+    value = e.read(sources[0], form.type)
+    for source in sources[1:]:
+        pair = e.alike(value, e.read(source, form.type))
+        value = _apply(e, form, lambda *v: e.intrinsic(name, *v), *pair)
+    e.write(target, value, form.type)
 
 
 @instruction("sqrt.rn[.ftz].f32", "sqrt.approx[.ftz].f32", "sqrt.rn.f64", reads=("T",))

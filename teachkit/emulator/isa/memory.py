@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from teachkit.emulator.engine import access
-from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, vector_of
+from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, vector_of
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Operand
 
@@ -47,9 +47,7 @@ def _load(e: Emitter, form: Form, space: str, target: Operand, source: Operand) 
     targets = target.items if isinstance(target, Group) else (target,)
     if len(targets) * WIDTHS[form.type] // 8 > access.MAX_LANE_BYTES:
         raise e.unsupported("more than 16 bytes a lane")
-    values = access.load(e, space, source, WIDTHS[form.type], len(targets))
-    for item, value in zip(targets, values, strict=True):
-        e.write(item, value, form.type)
+    access.load(e, space, source, targets, form.type)
 
 
 def _store(e: Emitter, form: Form, space: str, target: Operand, source: Operand) -> None:
@@ -79,9 +77,7 @@ def cp_async(e: Emitter, form: Form, target: Operand, source: Operand, size: Ope
         full = e.builder.icmp_unsigned(">=", kept, e.constant(kept, size.value))
         # Lanes that copy nothing read nothing. Partial sizes other than 0 are not emitted by any compiler here.
         e.guard = full if guard is None else e.builder.and_(*e.alike(full, guard))
-    values = access.load(e, "global", source, 32, n)
-    if rest:
-        values = [e.select(e.guard, value, e.const("u32", 0)) for value in values]
+    values = access.load_values(e, "global", source, 32, n)
     e.guard = guard
     access.store(e, "shared", target, values, 32)
 
@@ -126,7 +122,7 @@ def ldmatrix(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     n = int(next(m for m in form.opcode.split(".") if m in ("x1", "x2", "x4"))[1])
     rows = _rows(e, source, n)
     targets = target.items if isinstance(target, Group) else (target,)
-    undefined = ir.Constant(rows.type, ir.Undefined)
+    undefined = Poison(rows.type)
     for matrix, item in enumerate(targets):
         order = []
         for lane in range(32):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from teachkit.emulator.engine.emit import I32, I64, Emitter, Value, lane_constants, lane_numbers, vector_of
+from teachkit.emulator.engine.emit import I32, I64, Emitter, Poison, Value, lane_constants, lane_numbers, vector_of
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Immediate, Operand, PredicatePair
 
@@ -16,7 +16,7 @@ def shfl(e: Emitter, form: Form, target: Operand, source: Operand, lane: Operand
     value = e.vector(e.read(source, "b32"))
     if isinstance(lane, Immediate) and isinstance(clamp, Immediate):
         sources, valid = zip(*(_source(mode, i, lane.value, clamp.value) for i in range(32)), strict=True)
-        undefined = ir.Constant(value.type, ir.Undefined)
+        undefined = Poison(value.type)
         result = e.builder.shuffle_vector(value, undefined, lane_constants(I32, list(sources)))
         in_range: Value = lane_constants(ir.IntType(1), [int(v) for v in valid])
     else:
