@@ -72,7 +72,8 @@ def load_values(
     if not is_vector(address) and mask is None:
         return _load_scalar(e, space, address, low, high, bits, n)
     old = [e.vector(e.read(t, f"b{bits}")) for t in targets] or [e.vector(ir.Constant(ir.IntType(bits), 0))] * n
-    memory = _resolve(e, space, e.vector(address), low, high, lane_bytes, None if mask is None else old)
+    stride = _stride(e, operand)
+    memory = _resolve(e, space, e.vector(address), low, high, lane_bytes, stride, None if mask is None else old)
     packed_type = vector_of(ir.IntType(bits), LANES * n)
     packed = e.builder.load(memory, typ=packed_type, align=bits // 8)
     if n == 1:
@@ -98,7 +99,12 @@ def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: i
     def fast(memory: Value) -> None:
         e.builder.store(packed, memory, align=bits // 8)
 
-    _split(e, space, address, low, high, lane_bytes, True, fast, slow)
+    _split(e, space, address, low, high, lane_bytes, _stride(e, operand), True, fast, slow)
+
+
+def _stride(e: Emitter, operand: Address) -> int | None:
+    """Bytes from one lane's address to the next, where that is known before running."""
+    return e.strides.get(operand.base.name) if isinstance(operand.base, Register) else None
 
 
 def _place(e: Emitter, space: str, operand: Address) -> tuple[Value, Value, Value]:
@@ -118,7 +124,14 @@ def _place(e: Emitter, space: str, operand: Address) -> tuple[Value, Value, Valu
 
 
 def _resolve(
-    e: Emitter, space: str, address: Value, low: Value, high: Value, lane_bytes: int, old: list[Value] | None
+    e: Emitter,
+    space: str,
+    address: Value,
+    low: Value,
+    high: Value,
+    lane_bytes: int,
+    stride: int | None,
+    old: list[Value] | None,
 ) -> Value:
     """Pointer to the lanes' data in order: the memory itself, or the packed buffer after a gather over ``old``."""
     ends: list[tuple[Value, ir.Block]] = []
@@ -132,7 +145,7 @@ def _resolve(
     def fast(memory: Value) -> None:
         ends.append((memory, e.builder.block))
 
-    _split(e, space, address, low, high, lane_bytes, False, fast, slow)
+    _split(e, space, address, low, high, lane_bytes, stride, False, fast, slow)
     pointer = e.builder.phi(POINTER)
     for value, block in ends:
         pointer.add_incoming(value, block)
@@ -146,6 +159,7 @@ def _split(
     low: Value,
     high: Value,
     lane_bytes: int,
+    stride: int | None,
     store: bool,
     fast: Callable[[Value], None],
     slow: Callable[[list[Value]], None],
@@ -153,11 +167,14 @@ def _split(
     """Branch on whether all lanes are on and touch one aligned, in-bounds run of memory."""
     b = e.builder
     site = e.sites.access(e.instruction, space, store, lane_bytes)
-    first = b.extract_element(address, I32(0))
-    steps = lane_constants(I64, [lane * lane_bytes for lane in range(LANES)])
-    in_a_row = b.icmp_unsigned("==", address, b.add(e.vector(first), steps))
     lanes = e.lanes()
-    together = b.and_(b.bitcast(in_a_row, I32), lanes)
+    first = b.extract_element(address, I32(0))
+    if stride == lane_bytes:
+        together = lanes
+    else:
+        steps = lane_constants(I64, [lane * lane_bytes for lane in range(LANES)])
+        in_a_row = b.icmp_unsigned("==", address, b.add(e.vector(first), steps))
+        together = b.and_(b.bitcast(in_a_row, I32), lanes)
     end = b.add(first, I64(LANES * lane_bytes))
     conditions = [
         b.icmp_signed("==", together, I32(-1)),

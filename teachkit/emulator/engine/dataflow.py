@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from teachkit.emulator.engine.affine import Affine, affine_registers
 from teachkit.emulator.engine.flow import Block, base, defined, used
 from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Instruction, Register, Symbol
 
@@ -22,8 +23,10 @@ class Uniformity:
     divergent: bool
 
 
-def uniformity(function: Function, blocks: list[Block], partial_warps: bool) -> Uniformity:
-    """Registers that hold one value a warp.
+def uniformity(
+    function: Function, blocks: list[Block], partial_warps: bool, known: frozenset[str] = frozenset()
+) -> Uniformity:
+    """Registers that hold one value a warp; ``known`` are such for reasons found elsewhere.
 
     A register with several definitions stays uniform only where no branch diverges; once one does, lanes may
     have run different definitions, or a loop a different number of times.
@@ -35,7 +38,7 @@ def uniformity(function: Function, blocks: list[Block], partial_warps: bool) -> 
             n_definitions[name] = n_definitions.get(name, 0) + 1
     divergent = partial_warps
     while True:
-        varying = _varying(function, instructions, n_definitions, divergent)
+        varying = _varying(function, instructions, n_definitions, divergent, known)
         now = divergent or any(
             base(instruction) in ("bra", "ret", "exit", "brx", "trap") and not varying.isdisjoint(used(instruction))
             for instruction in instructions
@@ -46,14 +49,20 @@ def uniformity(function: Function, blocks: list[Block], partial_warps: bool) -> 
 
 
 def _varying(
-    function: Function, instructions: list[Instruction], n_definitions: dict[str, int], divergent: bool
+    function: Function,
+    instructions: list[Instruction],
+    n_definitions: dict[str, int],
+    divergent: bool,
+    known: frozenset[str],
 ) -> frozenset[str]:
     varying = {name for name, n in n_definitions.items() if divergent and n > 1}
     changed = True
     while changed:
         changed = False
         for instruction in instructions:
-            targets = [name for name in defined(instruction) if name in function.registers and name not in varying]
+            targets = [
+                name for name in defined(instruction) if name in function.registers and name not in varying | known
+            ]
             if targets and _is_varying(instruction, varying, function, divergent):
                 varying.update(targets)
                 changed = True
@@ -73,6 +82,21 @@ def _is_varying(instruction: Instruction, varying: set[str], function: Function,
         if name not in function.registers and not name.startswith(_UNIFORM_SPECIAL):
             return True
     return False
+
+
+def scalars(function: Function, blocks: list[Block], partial_warps: bool) -> tuple[Uniformity, dict[str, Affine]]:
+    """Uniform registers, and those with a constant stride between lanes; each analysis helps the other."""
+    known: frozenset[str] = frozenset()
+    while True:
+        facts = uniformity(function, blocks, partial_warps, known)
+        affine = affine_registers(function, blocks, facts.uniform)
+        if facts.divergent:
+            definitions = [name for block in blocks for i in block.instructions for name in defined(i)]
+            affine = {name: a for name, a in affine.items() if definitions.count(name) == 1}
+        found = known | {name for name, a in affine.items() if a.stride == 0}
+        if found == known:
+            return facts, {name: a for name, a in affine.items() if a.stride}
+        known = found
 
 
 def provenance(function: Function, blocks: list[Block]) -> dict[str, str | None]:

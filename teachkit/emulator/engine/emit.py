@@ -77,6 +77,7 @@ class Emitter:
     registers: dict[str, Value]
     register_types: dict[str, str]
     uniform: frozenset[str]
+    strides: dict[str, int]  # registers kept as their value in lane 0, and what is added from lane to lane
     shared_across_blocks: frozenset[str]
     symbols: dict[str, int]  # shared, local and parameter offsets
     globals: dict[str, int]  # module variables: index into the table of host addresses
@@ -87,6 +88,7 @@ class Emitter:
     parameter_offsets: dict[str, int] = dataclasses.field(default_factory=dict)
     active: Value | None = None
     guard: Value | None = None
+    lane_zero: bool = False  # while set, registers with a stride read as their value in lane 0
     instruction: Instruction | None = None
 
     # ------------------------------------------------------------------------------------- reading operands
@@ -106,7 +108,12 @@ class Emitter:
         raise self.unsupported(f"operand {operand!r}")
 
     def load(self, register: str) -> Value:
-        return self.builder.load(self.registers[register])
+        value = self.builder.load(self.registers[register])
+        stride = self.strides.get(register)
+        if stride is None or self.lane_zero:
+            return value
+        steps = lane_constants(value.type, [lane * stride for lane in range(LANES)])
+        return self.builder.add(self.vector(value), steps)
 
     def _as_type(self, value: Value, ptx_type: str) -> Value:
         wanted = WIDTHS[ptx_type]
@@ -158,7 +165,7 @@ class Emitter:
             return
         name = operand.name
         value = self._as_bits(value, WIDTHS[self.register_types[name]], signed=ptx_type.startswith("s"))
-        if name in self.uniform:
+        if name in self.uniform or name in self.strides:
             if is_vector(value):
                 value = self.builder.extract_element(value, I32(0))
         else:
@@ -256,9 +263,9 @@ class Emitter:
             n_warps, warp = self.field("n_warps", I64), self.field("warp", I64)
             row = self.builder.add(self.builder.mul(n_warps, I64("xyz".index(axis))), warp)
             slot = self.builder.gep(table, [self.builder.mul(row, I64(4 * LANES))], source_etype=I8)
-            return self.builder.load(slot, typ=vector_of(I32), align=4)
+            return self.builder.load(slot, typ=I32 if self.lane_zero else vector_of(I32), align=4)
         if name == "%laneid":
-            return lane_numbers()
+            return I32(0) if self.lane_zero else lane_numbers()
         if name == "%warpid":
             return self.builder.trunc(self.field("warp", I64), I32)
         if name == "%nwarpid":

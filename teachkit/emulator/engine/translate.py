@@ -17,7 +17,7 @@ from teachkit.emulator.engine.context import (
     Fault,
     Status,
 )
-from teachkit.emulator.engine.dataflow import provenance, uniformity
+from teachkit.emulator.engine.dataflow import provenance, scalars
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.isa.table import lookup
 from teachkit.emulator.ptx.model import Function, Immediate, Instruction, Module, Operand
@@ -64,7 +64,7 @@ class _Translator:
         self.function = function
         self.mode = mode
         self.blocks = flow.build(function)
-        facts = uniformity(function, self.blocks, mode.partial_warps)
+        facts, self.affine = scalars(function, self.blocks, mode.partial_warps)
         self.masked = facts.divergent
         self.uniform = facts.uniform
         self.sites = SiteBuilder(mode.counting)
@@ -106,9 +106,12 @@ class _Translator:
         self.frame_bytes = -(-at // 64) * 64
         return slots
 
+    def _is_scalar(self, name: str) -> bool:
+        return name in self.uniform or name in self.affine
+
     def _slot_bytes(self, name: str) -> int:
         width = WIDTHS[self.function.registers[name]]
-        if name in self.uniform:
+        if self._is_scalar(name):
             return max(width // 8, 4)
         return max(width, 1) * LANES // 8 if width > 1 else 4
 
@@ -117,7 +120,7 @@ class _Translator:
         registers = {}
         for name, kind in self.function.registers.items():
             element = ir.IntType(WIDTHS[kind])
-            shape = element if name in self.uniform else vector_of(element)
+            shape = element if self._is_scalar(name) else vector_of(element)
             registers[name] = b.alloca(shape)
         e = Emitter(
             builder=b,
@@ -126,6 +129,7 @@ class _Translator:
             registers=registers,
             register_types=self.function.registers,
             uniform=self.uniform,
+            strides={name: a.stride for name, a in self.affine.items()},
             shared_across_blocks=self.crossing,
             symbols=self.symbols,
             globals={name: i for i, name in enumerate(self.global_names)},
@@ -218,7 +222,7 @@ class _Translator:
     def _load_slot(self, name: str) -> Value:
         b, at = self.builder, self._frame(self.frame_slots[name])
         width = WIDTHS[self.function.registers[name]]
-        if name in self.uniform:
+        if self._is_scalar(name):
             value = b.load(at, typ=I32 if width < 32 else ir.IntType(width))
             return b.trunc(value, ir.IntType(width)) if width < 32 else value
         if width == 1:
@@ -228,8 +232,8 @@ class _Translator:
     def _store_slot(self, name: str) -> None:
         b, at = self.builder, self._frame(self.frame_slots[name])
         width = WIDTHS[self.function.registers[name]]
-        value = self.e.load(name)
-        if name in self.uniform:
+        value = b.load(self.e.registers[name])
+        if self._is_scalar(name):
             b.store(b.zext(value, I32) if width < 32 else value, at)
         elif width == 1:
             b.store(b.bitcast(value, I32), at)
@@ -309,6 +313,7 @@ class _Translator:
             e.guard = e.load(instruction.guard.register.name)
             if instruction.guard.negated:
                 e.guard = self.builder.not_(e.guard)
+        e.lane_zero = any(self._is_scalar(name) for name in flow.defined(instruction))
         n_sites = len(self.sites.sites)
         if row.reads is None:
             row.translate(e, form, *instruction.operands)
@@ -324,7 +329,7 @@ class _Translator:
                 e.write(target, result, names.get(row.writes, row.writes))
         if not any(site.kind in ("access", "guard") for site in self.sites.sites[n_sites:]):
             self._count_plain(instruction)
-        e.guard = None
+        e.guard, e.lane_zero = None, False
 
     def _count_plain(self, instruction: Instruction) -> None:
         """An instruction without counters of its own is worth its block's; a guarded one counts its lanes."""

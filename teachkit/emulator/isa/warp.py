@@ -133,3 +133,21 @@ def redux(e: Emitter, form: Form, target: Operand, source: Operand, members: Ope
         value = e.select(mask, value, e.constant(value, neutral))
     name = _REDUCE.get(operation) or f"{'s' if kind == 's32' else 'u'}{operation}"
     e.write(target, e.intrinsic(f"llvm.vector.reduce.{name}", value, returns=I32), kind)
+
+
+@instruction("redux.sync.(min|max)[.abs][.NaN].f32", reads=None)
+def redux_float(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
+    """sm_100: the least or greatest ``f32`` of the lanes that take part; NaN only counts with ``.NaN``."""
+    value = e.vector(e.read(source, "f32"))
+    if "abs" in form.optional:
+        value = e.intrinsic("llvm.fabs", value)
+    name = "llvm.minimum" if form.required[0] == "min" else "llvm.maximum"
+    name = name if "NaN" in form.optional else f"{name}num"
+    mask = e.mask()
+    if mask is not None:
+        first = e.builder.extract_element(value, e.builder.cttz(e.lanes(), ir.IntType(1)(0)))
+        value = e.select(mask, value, first)
+    for distance in (16, 8, 4, 2, 1):
+        order = lane_constants(I32, [lane ^ distance for lane in range(32)])
+        value = e.intrinsic(name, value, e.builder.shuffle_vector(value, Poison(value.type), order))
+    e.write(target, value, "f32")

@@ -1,0 +1,252 @@
+"""Registers whose lanes hold base, base + stride, base + 2 stride, ...: kept as the scalar ``base``.
+
+Thread numbers are such, and most addresses computed from them. Where an address has a stride equal to the
+access size, the engine knows before running that lanes touch consecutive memory. Besides the stride the
+analysis tracks which bits can be set, because compilers write additions that cannot carry as ``or``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from teachkit.emulator.engine.context import LANES
+from teachkit.emulator.engine.flow import Block, base, defined
+from teachkit.emulator.ptx.model import Function, Immediate, Instruction, Operand, Register
+
+_WORD = 0xFFFFFFFF
+_LONG = 0xFFFFFFFFFFFFFFFF
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Affine:
+    """``value[lane] = base + lane * stride``.
+
+    ``bits`` are the bits that ``base`` may have set. Where they are disjoint from those of ``lane * stride``
+    the sum has no carries (``exact``), and so survives widening from 32 to 64 bits.
+    """
+
+    stride: int
+    bits: int
+    exact: bool
+
+    @property
+    def lane_bits(self) -> int:
+        """The bits that ``lane * stride`` may have set."""
+        found = 0
+        for lane in range(LANES):
+            found |= lane * self.stride
+        return found
+
+
+def affine_registers(function: Function, blocks: list[Block], uniform: frozenset[str]) -> dict[str, Affine]:
+    """Registers of the form above. A stride of 0 is a register that has one value a warp after all."""
+    n_threads = function.directives.get("reqntid", ())
+    linear = bool(n_threads) and all(n == 1 for n in n_threads[1:])
+    known: dict[str, Affine] = {}
+    refused: set[str] = set()
+    instructions = [i for block in blocks for i in block.instructions if defined(i)]
+    definitions: dict[str, list[Instruction]] = {}
+    for instruction in instructions:
+        for name in defined(instruction):
+            definitions.setdefault(name, []).append(instruction)
+    facts = _Facts(function, known, refused, uniform, n_threads[0] if linear else 0)
+    changed = True
+    while changed:
+        changed = False
+        for name, sources in definitions.items():
+            if name in refused or name in uniform:
+                continue
+            before = known.get(name)
+            found = [facts.result(instruction) for instruction in sources]
+            if any(f is _VARYING for f in found):
+                known.pop(name, None)
+                refused.add(name)
+                changed = True
+                continue
+            merged = _merge(before, [f for f in found if isinstance(f, Affine)])
+            if merged is _VARYING:
+                known.pop(name, None)
+                refused.add(name)
+                changed = True
+            elif isinstance(merged, Affine) and merged != before:
+                known[name] = merged
+                changed = True
+    return known
+
+
+class _Varying:
+    """Not of the form, for certain."""
+
+
+_VARYING = _Varying()
+_Found = Affine | _Varying | None  # None: operands not worked out yet
+
+
+def _merge(before: Affine | None, found: list[Affine]) -> _Found:
+    values = found if before is None else [before, *found]
+    if not values:
+        return None
+    if len({v.stride for v in values}) > 1:
+        return _VARYING
+    bits = 0
+    for value in values:
+        bits |= value.bits
+    exact = all(v.exact for v in values) and bits & values[0].lane_bits == 0
+    return Affine(values[0].stride, bits, exact)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is known so far, and the rule of each instruction."""
+
+    function: Function
+    known: dict[str, Affine]
+    refused: set[str]
+    uniform: frozenset[str]
+    n_threads: int
+
+    def operand(self, operand: Operand, mask: int) -> _Found:
+        if isinstance(operand, Immediate) and operand.kind == "int":
+            return Affine(0, operand.value & mask, True)
+        if not isinstance(operand, Register):
+            return _VARYING
+        name = operand.name
+        if name in self.known:
+            return self.known[name]
+        if name == "%tid.x" and self.n_threads:
+            width = (1 << max(self.n_threads - 1, 31).bit_length()) - 1
+            return Affine(1, width & ~31, True)
+        if name == "%laneid":
+            return Affine(1, 0, True)
+        if name.startswith(("%ctaid", "%nctaid", "%ntid")) or name in self.uniform:
+            return Affine(0, mask, True)
+        if name in self.refused or name not in self.function.registers:
+            return _VARYING
+        return None
+
+    def result(self, instruction: Instruction) -> _Found:
+        """What the instruction's rule makes of its operands."""
+        kind = base(instruction)
+        modifiers = instruction.opcode.split(".")[1:]
+        if instruction.guard is not None or kind not in _RULES or not modifiers:
+            return _VARYING
+        width = modifiers[-1]
+        if width[1:] not in ("32", "64") or not isinstance(instruction.operands[0], Register):
+            return _VARYING
+        mask = _LONG if width.endswith("64") else _WORD
+        found = [self.operand(o, mask) for o in instruction.operands[1:]]
+        if any(f is _VARYING for f in found):
+            return _VARYING
+        if any(f is None for f in found):
+            return None
+        values = [f for f in found if isinstance(f, Affine)]
+        rule = _RULES[kind]
+        immediates = [o.value if isinstance(o, Immediate) else None for o in instruction.operands[1:]]
+        result = rule(modifiers, mask, values, immediates)
+        return _VARYING if result is None else result
+
+
+def _move(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    return v[0] if len(v) == 1 else None
+
+
+def _add(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    if len(v) != 2 or len(modifiers) != 1:
+        return None
+    return _sum(v[0], v[1], mask)
+
+
+def _sum(a: Affine, b: Affine, mask: int) -> Affine:
+    stride = a.stride + b.stride
+    all_a, all_b = a.bits | a.lane_bits, b.bits | b.lane_bits
+    if a.exact and b.exact and all_a & all_b == 0:
+        return Affine(stride, a.bits | b.bits, True)
+    result = Affine(stride, mask, stride == 0)
+    return result
+
+
+def _or(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    a, b = v
+    if a.stride == 0 and b.stride == 0:
+        return Affine(0, a.bits | b.bits, True)
+    total = _sum(a, b, mask)
+    return total if total.exact else None
+
+
+def _and(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    a, b = v
+    if a.stride == 0 and b.stride == 0:
+        return Affine(0, a.bits & b.bits, True)
+    if c[0] is not None:
+        a, b, c = b, a, c[::-1]
+    if c[1] is None or not a.exact:
+        return None
+    kept = a.lane_bits & c[1] & mask
+    if kept == a.lane_bits:
+        return Affine(a.stride, a.bits & c[1] & mask, True)
+    return Affine(0, a.bits & c[1] & mask, True) if kept == 0 else None
+
+
+def _shl(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    a, amount = v[0], c[1]
+    if a.stride == 0 and v[1].stride == 0 and amount is None:
+        return Affine(0, mask, True)
+    if amount is None or not 0 <= amount < 64 or not a.exact or (a.lane_bits << amount) & ~mask:
+        return None
+    return Affine(a.stride << amount, (a.bits << amount) & mask, True)
+
+
+def _shr(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    a, amount = v[0], c[1]
+    if a.stride == 0 and v[1].stride == 0:
+        return Affine(0, mask, True)
+    if modifiers[-1].startswith("s") or amount is None or not 0 <= amount < 32 or not a.exact:
+        return None
+    if a.lane_bits >> amount == 0:
+        return Affine(0, a.bits >> amount, True)
+    return Affine(a.stride >> amount, a.bits >> amount, True) if a.stride % (1 << amount) == 0 else None
+
+
+def _bfe(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    if c[1] is None or c[2] is None:
+        return None
+    shifted = _shr(modifiers, mask, v[:2], c[:2])
+    field = (1 << min(c[2], 64)) - 1
+    return None if shifted is None else _and(modifiers, mask, [shifted, Affine(0, field, True)], [None, field])
+
+
+def _mul(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    a, b = v[:2]
+    if c[0] is not None:
+        a, b, c = b, a, [c[1], c[0], *c[2:]]
+    if a.stride == 0 and b.stride == 0:
+        return Affine(0, _LONG if "wide" in modifiers else mask, True)
+    if "wide" not in modifiers or c[1] is None or c[1] < 0 or not a.exact or not modifiers[-1].endswith("32"):
+        return None
+    return Affine(a.stride * c[1], _LONG, False)
+
+
+def _mad(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    product = _mul(modifiers, mask, v, c)
+    return None if product is None else _sum(product, v[2], _LONG if "wide" in modifiers else mask)
+
+
+def _cvt(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    if modifiers not in (["s64", "s32"], ["u64", "u32"]) or not v[0].exact:
+        return None
+    return Affine(v[0].stride, _LONG if modifiers[0] == "s64" else v[0].bits, modifiers[0] == "u64")
+
+
+_RULES = {
+    "mov": _move,
+    "add": _add,
+    "or": _or,
+    "and": _and,
+    "shl": _shl,
+    "shr": _shr,
+    "bfe": _bfe,
+    "mul": _mul,
+    "mad": _mad,
+    "cvt": _cvt,
+    "cvta": _move,
+}
