@@ -1,0 +1,149 @@
+"""Integer instructions; every expected value is made by Python integers."""
+
+import itertools
+
+
+def rows(Row):
+    """All rows, built with the harness's ``Row``."""
+    made = []
+
+    def signed(value, bits):
+        value %= 1 << bits
+        return value - (1 << bits) if value >> (bits - 1) else value
+
+    def corner(kind):
+        bits = int(kind[1:])
+        if kind[0] == "s":
+            return [0, 1, -1, 7, -13, (1 << (bits - 1)) - 1, -(1 << (bits - 1))]
+        return [0, 1, 3, 13, 1 << (bits - 1), (1 << bits) - 1]
+
+    def wrap(value, kind):
+        bits = int(kind[1:])
+        return signed(value, bits) if kind[0] == "s" else value % (1 << bits)
+
+    def binary(opcode, kind, function, *, result=None, second=None, values=None):
+        result = result or kind
+        pairs = itertools.product(values or corner(kind), second or values or corner(kind))
+        cases = tuple((a, b, wrap(function(a, b), result)) for a, b in pairs)
+        made.append(Row(opcode, result, (kind, "u32" if second else kind), cases))
+
+    def unary(opcode, kind, function, *, result=None):
+        result = result or kind
+        made.append(Row(opcode, result, (kind,), tuple((a, wrap(function(a), result)) for a in corner(kind))))
+
+    def quotient(a, b):
+        return -1 if b == 0 else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+
+    def remainder(a, b):
+        return a if b == 0 else a - quotient(a, b) * b
+
+    for kind in ("u16", "u32", "u64", "s16", "s32", "s64"):
+        bits = int(kind[1:])
+        binary(f"add.{kind}", kind, lambda a, b: a + b)
+        binary(f"sub.{kind}", kind, lambda a, b: a - b)
+        binary(f"mul.lo.{kind}", kind, lambda a, b: a * b)
+        binary(f"mul.hi.{kind}", kind, lambda a, b, bits=bits: a * b >> bits)
+        if bits < 64:
+            binary(f"mul.wide.{kind}", kind, lambda a, b: a * b, result=f"{kind[0]}{2 * bits}")
+        binary(f"div.{kind}", kind, quotient)
+        binary(f"rem.{kind}", kind, remainder)
+        binary(f"min.{kind}", kind, min)
+        binary(f"max.{kind}", kind, max)
+        amounts = [0, 1, bits - 1, bits, bits + 1, 64, 255, 1 << 31]
+        binary(f"shr.{kind}", kind, lambda a, n: a >> n, second=amounts)
+        if kind[0] == "s":
+            unary(f"neg.{kind}", kind, lambda a: -a)
+            unary(f"abs.{kind}", kind, abs)
+        values = corner(kind)
+        triples = tuple(
+            (a, b, c, wrap(a * b + c, kind)) for a, b, c in itertools.product(values[:5], values[2:], values[::3])
+        )
+        made.append(Row(f"mad.lo.{kind}", kind, (kind, kind, kind), triples))
+        high = tuple((a, b, c, wrap((a * b >> bits) + c, kind)) for a, b, c, _ in triples)
+        made.append(Row(f"mad.hi.{kind}", kind, (kind, kind, kind), high))
+        if bits < 64:
+            wide = f"{kind[0]}{2 * bits}"
+            cases = tuple((a, b, c, wrap(a * b + c, wide)) for a, b, c, _ in triples)
+            made.append(Row(f"mad.wide.{kind}", wide, (kind, kind, wide), cases))
+        sad = tuple((a, b, c, wrap(abs(a - b) + c, kind)) for a, b, c, _ in triples)
+        made.append(Row(f"sad.{kind}", kind, (kind, kind, kind), sad))
+
+    top = (1 << 31) - 1
+    clamped = [(top, 1, top), (-top - 1, -1, -top - 1), (5, -9, -4)]
+    made.append(Row("add.sat.s32", "s32", ("s32", "s32"), tuple(clamped)))
+    made.append(Row("sub.sat.s32", "s32", ("s32", "s32"), ((-top - 1, 1, -top - 1), (top, -1, top), (5, 9, -4))))
+
+    for bits in (16, 32, 64):
+        kind = f"b{bits}"
+        some = [0, 1, 0b1100, (1 << bits) - 1, 0xAAAAAAAAAAAAAAAA % (1 << bits)]
+        binary(f"and.{kind}", kind, lambda a, b: a & b, values=some)
+        binary(f"or.{kind}", kind, lambda a, b: a | b, values=some)
+        binary(f"xor.{kind}", kind, lambda a, b: a ^ b, values=some)
+        binary(f"shl.{kind}", kind, lambda a, n: a << n, values=some, second=[0, 1, bits - 1, bits, bits + 1, 1 << 31])
+        made.append(Row(f"not.{kind}", kind, (kind,), tuple((a, a ^ ((1 << bits) - 1)) for a in some)))
+        made.append(Row(f"cnot.{kind}", kind, (kind,), tuple((a, int(a == 0)) for a in some)))
+        if bits > 16:
+            made.append(Row(f"popc.{kind}", "u32", (kind,), tuple((a, a.bit_count()) for a in some)))
+            made.append(Row(f"clz.{kind}", "u32", (kind,), tuple((a, bits - a.bit_length()) for a in some)))
+            made.append(Row(f"brev.{kind}", kind, (kind,), tuple((a, int(f"{a:0{bits}b}"[::-1], 2)) for a in some)))
+            fields = [
+                (0b1011, start, length) for start in (0, 3, bits - 2, bits, 255) for length in (0, 1, 5, bits, 255)
+            ]
+            cases = []
+            for value, start, length in fields:
+                mask = (((1 << length) - 1) << start) % (1 << bits)
+                cases += [(value, some[4], start, length, some[4] & ~mask | value << start & mask)]
+            made.append(Row(f"bfi.{kind}", kind, (kind, kind, "u32", "u32"), tuple(cases)))
+    for logic, function in (("and", lambda a, b: a and b), ("or", lambda a, b: a or b), ("xor", lambda a, b: a != b)):
+        cases = tuple((a, b, int(function(a, b))) for a in (0, 1) for b in (0, 1))
+        made.append(Row(f"{logic}.pred", "pred", ("pred", "pred"), cases))
+    made.append(Row("not.pred", "pred", ("pred",), ((0, 1), (1, 0))))
+
+    for kind in ("u32", "s32", "u64", "s64"):
+        bits = int(kind[1:])
+        cases = []
+        for value in (0x12345678, -2 if kind[0] == "s" else 0xFEDCBA98, 1 << (bits - 2)):
+            for start, length in itertools.product((0, 4, bits - 4, bits, 255), (0, 1, 8, bits, 255)):
+                digits = f"{value % (1 << bits):0{bits}b}"[::-1]  # the lowest bit first
+                fill = digits[-1] if kind[0] == "s" else "0"
+                field = (digits + fill * 600)[start : start + length]
+                sign = field[-1] if field and kind[0] == "s" else "0"
+                cases.append((value, start, length, wrap(int((field + sign * bits)[:bits][::-1], 2), kind)))
+        made.append(Row(f"bfe.{kind}", kind, (kind, "u32", "u32"), tuple(cases)))
+        leading = []
+        for value in corner(kind):
+            size = (~value if value < 0 else value).bit_length()
+            leading.append((value, size - 1 if size else 0xFFFFFFFF))
+        made.append(Row(f"bfind.{kind}", "u32", (kind,), tuple(leading)))
+
+    low, high = 0x89ABCDEF, 0x01234567
+    both = high << 32 | low
+    for mode in ("wrap", "clamp"):
+        amounts = [(n, n % 32 if mode == "wrap" else min(n, 32)) for n in (0, 1, 31, 32, 33, 255)]
+        kinds = ("b32", "b32", "u32")
+        left = tuple((low, high, given, both << n >> 32 & 0xFFFFFFFF) for given, n in amounts)
+        right = tuple((low, high, given, both >> n & 0xFFFFFFFF) for given, n in amounts)
+        made += [Row(f"shf.l.{mode}.b32", "b32", kinds, left), Row(f"shf.r.{mode}.b32", "b32", kinds, right)]
+    made.append(
+        Row(
+            "prmt.b32",
+            "b32",
+            ("b32", "b32", "b32"),
+            (
+                (0x33221100, 0x77665544, 0x3210, 0x33221100),
+                (0x33221100, 0x77665544, 0x7531, 0x77553311),
+                (0x33221180, 0x77665544, 0x8888, 0xFFFFFFFF),
+                (0x33221100, 0x77665584, 0xCF40, 0xFF008400),
+            ),
+        )
+    )
+    bytes_product = 1 * 2 - 1 * 3 + 127 * 4 - 128 * 5
+    made.append(
+        Row("dp4a.s32.s32", "s32", ("s32", "s32", "s32"), ((0x01FF7F80, 0x02030405, 100, bytes_product + 100),))
+    )
+    a, b, c = 0xF0F0F0F0, 0xCCCCCCCC, 0xAAAAAAAA
+    for table in (0x80, 0xFE, 0x96, 0xE8, 0x1B):
+        made.append(
+            Row("lop3.b32", "b32", ("b32", "b32", "b32", table), ((a, b, c, table * 0x01010101),), note=f"{table:#x}")
+        )
+    return made
