@@ -115,3 +115,20 @@ def test_torch_compile_of_a_program_with_a_triton_kernel(tmp_path):
     """
     inductor = str(tmp_path / "inductor")
     assert run(tmp_path, program, TORCHINDUCTOR_CACHE_DIR=inductor, PYTHONWARNINGS="default") == ["True"]
+
+
+@pytest.mark.slow
+def test_inductor_with_triton_for_the_cpu(tmp_path):
+    program = """
+    import torch._inductor.config
+    torch._inductor.config.cpu_backend = "triton"
+    gelu, layer_norm = torch.nn.functional.gelu, torch.nn.functional.layer_norm
+
+    def f(x):
+        return gelu(layer_norm(x, (100,))) + x
+
+    x = torch.randn(64, 100)
+    print(torch.allclose(torch.compile(f)(x), f(x), atol=1e-5))
+    """
+    inductor = str(tmp_path / "inductor")
+    assert run(tmp_path, program, TORCHINDUCTOR_CACHE_DIR=inductor, PYTHONWARNINGS="default") == ["True"]
