@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# JupyterLab refuses to run as root (in a container, say) unless it is told that this is meant.
+# JupyterLab refuses to run as root (in a container, say) unless it is told that this is meant; -y ends it at one Ctrl-C.
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest
@@ -19,7 +19,7 @@ setup: ## make .venv and install the pinned packages (every target below does th
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)
 
 lab: setup ## open JupyterLab on the first lesson
-	@$(BIN)/jupyter lab $(ROOT_FLAG) notebooks/00_start_here.ipynb
+	@$(BIN)/jupyter lab -y $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 tour: setup ## run the first lesson's kernels here in the terminal and print its table
 	@$(BIN)/teachkit tour
