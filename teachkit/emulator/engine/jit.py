@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -88,9 +89,13 @@ def compile_object(text: str) -> bytes:
         return bytes(machine.emit_object(module))
 
 
-def load_object(code: bytes, name: str, symbol: str, imports: dict[str, int]) -> tuple[int, Any]:
+_numbers = itertools.count()
+
+
+def load_object(code: bytes, symbol: str, imports: dict[str, int]) -> tuple[int, Any]:
     """Link an object into the process; returns the address of ``symbol`` and what keeps it there."""
     with _lock:
+        name = f"kernel-{next(_numbers)}"
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(symbol)
         for imported, address in imports.items():
             builder.import_symbol(imported, address)

@@ -49,7 +49,7 @@ class Program:
         key = f"{function.name} {mode} {kernel.owner.text}"
         code, facts = jit.cached("kernel", key, build)
         imports = dict(jit.runtime())
-        self.address, self.keep_alive = jit.load_object(code, f"{function.name}-{id(self)}", WARP_FUNCTION, imports)
+        self.address, self.keep_alive = jit.load_object(code, WARP_FUNCTION, imports)
         self.sites = tuple(_unpack_site(fields) for fields in facts["sites"])
         self.n_slots: int = facts["n_slots"]
         self.frame_bytes: int = facts["frame_bytes"]

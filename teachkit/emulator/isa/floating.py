@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from teachkit.emulator.engine.emit import F16, F32, F64, I16, I32, Emitter, Value, like
+from teachkit.emulator.engine.emit import F16, F32, F64, I16, I32, I64, Emitter, Value, like
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand
 
@@ -347,3 +347,41 @@ def abs_half(e: Emitter, form: Form, a: Value) -> Value:
 @instruction("ex2.approx.(f16|f16x2)", "ex2.approx.ftz.(bf16|bf16x2)", reads=("T",))
 def ex2_half(e: Emitter, form: Form, a: Value) -> Value:
     return _halves(e, form, lambda v: exp2(e, v), a)
+
+
+def _pairs(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:
+    """sm_100: run ``operation`` on both ``f32`` halves of 64-bit registers."""
+
+    def half(value: Value, shift: int) -> Value:
+        bits = e.builder.lshr(value, e.constant(value, shift)) if shift else value
+        narrow = e.cast("trunc", bits, I32)
+        return e.builder.bitcast(narrow, like(narrow.type, F32))
+
+    def one(shift: int) -> Value:
+        parts = [half(value, shift) for value in values]
+        ftz = "ftz" in form.optional
+        result = operation(*([flush(e, p) for p in parts] if ftz else parts))
+        return e.cast("zext", e.bits(flush(e, result) if ftz else result), I64)
+
+    high = one(32)
+    return e.builder.or_(e.builder.shl(high, e.constant(high, 32)), one(0))
+
+
+@instruction("add[.rn][.ftz].f32x2", reads=("b64", "b64"), writes="b64")
+def add_pair(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return _pairs(e, form, e.builder.fadd, a, b)
+
+
+@instruction("sub[.rn][.ftz].f32x2", reads=("b64", "b64"), writes="b64")
+def sub_pair(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return _pairs(e, form, e.builder.fsub, a, b)
+
+
+@instruction("mul[.rn][.ftz].f32x2", reads=("b64", "b64"), writes="b64")
+def mul_pair(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return _pairs(e, form, e.builder.fmul, a, b)
+
+
+@instruction("fma.rn[.ftz].f32x2", reads=("b64", "b64", "b64"), writes="b64")
+def fma_pair(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    return _pairs(e, form, lambda *v: e.intrinsic("llvm.fma", *v), a, b, c)
