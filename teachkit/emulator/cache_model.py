@@ -164,7 +164,7 @@ def _replay() -> Callable[..., None]:
         touched: Any,
         state: Any,
     ) -> None:
-        sm = 0
+        sm = np.int64(0)
         clock = state[6]
         for position in range(len(trace)):
             record = trace[position]

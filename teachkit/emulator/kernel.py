@@ -163,8 +163,8 @@ class Kernel:
         return launch
 
     def _dims(self, dims: int | Sequence[int], limits: Dims, what: str) -> Dims:
-        numbers = (dims,) if isinstance(dims, int) else tuple(dims)
-        if not 1 <= len(numbers) <= 3 or not all(isinstance(n, int) or hasattr(n, "__index__") for n in numbers):
+        numbers: tuple[Any, ...] = (dims,) if isinstance(dims, int) else tuple(dims)
+        if not 1 <= len(numbers) <= 3 or not all(hasattr(n, "__index__") for n in numbers):
             raise LaunchError(
                 f"Expected one to three ints as the {what} of kernel {self.name!r}, got {dims!r}.",
                 hint="round up with (n + block - 1) // block, which gives an int.",

@@ -160,7 +160,11 @@ def _order(blocks: list[Block]) -> list[int]:
 
     seen = {0}
     post: list[int] = []
-    stack = [(0, iter(sorted(blocks[0].successors, key=lambda s: stays(0, s))))]
+
+    def leaving_first(block: int) -> Iterator[int]:
+        return iter(sorted(blocks[block].successors, key=lambda successor: stays(block, successor)))
+
+    stack = [(0, leaving_first(0))]
     while stack:
         node, pending = stack[-1]
         successor = next((s for s in pending if s not in seen), None)
@@ -169,8 +173,7 @@ def _order(blocks: list[Block]) -> list[int]:
             stack.pop()
         else:
             seen.add(successor)
-            following = sorted(blocks[successor].successors, key=lambda s, here=successor: stays(here, s))
-            stack.append((successor, iter(following)))
+            stack.append((successor, leaving_first(successor)))
     return post[::-1]
 
 

@@ -87,7 +87,10 @@ def _pack_line(line: SourceLine | None) -> list[Any] | None:
 
 
 def _unpack_line(fields: list[Any] | None) -> SourceLine | None:
-    return None if fields is None else SourceLine(*fields[:3], _unpack_line(fields[3]))
+    if fields is None:
+        return None
+    file, line, column, inlined_at = fields
+    return SourceLine(file, line, column, _unpack_line(inlined_at))
 
 
 def _aligned(n_bytes: int, align: int = 128) -> tuple[npt.NDArray[np.uint8], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from teachkit.emulator.engine import access
-from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, vector_of
+from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Operand
 
@@ -130,11 +130,11 @@ def ldmatrix(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
                 row, column = lane // 4, 2 * (lane % 4) + half
                 row, column = (column, row) if ".trans" in form.opcode else (row, column)
                 order.append((8 * matrix + row) * 8 + column)
-        picked = e.builder.shuffle_vector(rows, undefined, access.lane_constants(I32, order))
+        picked = e.builder.shuffle_vector(rows, undefined, lane_constants(I32, order))
         e.write(item, e.builder.bitcast(picked, vector_of(I32)), "b32")
 
 
-def _rows(e: Emitter, source: Address, n: int) -> access.Value:
+def _rows(e: Emitter, source: Address, n: int) -> Value:
     """The 8 n rows of 16 bytes as one vector of 16-bit elements, counted as one shared load."""
     address = access.address_of(e, source, "shared")
     host = e.builder.add(*e.alike(e.scratch["shared_base"], address))

@@ -120,10 +120,11 @@ class Tally:
         """Counters of each source line; what only makes sense for a launch stays 0."""
         sums: dict[SourceLine | None, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         most: dict[SourceLine | None, int] = collections.defaultdict(int)
-        for (line, source), row in self.rows.items():
-            sums[source].update(row)
-            most[source] = max(most[source], self.max_conflict.get((line, source), 0))
-        return {source: _counters(row, atomic_max_conflict=most[source]) for source, row in sums.items()}
+        for (ptx_line, source), row in self.rows.items():
+            line = None if source is None else SourceLine(source.file, source.line)
+            sums[line].update(row)
+            most[line] = max(most[line], self.max_conflict.get((ptx_line, source), 0))
+        return {line: _counters(row, atomic_max_conflict=most[line]) for line, row in sums.items()}
 
 
 def _covered(addresses: Array, n_bytes: Array, unit: int) -> tuple[Array, Array]:
