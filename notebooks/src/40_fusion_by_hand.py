@@ -11,7 +11,7 @@
 # %% [markdown]
 # # 40 Fusion by hand
 #
-# One formula, eight operators, nine times more memory traffic than it needs. In this chapter you count the waste,
+# One formula, eight operators, nine times the memory traffic that it needs. In this chapter you count the waste,
 # remove it by writing one [kernel](glossary/kernel.md), and learn to tell real fusion from a line of code that only
 # looks fused.
 #

@@ -43,10 +43,14 @@ CHROMIUM_FLAGS = (
 )
 GET_CHROMIUM = "sudo apt-get install --yes chromium"
 
-READY_JS = """() => {
-  const panel = window.jupyterapp?.shell.currentWidget;
+READY_JS = """async () => {
+  if (!window.jupyterapp) return false;
+  await window.jupyterapp.restored;
+  const panel = window.jupyterapp.shell.currentWidget;
   return panel?.context?.isReady === true && panel.sessionContext?.session?.kernel?.status === 'idle';
 }"""
+
+RUN_ENABLED_JS = "() => window.jupyterapp.commands.isEnabled('runmenu:run-all')"
 
 # True once every code cell has run and the kernel rests, or once any cell has raised (the cells after it never run).
 SETTLED_JS = """() => {
@@ -203,8 +207,11 @@ def open_notebook(browser: Browser, lab: Lab) -> Iterator[Callable[..., OpenNote
             notebook = OpenNotebook(page, [], [])
             page.on("pageerror", lambda error: notebook.page_errors.append(f"script error: {error}"))
             page.on("request", lambda request: _note_outside(request.url, lab, notebook.outside_requests))
-            page.goto(f"{lab.url}lab/tree/{name}?token={lab.token}")
+            # A workspace of its own: JupyterLab would open the notebooks of the last one again, over this one.
+            page.goto(f"{lab.url}lab/workspaces/{secrets.token_hex(4)}/tree/{name}?token={lab.token}")
             page.wait_for_function(READY_JS, timeout=START_LIMIT_S * 1000)
+            page.get_by_role("tab", name=name).click()  # the menus act on the notebook that was used last
+            page.wait_for_function(RUN_ENABLED_JS, timeout=START_LIMIT_S * 1000)
             return notebook
 
         yield open_
