@@ -68,6 +68,7 @@ class Launch:
 
     @functools.cached_property
     def resources(self) -> Resources:
+        """Registers, shared memory and occupancy."""
         return self._resources() if callable(self._resources) else self._resources
 
     def __repr__(self) -> str:

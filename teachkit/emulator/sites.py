@@ -64,12 +64,14 @@ class SiteBuilder:
         return slot
 
     def block(self) -> int:
+        """A basic block begins."""
         self.block_slot = self.n_slots
         return self._new("block", 2)
 
     def access(
         self, instruction: Instruction | None, space: str, is_store: bool, lane_bytes: int, is_atomic: bool = False
     ) -> int:
+        """A memory access."""
         return self._new(
             "access",
             SLOTS_PER_ACCESS,
@@ -81,9 +83,11 @@ class SiteBuilder:
         )
 
     def guard(self, instruction: Instruction) -> int:
+        """An instruction that only some lanes carry out."""
         return self._new("guard", 1, instruction)
 
     def branch(self, instruction: Instruction) -> int:
+        """A conditional branch."""
         return self._new("branch", 1, instruction)
 
     def plain(self, instruction: Instruction) -> None:

@@ -33,6 +33,7 @@ WIDTHS = {
 
 
 def vector_of(element: ir.Type, n: int = LANES) -> ir.VectorType:
+    """``n`` elements of a type side by side."""
     return ir.VectorType(element, n)
 
 
@@ -108,6 +109,7 @@ class Emitter:
         raise self.unsupported(f"operand {operand!r}")
 
     def load(self, register: str) -> Value:
+        """A register's value in every lane, or one scalar for all."""
         value = self.builder.load(self.registers[register])
         stride = self.strides.get(register)
         if stride is None or self.lane_zero:
@@ -137,9 +139,11 @@ class Emitter:
         return ir.Constant(ir.IntType(WIDTHS[ptx_type]), bits % (1 << WIDTHS[ptx_type]))
 
     def float_constant(self, ptx_type: str, number: float) -> Value:
+        """``number`` as a scalar float."""
         return ir.Constant(F32 if ptx_type == "f32" else F64, number)
 
     def symbol(self, name: str, ptx_type: str) -> Value:
+        """Address of a variable, in the window of its space."""
         if name in self.symbols:
             return ir.Constant(ir.IntType(WIDTHS[ptx_type]), self.symbols[name])
         if name in self.globals:
@@ -223,6 +227,7 @@ class Emitter:
         return ir.Constant(ir.IntType(width), int(number) % (1 << width))
 
     def select(self, condition: Value, yes: Value, no: Value) -> Value:
+        """``yes`` where ``condition`` holds, else ``no``, shapes made alike."""
         if is_vector(condition):
             yes, no = self.vector(yes), self.vector(no)
         else:
@@ -301,6 +306,7 @@ class Emitter:
 
 
 def is_vector(value: Value) -> bool:
+    """Whether a value has one element a lane."""
     return isinstance(value.type, ir.VectorType)
 
 
@@ -310,10 +316,12 @@ def like(shape: ir.Type, element: ir.Type) -> ir.Type:
 
 
 def lane_constants(element: ir.Type, numbers: Sequence[int]) -> ir.Constant:
+    """A constant vector of the given numbers."""
     return ir.Constant(vector_of(element, len(numbers)), [element(n) for n in numbers])
 
 
 def lane_numbers() -> ir.Constant:
+    """0, 1, 2, ... 31."""
     return lane_constants(I32, list(range(LANES)))
 
 

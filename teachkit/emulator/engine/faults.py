@@ -92,7 +92,7 @@ class _Place:
         self.site = site
 
     def error(self, what: str, kind: str, argument: str | None = None, *, hint: str) -> KernelFault:
-        lanes = f" (and {self.n_lanes - 1} more lanes of its warp)" if 1 < self.n_lanes else ""
+        lanes = f" (and {self.n_lanes - 1} more lanes of its warp)" if self.n_lanes > 1 else ""
         lines = [f"{what},", f"in kernel {self.kernel!r}, block {self.block}, thread {self.thread}{lanes}"]
         source = ""
         if self.site is not None and self.site.source is not None:

@@ -42,18 +42,22 @@ class Block:
 
     @property
     def is_resume_point(self) -> bool:
+        """Whether a suspended warp can go on at the start of this block."""
         return self.is_loop_header or self.after_barrier
 
 
 def is_barrier(instruction: Instruction) -> bool:
+    """Whether the instruction waits for other warps."""
     return instruction.opcode.startswith(_BARRIERS)
 
 
 def base(instruction: Instruction) -> str:
+    """The mnemonic: ``ld`` of ``ld.global.b32``."""
     return instruction.opcode.partition(".")[0]
 
 
 def ends_block(instruction: Instruction) -> bool:
+    """Whether the instruction is the last of its block."""
     return base(instruction) in ("bra", "brx", "ret", "exit", "trap") or is_barrier(instruction)
 
 

@@ -60,6 +60,7 @@ class Program:
         self._lock = threading.Lock()
 
     def take(self, block: Dims, shared_bytes: int) -> Worker:
+        """An idle worker for such blocks, else a new one."""
         with self._lock:
             for index, worker in enumerate(self._idle):
                 if worker.fits(block, shared_bytes):
@@ -67,6 +68,7 @@ class Program:
         return Worker(self, block, shared_bytes)
 
     def give_back(self, worker: Worker) -> None:
+        """Keep a worker for the next launch."""
         with self._lock:
             if len(self._idle) < 4:
                 self._idle.append(worker)
@@ -132,6 +134,7 @@ class Worker:
         return int(self._memory[-1].ctypes.data)
 
     def fits(self, block: Dims, shared_bytes: int) -> bool:
+        """Whether the worker was made for such blocks."""
         return self.block == block and self.shared_bytes == shared_bytes
 
     def take_trace(self) -> Trace:
@@ -241,6 +244,7 @@ def _check_shared(kernel: Any, shared: int) -> None:
 
 
 def modelled_gpu() -> Any:
+    """The data sheet of the GPU that is modelled."""
     from teachkit.emulator.kernel import settings
     from teachkit.hardware.spec import DEFAULT_GPU_NAME, gpu
 

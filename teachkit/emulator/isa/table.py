@@ -56,6 +56,7 @@ class Row:
     writes: str
 
     def match(self, opcode: str, modifiers: list[str]) -> Form | None:
+        """The form of ``opcode``, or None where this row does not spell it."""
         required: list[str] = []
         n_matched = 0
         free = list(self.optional)
