@@ -10,7 +10,9 @@ from teachkit.emulator.engine.flow import Block, base, defined, used
 from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Instruction, Register, Symbol
 
 _UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid")
-_VARYING_RESULTS = frozenset("shfl vote match redux atom activemask elect ldmatrix mma wmma call".split())
+_VARYING_RESULTS = frozenset(
+    "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma call addc subc madc".split()
+)
 _POINTER_ARITHMETIC = frozenset("add sub mad mov cvta selp".split())
 
 

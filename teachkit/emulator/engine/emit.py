@@ -91,6 +91,7 @@ class Emitter:
     guard: Value | None = None
     lane_zero: bool = False  # while set, registers with a stride read as their value in lane 0
     instruction: Instruction | None = None
+    carry: Value | None = None  # the carry flag, where this block has set it
 
     # ------------------------------------------------------------------------------------- reading operands
 

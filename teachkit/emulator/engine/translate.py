@@ -19,6 +19,7 @@ from teachkit.emulator.engine.context import (
 )
 from teachkit.emulator.engine.dataflow import provenance, scalars
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.engine.frames import held_at_end
 from teachkit.emulator.isa.table import lookup
 from teachkit.emulator.ptx.model import Function, Immediate, Instruction, Module, Operand
 from teachkit.emulator.sites import Site, SiteBuilder
@@ -74,6 +75,7 @@ class _Translator:
         self.crossing = frozenset().union(*(block.live_in for block in self.blocks))
         self.resume_points = [block for block in self.blocks if block.is_resume_point]
         self.frame_slots = self._frame_layout()
+        self.held = [frozenset[str]()] * len(self.blocks) if self.masked else held_at_end(self.blocks)
 
         self.llvm = ir.Module()
         self.warp = ir.Function(self.llvm, ir.FunctionType(I32, [POINTER, POINTER]), WARP_FUNCTION)
@@ -240,13 +242,14 @@ class _Translator:
         else:
             b.store(value, at, align=16)
 
-    def _suspend(self, block: flow.Block, status: Status) -> None:
-        """Save what ``block`` needs and return; the next call goes on there."""
+    def _suspend(self, block: flow.Block, status: Status, held: frozenset[str] = frozenset()) -> None:
+        """Save what ``block`` needs beyond what the frame holds, and return; the next call goes on there."""
         b = self.builder
         number = self.resume_points.index(block) + 1
         b.store(I32(number), self._frame(FRAME_RESUME))
         for name in self._saved(block):
-            self._store_slot(name)
+            if name not in held:
+                self._store_slot(name)
         for index, mask in self.masks.items():
             b.store(b.load(mask), self._frame(self.mask_slots[index]))
         b.ret(I32(status))
@@ -257,7 +260,7 @@ class _Translator:
         b, e = self.builder, self.e
         b.position_at_end(self.labels[block.index])
         lanes: Value = I32(-1)
-        e.active = None
+        e.active = e.carry = None
         if self.masked:
             following = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
             lanes = b.load(self.masks[block.index])
@@ -436,7 +439,7 @@ class _Translator:
         number, expected = ([*(_constant(o) for o in last.operands), 0, 0])[:2]
         b.store(I32(number), self._frame(FRAME_BARRIER))
         b.store(I32(expected), self._frame(FRAME_EXPECTED))
-        self._suspend(self.blocks[after], Status.BARRIER)
+        self._suspend(self.blocks[after], Status.BARRIER, self.held[block.index])
 
     def _trap(self, condition: Value | None, lanes: Value) -> None:
         b = self.builder

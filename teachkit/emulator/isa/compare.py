@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import Emitter, Value
-from teachkit.emulator.isa.floating import flush, half_to_float
+from teachkit.emulator.engine.emit import I16, Emitter, Value
+from teachkit.emulator.isa.floating import flush, half_to_float, pack, upper
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, PredicatePair
 
@@ -97,3 +97,50 @@ def testp(e: Emitter, form: Form, a: Value) -> Value:
         "normal": lambda: b.and_(finite, b.fcmp_ordered(">=", size, least)),
         "subnormal": lambda: b.and_(b.fcmp_ordered("<", size, least), b.fcmp_ordered(">", size, e.constant(a, 0.0))),
     }[form.required[0]]()
+
+
+@instruction(f"slct.({INTEGERS}|f32|f64).s32", f"slct[.ftz].({INTEGERS}|f32|f64).f32", reads=None)
+def slct(e: Emitter, form: Form, target: Operand, yes: Operand, no: Operand, sign: Operand) -> None:
+    """The first source where the third is not negative."""
+    to, of = form.required
+    third = e.read(sign, of)
+    if "ftz" in form.optional:
+        third = flush(e, third)
+    if of == "s32":
+        condition = e.builder.icmp_signed(">=", third, e.constant(third, 0))
+    else:
+        condition = e.builder.fcmp_ordered(">=", third, e.constant(third, 0.0))
+    e.write(target, e.select(condition, e.read(yes, to), e.read(no, to)), to)
+
+
+@instruction(f"set.({FLOAT_TESTS})[.ftz].(f16x2|bf16x2|u32|s32).(f16x2|bf16x2)", reads=None)
+def set_pair(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand) -> None:
+    """Each half compared: 1.0 or 0.0, or all ones or zero in 16 bits."""
+    test, to, kind = form.required
+    left, right = e.alike(e.read(a, "b32"), e.read(b, "b32"))
+    element = kind.removesuffix("x2")
+    one = {"f16x2": 0x3C00, "bf16x2": 0x3F80}.get(to, 0xFFFF)
+    halves = []
+    for part in (lambda v: e.cast("trunc", v, I16), lambda v: upper(e, v)):
+        truth = _compare(e, test, element, part(left), part(right))
+        halves.append(e.select(truth, e.const("u16", one), e.const("u16", 0)))
+    e.write(target, pack(e, *halves), "b32")
+
+
+@instruction(f"setp.({FLOAT_TESTS})[.ftz].(f16x2|bf16x2)", reads=None)
+@instruction(f"setp.({FLOAT_TESTS}).(and|or|xor)[.ftz].(f16x2|bf16x2)", reads=None)
+def setp_pair(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, *third: Operand) -> None:
+    """``p|q`` get the comparisons of the lower and of the upper halves."""
+    left, right = e.alike(e.read(a, "b32"), e.read(b, "b32"))
+    element = form.type.removesuffix("x2")
+    low = _compare(e, form.required[0], element, *(e.cast("trunc", v, I16) for v in (left, right)))
+    high = _compare(e, form.required[0], element, upper(e, left), upper(e, right))
+    if third:
+        combine = {"and": e.builder.and_, "or": e.builder.or_, "xor": e.builder.xor}[form.required[1]]
+        other = e.read(third[0], "pred")
+        low, high = (combine(*e.alike(v, other)) for v in (low, high))
+    if isinstance(target, PredicatePair):
+        e.write(target.first, low, "pred")
+        e.write(target.second, high, "pred")
+    else:
+        e.write(target, low, "pred")

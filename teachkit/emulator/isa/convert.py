@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import F32, F64, WIDTHS, Emitter, Value, like
+from teachkit.emulator.engine.emit import F32, F64, I64, WIDTHS, Emitter, Value, like
 from teachkit.emulator.isa.floating import double_to_float_odd, float_to_half, flush, half_to_float, pack
+from teachkit.emulator.isa.integer import count_leading
 from teachkit.emulator.isa.table import Form, instruction
 
 INTEGERS = "s8|u8|s16|u16|s32|u32|s64|u64"
@@ -56,7 +57,8 @@ def integer_to_float(e: Emitter, form: Form, target: object, source: object) -> 
         e.write(target, e.cast(kind, value, F32 if to == "f32" else F64), to)  # type: ignore[arg-type]
         return
     if WIDTHS[of] == 64:
-        raise e.unsupported("64-bit integer to a 16-bit float")
+        e.write(target, rounded_integer(e, value, of.startswith("s"), "rn", to), to)  # type: ignore[arg-type]
+        return
     wide = double_to_float_odd(e, e.cast(kind, value, F64))
     e.write(target, float_to_half(e, wide, to), to)  # type: ignore[arg-type]
 
@@ -87,7 +89,7 @@ def _read_float(e: Emitter, source: object, kind: str) -> Value:
     return half_to_float(e, value, kind) if kind in ("f16", "bf16") else value
 
 
-@instruction("cvt[.ftz][.sat].f32.(f16|bf16)", "cvt[.ftz].f64.(f16|bf16|f32)", "cvt.f32.f32", reads=None)
+@instruction("cvt[.ftz][.sat].f32.(f16|bf16)", "cvt[.ftz].f64.(f16|bf16|f32)", "cvt[.ftz][.sat].f32.f32", reads=None)
 def widen(e: Emitter, form: Form, target: object, source: object) -> None:
     to, of = form.required[-2:]
     value = _read_float(e, source, of)
@@ -150,3 +152,123 @@ def _saturate(e: Emitter, form: Form, value: Value) -> Value:
     if "sat" in form.optional:
         value = e.intrinsic("llvm.minimumnum", value, e.constant(value, 1.0))
     return value
+
+
+@instruction(f"cvt.(rz|rm|rp).({FLOATS}).({INTEGERS})", reads=None)
+def integer_to_float_directed(e: Emitter, form: Form, target: object, source: object) -> None:
+    mode, to, of = form.required
+    value = e.read(source, of)  # type: ignore[arg-type]
+    bits = rounded_integer(e, value, of.startswith("s"), mode, to)
+    e.write(target, bits, f"b{WIDTHS[to]}")  # type: ignore[arg-type]
+
+
+def rounded_integer(e: Emitter, value: Value, signed: bool, mode: str, to: str) -> Value:
+    """An integer as the bits of a float of type ``to``, rounded once in direction ``mode``."""
+    b = e.builder
+    fraction_bits, bias = {"f16": (10, 15), "bf16": (7, 127), "f32": (23, 127), "f64": (52, 1023)}[to]
+    wide = e.cast("sext" if signed else "zext", value, I64)
+    negative = b.icmp_signed("<", wide, e.constant(wide, 0)) if signed else None
+    size = wide if negative is None else e.select(negative, b.neg(wide), wide)
+    leading = count_leading(e, size)
+    zero = b.icmp_unsigned("==", size, e.constant(size, 0))
+    # The number with its top bit raised to bit 63: the fraction's bits, then those that rounding decides on.
+    raised = b.shl(size, e.select(zero, e.constant(size, 0), leading))
+    drop = 63 - fraction_bits
+    kept = b.lshr(raised, e.constant(raised, drop))
+    rest = b.and_(raised, e.constant(raised, (1 << drop) - 1))
+    inexact = b.icmp_unsigned("!=", rest, e.constant(rest, 0))
+    half = 1 << drop - 1
+    no = e.select(inexact, e.constant(rest, 0), e.constant(rest, 0))
+    yes = e.cast("zext", inexact, I64)
+    if mode == "rn":
+        odd = b.and_(kept, e.constant(kept, 1))
+        up = b.icmp_unsigned(">", b.add(rest, odd), e.constant(rest, half))
+        step = e.cast("zext", up, I64)
+    elif mode == "rz" or (negative is None and mode == "rm"):
+        step = no
+    elif negative is None:
+        step = yes
+    else:
+        step = e.select(negative, *((yes, no) if mode == "rm" else (no, yes)))
+    exponent = b.sub(e.constant(leading, 63 + bias - 1), leading)  # less one, for the fraction's leading bit
+    bits = b.add(b.shl(exponent, e.constant(exponent, fraction_bits)), b.add(kept, step))
+    bits = e.select(zero, e.constant(bits, 0), bits)
+    if to == "f16":  # the one type that integers overflow
+        largest = 0x7BFF
+        away = {"rn": e.constant(bits, 0x7C00), "rz": e.constant(bits, largest)}.get(mode)
+        if away is None:
+            outward = mode == "rp"
+            up_or_down = [e.constant(bits, 0x7C00 if outward else largest), e.constant(bits, largest + outward)]
+            away = up_or_down[0]
+            if negative is not None:
+                away = e.select(negative, e.constant(bits, largest if outward else 0x7C00), away)
+        bits = e.select(b.icmp_unsigned(">", bits, e.constant(bits, largest)), away, bits)
+    if negative is not None:
+        sign = e.select(negative, e.constant(bits, 1 << WIDTHS[to] - 1), e.constant(bits, 0))
+        bits = b.or_(bits, sign)
+    return e.cast("trunc", bits, _int(WIDTHS[to])) if WIDTHS[to] < 64 else bits
+
+
+@instruction("cvt.(rz|rm|rp)[.ftz][.sat].f32.f64", "cvt.rz[.relu].(f16|bf16).f32", "cvt.(rm|rp).f16.f32", reads=None)
+def narrow_directed(e: Emitter, form: Form, target: object, source: object) -> None:
+    mode, to, of = form.required
+    result = _narrow(e, e.read(source, of), mode, to)  # type: ignore[arg-type]
+    if to != "f32":
+        if "relu" in form.optional:
+            value = half_to_float(e, result, to)
+            result = e.select(e.builder.fcmp_ordered("<", value, e.constant(value, 0.0)), e.constant(result, 0), result)
+        e.write(target, result, to)  # type: ignore[arg-type]
+        return
+    if "ftz" in form.optional:
+        result = flush(e, result)
+    e.write(target, _saturate(e, form, result), to)  # type: ignore[arg-type]
+
+
+@instruction("cvt.rz[.relu].(f16x2|bf16x2).f32", reads=None)
+def narrow_pair_to_zero(e: Emitter, form: Form, target: object, high: object, low: object) -> None:
+    pair = form.required[-2]
+    values = e.alike(e.read(low, "f32"), e.read(high, "f32"))  # type: ignore[arg-type]
+    if "relu" in form.optional:
+        values = [e.intrinsic("llvm.maximumnum", v, e.constant(v, 0.0)) for v in values]
+    e.write(target, pack(e, *(_narrow(e, v, "rz", pair[:-2]) for v in values)), pair)  # type: ignore[arg-type]
+
+
+def _narrow(e: Emitter, value: Value, mode: str, to: str) -> Value:
+    """Round to nearest, then step back where that went the wrong way. 16-bit results are bits."""
+    b = e.builder
+    if to == "f32":
+        near = e.cast("fptrunc", value, F32)
+        bits, back = e.bits(near), e.cast("fpext", near, F64)
+    else:
+        bits = float_to_half(e, value, to)
+        back = half_to_float(e, bits, to)
+    above, below = b.fcmp_ordered(">", back, value), b.fcmp_ordered("<", back, value)
+    negative = b.icmp_signed("<", bits, e.constant(bits, 0))
+    none, one, minus = (e.constant(bits, n) for n in (0, 1, -1))
+    # A float's bits count its size upwards, whatever its sign.
+    down = e.select(above, e.select(negative, one, minus), none)
+    up = e.select(below, e.select(negative, minus, one), none)
+    toward_zero = e.select(negative, up, down)
+    stepped = b.add(bits, {"rm": down, "rp": up, "rz": toward_zero}[mode])
+    return b.bitcast(stepped, near.type) if to == "f32" else stepped
+
+
+@instruction("cvt.(rna|rn|rz)[.relu][.satfinite].tf32.f32", reads=None)
+def to_tf32(e: Emitter, form: Form, target: object, source: object) -> None:
+    """tf32 keeps 10 bits of fraction in a float's place."""
+    b = e.builder
+    bits = e.read(source, "b32")  # type: ignore[arg-type]
+    mode, dropped = form.required[0], (1 << 13) - 1
+    more = {
+        "rna": lambda: e.constant(bits, 1 << 12),
+        "rn": lambda: b.add(
+            e.constant(bits, dropped >> 1), b.and_(b.lshr(bits, e.constant(bits, 13)), e.constant(bits, 1))
+        ),
+        "rz": lambda: e.constant(bits, 0),
+    }[mode]()
+    rounded = b.and_(b.add(bits, more), e.constant(bits, ~dropped))
+    exponent = b.and_(bits, e.constant(bits, 0x7F800000))
+    result = e.select(b.icmp_unsigned("==", exponent, e.constant(bits, 0x7F800000)), bits, rounded)
+    if "relu" in form.optional:
+        result = e.select(b.icmp_signed("<", result, e.constant(result, 0)), e.constant(result, 0), result)
+    e.write(target, result, "b32")  # type: ignore[arg-type]

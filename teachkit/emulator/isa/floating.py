@@ -7,6 +7,7 @@ Source: PTX ISA, "Floating Point Instructions", "Half Precision Floating Point I
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -27,7 +28,7 @@ def flush(e: Emitter, value: Value) -> Value:
     return b.bitcast(e.select(tiny, signed_zero, bits), value.type)
 
 
-def _apply(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:
+def apply(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:
     """Run ``operation`` with the modifiers ``.ftz``, ``.sat`` and ``.relu`` of ``form`` around it."""
     ftz = "ftz" in form.optional and form.type == "f32"
     if ftz:
@@ -43,37 +44,37 @@ def _apply(e: Emitter, form: Form, operation: Operation, *values: Value) -> Valu
 
 @instruction("add[.rn][.ftz][.sat].f32", "add[.rn].f64")
 def add(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _apply(e, form, e.builder.fadd, a, b)
+    return apply(e, form, e.builder.fadd, a, b)
 
 
 @instruction("sub[.rn][.ftz][.sat].f32", "sub[.rn].f64")
 def sub(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _apply(e, form, e.builder.fsub, a, b)
+    return apply(e, form, e.builder.fsub, a, b)
 
 
 @instruction("mul[.rn][.ftz][.sat].f32", "mul[.rn].f64")
 def mul(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _apply(e, form, e.builder.fmul, a, b)
+    return apply(e, form, e.builder.fmul, a, b)
 
 
 @instruction("fma.rn[.ftz][.sat].f32", "fma.rn.f64", "mad.rn[.ftz][.sat].f32", "mad.rn.f64", reads=("T", "T", "T"))
 def fma(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
-    return _apply(e, form, lambda *v: e.intrinsic("llvm.fma", *v), a, b, c)
+    return apply(e, form, lambda *v: e.intrinsic("llvm.fma", *v), a, b, c)
 
 
 @instruction("div.rn[.ftz].f32", "div.full[.ftz].f32", "div.approx[.ftz].f32", "div.rn.f64")
 def div(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _apply(e, form, e.builder.fdiv, a, b)
+    return apply(e, form, e.builder.fdiv, a, b)
 
 
 @instruction("neg[.ftz].f32", "neg.f64", reads=("T",))
 def neg(e: Emitter, form: Form, a: Value) -> Value:
-    return _apply(e, form, e.builder.fneg, a)
+    return apply(e, form, e.builder.fneg, a)
 
 
 @instruction("abs[.ftz].f32", "abs.f64", reads=("T",))
 def absolute(e: Emitter, form: Form, a: Value) -> Value:
-    return _apply(e, form, lambda v: e.intrinsic("llvm.fabs", v), a)
+    return apply(e, form, lambda v: e.intrinsic("llvm.fabs", v), a)
 
 
 @instruction("copysign.(f32|f64)")
@@ -81,13 +82,13 @@ def copysign(e: Emitter, form: Form, sign: Value, magnitude: Value) -> Value:
     return e.intrinsic("llvm.copysign", magnitude, sign)
 
 
-@instruction("min[.ftz][.NaN].f32", "min.f64", reads=None)
+@instruction("min[.ftz][.NaN][.xorsign][.abs].f32", "min.f64", reads=None)
 def minimum(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
     """The other operand where one is NaN; with ``.NaN``, NaN. -0 is less than +0. sm_100 takes three sources."""
     _extreme(e, form, "llvm.minimum", target, sources)
 
 
-@instruction("max[.ftz][.NaN].f32", "max.f64", reads=None)
+@instruction("max[.ftz][.NaN][.xorsign][.abs].f32", "max.f64", reads=None)
 def maximum(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
     """The counterpart of ``min``."""
     _extreme(e, form, "llvm.maximum", target, sources)
@@ -95,46 +96,62 @@ def maximum(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
 
 def _extreme(e: Emitter, form: Form, name: str, target: Operand, sources: tuple[Operand, ...]) -> None:
     name = name if "NaN" in form.optional else f"{name}num"
-    value = e.read(sources[0], form.type)
-    for source in sources[1:]:
-        pair = e.alike(value, e.read(source, form.type))
-        value = _apply(e, form, lambda *v: e.intrinsic(name, *v), *pair)
+    values = e.alike(*(e.read(source, form.type) for source in sources))
+    signs = functools.reduce(e.builder.xor, [e.bits(v) for v in values])
+    if "abs" in form.optional:
+        values = [e.intrinsic("llvm.fabs", v) for v in values]
+    value = functools.reduce(lambda a, b: apply(e, form, lambda *v: e.intrinsic(name, *v), a, b), values)
+    if "xorsign" in form.optional:
+        value = e.intrinsic("llvm.copysign", value, e.builder.bitcast(signs, value.type))
     e.write(target, value, form.type)
 
 
 @instruction("sqrt.rn[.ftz].f32", "sqrt.approx[.ftz].f32", "sqrt.rn.f64", reads=("T",))
 def sqrt(e: Emitter, form: Form, a: Value) -> Value:
-    return _apply(e, form, lambda v: e.intrinsic("llvm.sqrt", v), a)
+    return apply(e, form, lambda v: e.intrinsic("llvm.sqrt", v), a)
 
 
 @instruction("rsqrt.approx[.ftz].f32", "rsqrt.approx.f64", reads=("T",))
 def rsqrt(e: Emitter, form: Form, a: Value) -> Value:
-    return _apply(e, form, lambda v: e.builder.fdiv(e.constant(v, 1.0), e.intrinsic("llvm.sqrt", v)), a)
+    return apply(e, form, lambda v: e.builder.fdiv(e.constant(v, 1.0), e.intrinsic("llvm.sqrt", v)), a)
 
 
 @instruction("rcp.approx[.ftz].f32", "rcp.rn[.ftz].f32", "rcp.rn.f64", reads=("T",))
 def rcp(e: Emitter, form: Form, a: Value) -> Value:
-    return _apply(e, form, lambda v: e.builder.fdiv(e.constant(v, 1.0), v), a)
+    return apply(e, form, lambda v: e.builder.fdiv(e.constant(v, 1.0), v), a)
+
+
+@instruction("rcp.approx.ftz.f64", "rsqrt.approx.ftz.f64", reads=("T",))
+def high_word(e: Emitter, form: Form, a: Value) -> Value:
+    """Reads and writes only the upper 32 bits of a double."""
+
+    def upper_half(value: Value) -> Value:
+        bits = e.bits(value)
+        return e.builder.bitcast(e.builder.and_(bits, e.constant(bits, 0xFFFFFFFF00000000)), value.type)
+
+    short = upper_half(a)
+    divisor = short if form.base == "rcp" else e.intrinsic("llvm.sqrt", short)
+    return upper_half(e.builder.fdiv(e.constant(a, 1.0), divisor))
 
 
 @instruction("ex2.approx[.ftz].f32", reads=("T",))
 def ex2(e: Emitter, form: Form, a: Value) -> Value:
-    return _apply(e, form, lambda v: exp2(e, v), a)
+    return apply(e, form, lambda v: exp2(e, v), a)
 
 
 @instruction("lg2.approx[.ftz].f32", reads=("T",))
 def lg2(e: Emitter, form: Form, a: Value) -> Value:
-    return _apply(e, form, lambda v: log2(e, v), a)
+    return apply(e, form, lambda v: log2(e, v), a)
 
 
 @instruction("sin.approx[.ftz].f32", reads=("T",))
 def sin(e: Emitter, form: Form, a: Value) -> Value:
-    return _apply(e, form, lambda v: _sine(e, v, quarter_turns=0), a)
+    return apply(e, form, lambda v: _sine(e, v, quarter_turns=0), a)
 
 
 @instruction("cos.approx[.ftz].f32", reads=("T",))
 def cos(e: Emitter, form: Form, a: Value) -> Value:
-    return _apply(e, form, lambda v: _sine(e, v, quarter_turns=1), a)
+    return apply(e, form, lambda v: _sine(e, v, quarter_turns=1), a)
 
 
 @instruction("tanh.approx.f32", reads=("T",))
@@ -165,8 +182,9 @@ _EXP2 = [_LN2**k / math.factorial(k) for k in range(8)]  # on [-0.5, 0.5] the re
 def exp2(e: Emitter, x: Value) -> Value:
     """2 to the power ``x`` in ``f32``, subnormal results included."""
     b = e.builder
-    low = e.intrinsic("llvm.maximumnum", x, e.constant(x, -152.0))
-    clamped = e.intrinsic("llvm.minimumnum", low, e.constant(x, 130.0))
+    lowest, highest = e.constant(x, -152.0), e.constant(x, 130.0)
+    low = e.select(b.fcmp_ordered(">", x, lowest), x, lowest)
+    clamped = e.select(b.fcmp_ordered("<", low, highest), low, highest)
     whole = e.intrinsic("llvm.rint", clamped)
     fraction = b.fsub(clamped, whole)
     value = polynomial(e, fraction, _EXP2)
@@ -349,7 +367,7 @@ def ex2_half(e: Emitter, form: Form, a: Value) -> Value:
     return _halves(e, form, lambda v: exp2(e, v), a)
 
 
-def _pairs(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:
+def on_pairs(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:
     """sm_100: run ``operation`` on both ``f32`` halves of 64-bit registers."""
 
     def half(value: Value, shift: int) -> Value:
@@ -369,19 +387,19 @@ def _pairs(e: Emitter, form: Form, operation: Operation, *values: Value) -> Valu
 
 @instruction("add[.rn][.ftz].f32x2", reads=("b64", "b64"), writes="b64")
 def add_pair(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _pairs(e, form, e.builder.fadd, a, b)
+    return on_pairs(e, form, e.builder.fadd, a, b)
 
 
 @instruction("sub[.rn][.ftz].f32x2", reads=("b64", "b64"), writes="b64")
 def sub_pair(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _pairs(e, form, e.builder.fsub, a, b)
+    return on_pairs(e, form, e.builder.fsub, a, b)
 
 
 @instruction("mul[.rn][.ftz].f32x2", reads=("b64", "b64"), writes="b64")
 def mul_pair(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _pairs(e, form, e.builder.fmul, a, b)
+    return on_pairs(e, form, e.builder.fmul, a, b)
 
 
 @instruction("fma.rn[.ftz].f32x2", reads=("b64", "b64", "b64"), writes="b64")
 def fma_pair(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
-    return _pairs(e, form, lambda *v: e.intrinsic("llvm.fma", *v), a, b, c)
+    return on_pairs(e, form, lambda *v: e.intrinsic("llvm.fma", *v), a, b, c)

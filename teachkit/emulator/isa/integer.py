@@ -22,6 +22,22 @@ def sub(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return e.builder.sub(a, b)
 
 
+@instruction("add.sat.s32")
+def add_sat(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return e.intrinsic("llvm.sadd.sat", a, b)
+
+
+@instruction("sub.sat.s32")
+def sub_sat(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return e.intrinsic("llvm.ssub.sat", a, b)
+
+
+@instruction(f"sad.({INTEGERS})", reads=("T", "T", "T"))
+def sad(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    """|a - b| + c."""
+    return e.builder.add(c, e.builder.sub(maximum(e, form, a, b), minimum(e, form, a, b)))
+
+
 @instruction(f"mul.lo.({INTEGERS})")
 def mul_lo(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return e.builder.mul(a, b)
@@ -240,6 +256,32 @@ def prmt(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Value:
     return result
 
 
+@instruction("dp4a.(u32|s32).(u32|s32)", reads=("b32", "b32", "b32"), writes="b32")
+def dp4a(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    """The dot product of two vectors of four bytes, added to the third source."""
+    return _dot(e, form, a, b, c, [(8 * i, 8, 8 * i, 8) for i in range(4)])
+
+
+@instruction("dp2a.(lo|hi).(u32|s32).(u32|s32)", reads=("b32", "b32", "b32"), writes="b32")
+def dp2a(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    """Two 16-bit numbers times two bytes, those of the second source's lower or upper half."""
+    start = 16 if form.required[0] == "hi" else 0
+    return _dot(e, form, a, b, c, [(16 * i, 16, start + 8 * i, 8) for i in range(2)])
+
+
+def _dot(e: Emitter, form: Form, a: Value, b: Value, c: Value, fields: list[tuple[int, int, int, int]]) -> Value:
+    def field(value: Value, kind: str, start: int, width: int) -> Value:
+        raised = e.builder.shl(value, e.constant(value, 32 - width - start))
+        shift = e.builder.ashr if kind == "s32" else e.builder.lshr
+        return shift(raised, e.constant(value, 32 - width))
+
+    kind_a, kind_b = form.required[-2:]
+    for at_a, width_a, at_b, width_b in fields:
+        product = e.builder.mul(field(a, kind_a, at_a, width_a), field(b, kind_b, at_b, width_b))
+        c = e.builder.add(c, product)
+    return c
+
+
 @instruction("lop3.b32", reads=("b32", "b32", "b32", "u32"), writes="b32")
 def lop3(e: Emitter, form: Form, a: Value, b: Value, c: Value, table: Value) -> Value:
     """Any function of three bits: bit (4a + 2b + c) of the table is its value."""
@@ -266,7 +308,7 @@ def brev(e: Emitter, form: Form, a: Value) -> Value:
 
 @instruction("clz.(b32|b64)", reads=("T",), writes="u32")
 def clz(e: Emitter, form: Form, a: Value) -> Value:
-    return _to_u32(e, _count_leading(e, a))
+    return _to_u32(e, count_leading(e, a))
 
 
 @instruction("bfind[.shiftamt].(u32|s32|u64|s64)", reads=("T",), writes="u32")
@@ -275,13 +317,13 @@ def bfind(e: Emitter, form: Form, a: Value) -> Value:
     b, width = e.builder, WIDTHS[form.type]
     if _signed(form):
         a = b.xor(a, b.ashr(a, e.constant(a, width - 1)))
-    leading = _to_u32(e, _count_leading(e, a))
+    leading = _to_u32(e, count_leading(e, a))
     found = leading if "shiftamt" in form.optional else b.sub(e.constant(leading, width - 1), leading)
     none = b.icmp_unsigned("==", leading, e.constant(leading, width))
     return e.select(none, e.constant(leading, -1), found)
 
 
-def _count_leading(e: Emitter, a: Value) -> Value:
+def count_leading(e: Emitter, a: Value) -> Value:
     from llvmlite import ir
 
     suffix = f"v32i{a.type.element.width}" if is_vector(a) else f"i{a.type.width}"

@@ -14,7 +14,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-_FAMILIES = ("integer", "floating", "convert", "compare", "move", "memory", "matrix", "atomic", "warp", "control")
+_FAMILIES = (
+    *("integer", "carry", "floating", "directed", "convert", "fp8", "compare", "move"),
+    *("memory", "matrix", "atomic", "warp", "control"),
+)
 
 _TYPE = re.compile(r"pred|[busf]\d+(x\d)?|bf16(x2)?|tf32|e[25]m[1-9].*")
 _SLOT = re.compile(r"\[([^\]]*)\]|\.\(([^)]*)\)|\.([A-Za-z0-9_:]+)")
