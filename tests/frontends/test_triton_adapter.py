@@ -106,14 +106,15 @@ def test_scratch_comes_from_the_programs_allocator():
     sizes = {"global_scratch_size": 16, "global_scratch_align": 8, "profile_scratch_size": 0, "num_ctas": 1}
     metadata = dataclasses.make_dataclass("Metadata", sizes)(**sizes)
     allocate = triton_adapter.scratch_allocator(metadata)
-    with pytest.raises(RuntimeError, match="allocator"):
-        allocate(3)
-    asked = []
-    triton.set_allocator(lambda *request: asked.append(request) or torch.empty(request[0], dtype=torch.int8))
+    nobodys = _allocation._allocator.set(_allocation._NULL_ALLOCATOR)
     try:
+        with pytest.raises(RuntimeError, match="allocator"):
+            allocate(3)
+        asked = []
+        triton.set_allocator(lambda *request: asked.append(request) or torch.empty(request[0], dtype=torch.int8))
         buffer, profile = allocate(3)
     finally:
-        triton.set_allocator(_allocation._NULL_ALLOCATOR)
+        _allocation._allocator.reset(nobodys)
     assert (asked, buffer.numel(), profile) == ([(48, 8, None)], 48, None)
 
 

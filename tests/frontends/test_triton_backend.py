@@ -316,6 +316,13 @@ def test_autotune_is_deterministic():
     assert timings[str(CONFIGS[0])] > 1.2 * min(timings.values())
 
 
+def test_trials_of_autotuning_are_not_shown():
+    seen = []
+    with observe(seen.append):
+        run_tuned(tuned_add(), n=1000)
+    assert len(seen) == 1
+
+
 def test_autotune_reset_to_zero():
     @triton.autotune(CONFIGS[:3], key=["n_elements"], reset_to_zero=["out_ptr"])
     @triton.jit

@@ -44,6 +44,7 @@ def test_plain_triton_program(tmp_path):
     """
     assert run(tmp_path, program) == ["True", "sm80"]
     assert run(tmp_path, program, TEACHKIT_ARCH="90") == ["True", "sm90"]
+    assert run(tmp_path, program, TEACHKIT_EMULATE="1") == ["True", "sm80"]
 
 
 def test_second_process_uses_the_cache(tmp_path):
