@@ -1,6 +1,6 @@
 """The one module that touches what Triton keeps private: the registry of back ends, and compiled kernels.
 
-Holds for Triton 3.6 to 3.9; tests/frontends/test_triton_adapter.py probes each thing used here, so that a version in
+Holds for Triton 3.7 to 3.9; tests/frontends/test_triton_adapter.py probes each thing used here, so that a version in
 which it looks different is named. The launcher's call and the plug-in's classes are Triton's own interface.
 """
 

@@ -22,7 +22,7 @@ from teachkit.frontends import triton_adapter
 from teachkit.frontends.triton_backend.compiler import EmulatorBackend
 from tests.frontends.triton_kernels import add_kernel
 
-HELD = f"held in Triton 3.6 to 3.9; this is {triton.__version__}: adapt teachkit/frontends/triton_adapter.py"
+HELD = f"held in Triton 3.7 to 3.9; this is {triton.__version__}: adapt teachkit/frontends/triton_adapter.py"
 
 
 def parameters(function):

@@ -158,6 +158,9 @@ class EmulatorUtils:
         n_spills = functools.partial(_n_spilled_words, ptx, name)
         return binary, binary, n_regs, n_spills, _MAX_THREADS_PER_BLOCK
 
+    def unload_module(self, module: Any) -> None:
+        """Do nothing: a kernel's memory is freed with its last reference (Triton 3.8 and later ask)."""
+
     def set_printf_fifo_size(self, n_bytes: int) -> None:
         """Do nothing: the emulator's printf has no fixed buffer."""
 
