@@ -120,10 +120,9 @@ def set_pair(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand) ->
     left, right = e.alike(e.read(a, "b32"), e.read(b, "b32"))
     element = kind.removesuffix("x2")
     one = {"f16x2": 0x3C00, "bf16x2": 0x3F80}.get(to, 0xFFFF)
-    halves = []
-    for part in (lambda v: e.cast("trunc", v, I16), lambda v: upper(e, v)):
-        truth = _compare(e, test, element, part(left), part(right))
-        halves.append(e.select(truth, e.const("u16", one), e.const("u16", 0)))
+    lower_truth = _compare(e, test, element, *(e.cast("trunc", v, I16) for v in (left, right)))
+    upper_truth = _compare(e, test, element, upper(e, left), upper(e, right))
+    halves = [e.select(truth, e.const("u16", one), e.const("u16", 0)) for truth in (lower_truth, upper_truth)]
     e.write(target, pack(e, *halves), "b32")
 
 

@@ -211,7 +211,8 @@ def rounded_integer(e: Emitter, value: Value, signed: bool, mode: str, to: str) 
 
 @instruction("cvt.(rz|rm|rp)[.ftz][.sat].f32.f64", "cvt.rz[.relu].(f16|bf16).f32", "cvt.(rm|rp).f16.f32", reads=None)
 def narrow_directed(e: Emitter, form: Form, target: object, source: object) -> None:
-    mode, to, of = form.required
+    to, of = form.required[-2:]
+    mode = next(m for m in form.opcode.split(".") if m in ("rz", "rm", "rp"))
     result = _narrow(e, e.read(source, of), mode, to)  # type: ignore[arg-type]
     if to != "f32":
         if "relu" in form.optional:

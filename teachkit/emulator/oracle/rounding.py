@@ -60,9 +60,18 @@ def fma(a: Array, b: Array, c: Array, mode: str = "rn") -> Array:
     if kind is np.float64:
         if mode == "rn":
             return _fma64(a, b, c)
-        return _signed_zero(exactly(lambda x, y, z: x * y + z, mode, a, b, c), a * b, c, mode)
+        product = a * b
+        total = _infinite_addend(exactly(lambda x, y, z: x * y + z, mode, a, b, c), a, b, c)
+        is_exact_zero = (a == 0) | (b == 0) | ((product == -c) & (c != 0))
+        return np.where(is_exact_zero, _signed_zero(total, product, c, mode), total)
     product = a.astype(np.float64) * b.astype(np.float64)
-    return _signed_zero(narrow(sum_to_odd(product, c.astype(np.float64)), kind, mode), product, c, mode)
+    odd = sum_to_odd(product, c.astype(np.float64))  # zero only where the sum is exactly zero
+    return narrow(_signed_zero(odd, product, c, mode), kind, mode)
+
+
+def _infinite_addend(total: Array, a: Array, b: Array, c: Array) -> Array:
+    """An infinite addend wins over a finite product, even where that is too large for its type."""
+    return np.where(np.isinf(c) & np.isfinite(a) & np.isfinite(b), c, total)
 
 
 def add(a: Array, b: Array, mode: str = "rn") -> Array:
@@ -157,7 +166,7 @@ def _is_number(*values: Any) -> bool:
 def _fma64(a: Array, b: Array, c: Array) -> Array:
     a, b, c = np.broadcast_arrays(a, b, c)
     high = a * b
-    plain = high + c
+    plain = _infinite_addend(high + c, a, b, c)
     trivial = (a == 0) | (b == 0) | ~np.isfinite(a) | ~np.isfinite(b) | ~np.isfinite(c)
     safe = _in_range(a) & _in_range(b) & _in_range(high) & (_in_range(c) | (c == 0))
     with np.errstate(all="ignore"):

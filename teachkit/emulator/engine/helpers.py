@@ -1,0 +1,49 @@
+"""Functions written as LLVM text and kept beside a kernel, for what the builder cannot spell.
+
+A helper is private to the kernel's module and defined once in it, however often it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from teachkit.emulator.engine.emit import Emitter
+
+
+class TextFunction(ir.Function):  # type: ignore[misc]
+    """A function whose definition is given as LLVM text."""
+
+    text = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def helper(
+    e: Emitter, name: str, result: ir.Type, arguments: Sequence[ir.Type], text: str, declarations: Sequence[str] = ()
+) -> ir.Function:
+    """The function ``name``, added to the kernel's module at its first use.
+
+    Parameters
+    ----------
+    text : str
+        ``define internal ...`` of a function called ``name``.
+    declarations : sequence of str
+        ``declare ...`` lines of what the text calls, unless the module has them already.
+    """
+    function = e.module.globals.get(name)
+    if function is None:
+        for line in declarations:
+            _declare(e, line)
+        function = TextFunction(e.module, ir.FunctionType(result, list(arguments)), name)
+        function.text = text
+    return function
+
+
+def _declare(e: Emitter, line: str) -> None:
+    callee = line.partition("@")[2].partition("(")[0]
+    if callee not in e.module.globals:
+        declared = TextFunction(e.module, ir.FunctionType(ir.VoidType(), []), callee)
+        declared.text = line
