@@ -107,6 +107,16 @@ def _stride(e: Emitter, operand: Address) -> int | None:
     return e.strides.get(operand.base.name) if isinstance(operand.base, Register) else None
 
 
+def _gap(space: str, stride: int | None, lane_bytes: int) -> int:
+    """How many elements lie from one lane's to the next, if few enough to load them all and pick; else 0.
+
+    With at most 32 bytes between lanes every sector from the first to the last is touched, as in a run.
+    """
+    if space != "global" or stride is None or lane_bytes > 8 or stride % lane_bytes:
+        return 0
+    return stride // lane_bytes if stride // lane_bytes in (2, 3, 4) and stride <= SECTOR_BYTES else 0
+
+
 def _place(e: Emitter, space: str, operand: Address) -> tuple[Value, Value, Value]:
     """Host address of the operand, and the interval it must stay in."""
     address = address_of(e, operand, space)
@@ -143,6 +153,13 @@ def _resolve(
         ends.append((e.scratch["packed"], e.builder.block))
 
     def fast(memory: Value) -> None:
+        gap = _gap(space, stride, lane_bytes)
+        if gap:
+            element = ir.IntType(8 * lane_bytes)
+            wide = e.builder.load(memory, typ=vector_of(element, LANES * gap), align=lane_bytes)
+            order = lane_constants(I32, range(0, LANES * gap, gap))
+            e.builder.store(e.builder.shuffle_vector(wide, Poison(wide.type), order), e.scratch["packed"], align=64)
+            memory = e.scratch["packed"]
         ends.append((memory, e.builder.block))
 
     _split(e, space, address, low, high, lane_bytes, stride, False, fast, slow)
@@ -169,13 +186,16 @@ def _split(
     site = e.sites.access(e.instruction, space, store, lane_bytes)
     lanes = e.lanes()
     first = b.extract_element(address, I32(0))
-    if stride == lane_bytes:
-        together = lanes
+    step = lane_bytes
+    if stride is not None and (stride == lane_bytes or (not store and _gap(space, stride, lane_bytes))):
+        together, step = lanes, stride
+    elif stride is not None:
+        together = I32(0)  # never in a row
     else:
         steps = lane_constants(I64, [lane * lane_bytes for lane in range(LANES)])
         in_a_row = b.icmp_unsigned("==", address, b.add(e.vector(first), steps))
         together = b.and_(b.bitcast(in_a_row, I32), lanes)
-    end = b.add(first, I64(LANES * lane_bytes))
+    end = b.add(first, I64(LANES * step))
     conditions = [
         b.icmp_signed("==", together, I32(-1)),
         b.icmp_unsigned("<=", end, high),
@@ -193,7 +213,7 @@ def _split(
     b.position_at_end(fast_block)
     if e.sites.counting:
         if space == "global":
-            _count_run(e, site, first, lane_bytes, store, n_lanes=LANES)
+            _count_run(e, site, first, (LANES - 1) * step + lane_bytes, store)
         else:
             wavefronts = max(1, LANES * lane_bytes // 128)
             add_counts(e, site, [I64(1), I64(LANES), I64(wavefronts), I64(0)])
@@ -222,7 +242,7 @@ def _load_scalar(e: Emitter, space: str, address: Value, low: Value, high: Value
     b.position_at_end(fast_block)
     if e.sites.counting:
         if space == "global":
-            _count_run(e, site, address, lane_bytes, False, n_lanes=1)
+            _count_run(e, site, address, lane_bytes, False)
         else:
             phases = max(1, lane_bytes // 4)
             add_counts(e, site, [I64(1), I64(LANES), I64(phases), I64(0)])
@@ -246,12 +266,12 @@ def _load_scalar(e: Emitter, space: str, address: Value, low: Value, high: Value
     ]
 
 
-def _count_run(e: Emitter, site: int, first: Value, lane_bytes: int, store: bool, n_lanes: int) -> None:
-    """Count a run of ``n_lanes`` accesses from ``first`` by all 32 lanes, and append it to the trace."""
+def _count_run(e: Emitter, site: int, first: Value, n_bytes: int, store: bool) -> None:
+    """Count an access by all 32 lanes that touches every sector of ``n_bytes`` from ``first``; trace it."""
     b = e.builder
     shift = I64(SECTOR_BYTES.bit_length() - 1)
     sector = b.lshr(first, shift)
-    last = b.lshr(b.add(first, I64(n_lanes * lane_bytes - 1)), shift)
+    last = b.lshr(b.add(first, I64(n_bytes - 1)), shift)
     more = b.sub(last, sector)
     add_counts(e, site, [I64(1), I64(LANES), b.add(more, I64(1)), I64(0)])
     record = b.or_(b.shl(sector, I64(TRACE_SECTOR_SHIFT)), b.shl(more, I64(TRACE_COUNT_SHIFT)))

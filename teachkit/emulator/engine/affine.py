@@ -54,16 +54,13 @@ def affine_registers(function: Function, blocks: list[Block], uniform: frozenset
     while changed:
         changed = False
         for name, sources in definitions.items():
-            if name in refused or name in uniform:
+            if name in refused:
                 continue
             before = known.get(name)
             found = [facts.result(instruction) for instruction in sources]
-            if any(f is _VARYING for f in found):
-                known.pop(name, None)
-                refused.add(name)
-                changed = True
-                continue
-            merged = _merge(before, [f for f in found if isinstance(f, Affine)])
+            merged = _merge(before, found)
+            if merged is _VARYING and name in uniform:
+                merged = Affine(0, _mask(function.registers[name]), True)
             if merged is _VARYING:
                 known.pop(name, None)
                 refused.add(name)
@@ -71,7 +68,11 @@ def affine_registers(function: Function, blocks: list[Block], uniform: frozenset
             elif isinstance(merged, Affine) and merged != before:
                 known[name] = merged
                 changed = True
-    return known
+    return {name: value for name, value in known.items() if name not in uniform}
+
+
+def _mask(width: str) -> int:
+    return _LONG if width.endswith("64") else _WORD
 
 
 class _Varying:
@@ -82,8 +83,11 @@ _VARYING = _Varying()
 _Found = Affine | _Varying | None  # None: operands not worked out yet
 
 
-def _merge(before: Affine | None, found: list[Affine]) -> _Found:
-    values = found if before is None else [before, *found]
+def _merge(before: Affine | None, found: list[_Found]) -> _Found:
+    """What holds whichever definition was the last to run."""
+    if any(f is _VARYING for f in found):
+        return _VARYING
+    values = [f for f in (before, *found) if isinstance(f, Affine)]
     if not values:
         return None
     if len({v.stride for v in values}) > 1:
@@ -118,7 +122,7 @@ class _Facts:
             return Affine(1, width & ~31, True)
         if name == "%laneid":
             return Affine(1, 0, True)
-        if name.startswith(("%ctaid", "%nctaid", "%ntid")) or name in self.uniform:
+        if name.startswith(("%ctaid", "%nctaid", "%ntid")):
             return Affine(0, mask, True)
         if name in self.refused or name not in self.function.registers:
             return _VARYING
@@ -133,7 +137,7 @@ class _Facts:
         width = modifiers[-1]
         if width[1:] not in ("32", "64") or not isinstance(instruction.operands[0], Register):
             return _VARYING
-        mask = _LONG if width.endswith("64") else _WORD
+        mask = _mask(width)
         found = [self.operand(o, mask) for o in instruction.operands[1:]]
         if any(f is _VARYING for f in found):
             return _VARYING
@@ -161,8 +165,9 @@ def _sum(a: Affine, b: Affine, mask: int) -> Affine:
     all_a, all_b = a.bits | a.lane_bits, b.bits | b.lane_bits
     if a.exact and b.exact and all_a & all_b == 0:
         return Affine(stride, a.bits | b.bits, True)
-    result = Affine(stride, mask, stride == 0)
-    return result
+    # Carries can set any bit from the lowest that either may have.
+    lowest = (all_a | all_b) & -(all_a | all_b)
+    return Affine(stride, mask & -lowest, stride == 0)
 
 
 def _or(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
@@ -220,7 +225,8 @@ def _mul(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) 
     if c[0] is not None:
         a, b, c = b, a, [c[1], c[0], *c[2:]]
     if a.stride == 0 and b.stride == 0:
-        return Affine(0, _LONG if "wide" in modifiers else mask, True)
+        lowest = (a.bits & -a.bits) * (b.bits & -b.bits)
+        return Affine(0, (_LONG if "wide" in modifiers else mask) & -lowest, True)
     if "wide" not in modifiers or c[1] is None or c[1] < 0 or not a.exact or not modifiers[-1].endswith("32"):
         return None
     return Affine(a.stride * c[1], _LONG, False)
