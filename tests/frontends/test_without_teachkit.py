@@ -133,3 +133,9 @@ def test_inductor_with_triton_for_the_cpu(tmp_path):
     """
     inductor = str(tmp_path / "inductor")
     assert run(tmp_path, program, TORCHINDUCTOR_CACHE_DIR=inductor, PYTHONWARNINGS="default") == ["True"]
+
+
+@pytest.mark.parametrize("module", ["compiler", "driver", "clock", "launcher"])
+def test_plug_in_may_be_imported_before_triton(tmp_path, module):
+    program = f"from teachkit.frontends.triton_backend import {module}; import triton; triton.runtime.driver.active"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
