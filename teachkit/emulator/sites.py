@@ -28,7 +28,7 @@ class Site:
     kind        counters from ``slot``
     ==========  ====================================================
     ``block``   times a warp ran it; lanes that ran it
-    ``access``  requests; lanes; sectors or wavefronts; excess wavefronts
+    ``access``  requests; lanes; sectors or wavefronts; excess wavefronts, or an atomic's largest conflict
     ``guard``   lanes on which a guarded instruction took effect
     ``branch``  times lanes disagreed
     ==========  ====================================================
@@ -44,6 +44,12 @@ class Site:
     is_atomic: bool = False
     lane_bytes: int = 0
     block_slot: int = 0
+    is_part: bool = False  # lanes of an instruction whose other lanes, in another space, have a site before
+
+    @property
+    def max_slot(self) -> int | None:
+        """The counter that workers do not add up: the greatest of theirs is the launch's."""
+        return self.slot + SLOTS_PER_ACCESS - 1 if self.is_atomic else None
 
 
 @dataclasses.dataclass
@@ -69,7 +75,13 @@ class SiteBuilder:
         return self._new("block", 2)
 
     def access(
-        self, instruction: Instruction | None, space: str, is_store: bool, lane_bytes: int, is_atomic: bool = False
+        self,
+        instruction: Instruction | None,
+        space: str,
+        is_store: bool,
+        lane_bytes: int,
+        is_atomic: bool = False,
+        is_part: bool = False,
     ) -> int:
         """A memory access."""
         return self._new(
@@ -80,6 +92,7 @@ class SiteBuilder:
             is_store=is_store,
             lane_bytes=lane_bytes,
             is_atomic=is_atomic,
+            is_part=is_part,
         )
 
     def guard(self, instruction: Instruction) -> int:
@@ -106,7 +119,7 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
 
         def add(name: str, amount: int, line: dict[str, int] = line) -> None:
             if amount:
-                line[name] = line.get(name, 0) + int(amount)
+                line[name] = _joined(name, line.get(name, 0), int(amount))
 
         warps, block_lanes = int(counts[site.block_slot]), int(counts[site.block_slot + 1])
         if site.kind == "branch":
@@ -120,9 +133,10 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
             lanes = int(counts[site.slot + 1])
             for name, amount in _access(site, counts[site.slot : site.slot + SLOTS_PER_ACCESS]):
                 add(name, amount)
-            if site.is_store and site.opcode.startswith(("cp.async",)):
-                continue  # its load site already counted the instruction
-        add("warp_instructions", warps)
+            if not site.is_store and site.opcode.startswith("cp.async"):
+                continue  # the lanes that store are those that ran the instruction: some may have had nothing to read
+        if not site.is_part:
+            add("warp_instructions", warps)
         add("thread_instructions", lanes)
         for name, amount in worth(site.opcode):
             add(name, amount * (warps if name == "barriers" else lanes))
@@ -132,6 +146,8 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
 def _access(site: Site, counts: npt.NDArray[np.int64]) -> list[tuple[str, int]]:
     requests, lanes, measure, excess = (int(n) for n in counts)
     direction = "store" if site.is_store else "load"
+    if site.is_atomic:
+        return [("atomic_requests", requests), ("atomic_max_conflict", excess)]
     if site.space == "shared":
         return [
             (f"shared_{direction}_wavefronts", measure),
@@ -139,8 +155,6 @@ def _access(site: Site, counts: npt.NDArray[np.int64]) -> list[tuple[str, int]]:
         ]
     if site.space == "local":
         return [("local_bytes", lanes * site.lane_bytes)]
-    if site.is_atomic:
-        return [("atomic_requests", requests)]
     return [
         (f"global_{direction}_requests", requests),
         (f"global_{direction}_sectors", measure),
@@ -153,5 +167,9 @@ def sum_lines(lines: dict[SourceLine | None, dict[str, int]]) -> Counters:
     total: dict[str, int] = {}
     for line in lines.values():
         for name, amount in line.items():
-            total[name] = total.get(name, 0) + amount
+            total[name] = _joined(name, total.get(name, 0), amount)
     return Counters(**total)
+
+
+def _joined(name: str, a: int, b: int) -> int:
+    return max(a, b) if name == "atomic_max_conflict" else a + b
