@@ -1,9 +1,9 @@
 """L1 and L2 of the modelled GPU, replayed from a launch's trace: how many bytes reach DRAM.
 
 Modelled: sectored, set-associative LRU caches; blocks dealt round-robin to SMs, each SM with its own L1; stores
-write through L1 and stay in L2 until evicted; a cold start and a write-back of everything dirty at the end of
-each launch. Not modelled: the interleaving of blocks that run at the same time, cache-policy hints, the
-hashing and the two partitions of real L2s.
+write through L1 and stay in L2 until evicted; atomics read and write in L2; a cold start and a write-back of
+everything dirty at the end of each launch. Not modelled: the interleaving of blocks that run at the same time,
+cache-policy hints, the hashing and the two partitions of real L2s.
 """
 
 from __future__ import annotations
@@ -173,12 +173,13 @@ def _replay() -> Callable[..., None]:
                 continue
             is_store = np.int64(record & np.uint64(1))
             n_sectors = np.int64((record >> np.uint64(1)) & np.uint64(127)) + 1
-            sector = np.int64(record >> np.uint64(8))
+            is_atomic = np.int64((record >> np.uint64(62)) & np.uint64(1))
+            sector = np.int64((record & np.uint64((1 << 62) - 1)) >> np.uint64(8))
             for which in range(len(first)):
                 if first[which] <= sector <= last[which]:
                     place = base[which] + sector - first[which]
                     for i in range(n_sectors):
-                        touched[place + i] |= 1 + is_store
+                        touched[place + i] |= (1 + is_store) | is_atomic
                     break
             for i in range(n_sectors):
                 here = sector + i
@@ -208,7 +209,7 @@ def _replay() -> Callable[..., None]:
                     l2_dirty[row, way] = 0
                 if l2_valid[row, way] & bit:
                     state[5] += 1
-                elif is_store == 0:
+                elif is_store == 0 or is_atomic == 1:
                     state[0] += 1
                 l2_valid[row, way] |= bit
                 if is_store:

@@ -66,7 +66,7 @@ def load_values(
 
     Lanes that are off get what ``targets`` hold, or zero without ``targets``.
     """
-    address, low, high = _place(e, space, operand)
+    address, low, high = place(e, space, operand)
     lane_bytes = n * bits // 8
     mask = e.mask()
     if not is_vector(address) and mask is None:
@@ -86,10 +86,10 @@ def load_values(
 
 def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
     """The reverse of :func:`load`. Where lanes store to one address, the highest lane wins."""
-    address, low, high = _place(e, space, operand)
+    address, low, high = place(e, space, operand)
     n = len(values)
     lane_bytes = n * bits // 8
-    packed = _interleave(e, [e.vector(value) for value in values])
+    packed = interleave(e, [e.vector(value) for value in values])
     address = e.vector(address)
 
     def slow(arguments: list[Value]) -> None:
@@ -117,20 +117,31 @@ def _gap(space: str, stride: int | None, lane_bytes: int) -> int:
     return stride // lane_bytes if stride // lane_bytes in (2, 3, 4) and stride <= SECTOR_BYTES else 0
 
 
-def _place(e: Emitter, space: str, operand: Address) -> tuple[Value, Value, Value]:
+def place(e: Emitter, space: str, operand: Address) -> tuple[Value, Value, Value]:
     """Host address of the operand, and the interval it must stay in."""
     address = address_of(e, operand, space)
     if space == "shared":
         base = e.scratch["shared_base"]
         host = e.builder.add(e.vector(base) if is_vector(address) else base, address)
         return host, base, e.scratch["shared_end"]
-    root = None
-    if isinstance(operand.base, Register):
-        root = e.provenance.get(operand.base.name)
-    elif isinstance(operand.base, Symbol):
-        root = operand.base.name
+    root = root_of(e, operand)
     low, high = e.bounds[root] if root in e.bounds else (I64(0), I64(0))
     return address, low, high
+
+
+def root_of(e: Emitter, operand: Address) -> str | None:
+    """The parameter or variable that an address is computed from, None where it is not just one."""
+    if isinstance(operand.base, Register):
+        return e.provenance.get(operand.base.name)
+    return operand.base.name if isinstance(operand.base, Symbol) else None
+
+
+def in_window(e: Emitter, host: Value, lanes: Value, window: str) -> Value:
+    """Which of ``lanes`` have a generic address in this block's ``window`` ("shared" or "local"), as 32 bits."""
+    b = e.builder
+    above = b.icmp_unsigned(">=", host, e.vector(e.scratch[f"{window}_base"]))
+    below = b.icmp_unsigned("<", host, e.vector(e.scratch[f"{window}_end"]))
+    return b.and_(b.bitcast(b.and_(above, below), I32), lanes)
 
 
 def _resolve(
@@ -148,7 +159,7 @@ def _resolve(
 
     def slow(arguments: list[Value]) -> None:
         if old is not None:
-            e.builder.store(_interleave(e, old), e.scratch["packed"], align=64)
+            e.builder.store(interleave(e, old), e.scratch["packed"], align=64)
         e.builder.call(runtime(e, f"tk_load_{space}"), arguments)
         ends.append((e.scratch["packed"], e.builder.block))
 
@@ -295,7 +306,7 @@ def add_counts(e: Emitter, slot: int, amounts: list[Value]) -> None:
     b.store(b.add(b.load(pointer, typ=shape, align=8), amount), pointer, align=8)
 
 
-def _interleave(e: Emitter, values: list[Value]) -> Value:
+def interleave(e: Emitter, values: list[Value]) -> Value:
     """Element i of lane l at place l * n + i."""
     while len(values) > 1:
         half = len(values) // 2

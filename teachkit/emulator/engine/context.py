@@ -19,11 +19,12 @@ FRAME_EXPECTED = 12  # i32: threads that barrier waits for, 0 for the whole bloc
 FRAME_REGISTERS = 64  # saved registers start here
 
 TRACE_BLOCK_MARK = 1 << 63  # a record with this bit carries a block number, the rest are accesses
+TRACE_ATOMIC_BIT = 1 << 62  # with the store bit: reads and writes, at the L2
 TRACE_STORE_BIT = 1 << 0
 TRACE_COUNT_SHIFT = 1  # (sectors - 1), 7 bits
 TRACE_SECTOR_SHIFT = 8  # address / 32
 
-SLOTS_PER_ACCESS = 4  # requests, lanes, sectors or wavefronts, excess wavefronts
+SLOTS_PER_ACCESS = 4  # requests, lanes, sectors or wavefronts, excess wavefronts or the largest conflict
 
 
 class Status(enum.IntEnum):

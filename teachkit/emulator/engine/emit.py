@@ -92,6 +92,7 @@ class Emitter:
     lane_zero: bool = False  # while set, registers with a stride read as their value in lane 0
     instruction: Instruction | None = None
     carry: Value | None = None  # the carry flag, where this block has set it
+    is_ordered: bool = False  # set by what makes the order of blocks show: float sums, what atomics return
 
     # ------------------------------------------------------------------------------------- reading operands
 

@@ -31,6 +31,8 @@ def explain(
         return where.error("The kernel stopped itself (trap)", "trap", hint="a device assertion failed.")
     is_shared = site is not None and site.space == "shared"
     verb = "store" if site is not None and site.is_store else "load"
+    if site is not None and site.is_atomic:
+        verb = "atomic operation"
     what = f"{verb} of {record.n_bytes} bytes"
     if is_shared:
         at = record.address - context.shared

@@ -113,6 +113,7 @@ RUNTIME_SYMBOLS = (
     "tk_store_shared",
     "tk_access_global",
     "tk_access_shared",
+    "tk_access_atomic",
 )
 
 

@@ -42,7 +42,8 @@ class Program:
 
         def build() -> tuple[bytes, dict[str, Any]]:
             t = translate(module, function, mode)
-            facts = {name: getattr(t, name) for name in ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve")}
+            names = ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve", "is_ordered")
+            facts = {name: getattr(t, name) for name in names}
             facts |= {"globals": list(t.globals), "sites": [_pack_site(site) for site in t.sites]}
             return jit.compile_object(t.text), facts
 
@@ -51,6 +52,8 @@ class Program:
         imports = dict(jit.runtime())
         self.address, self.keep_alive = jit.load_object(code, WARP_FUNCTION, imports)
         self.sites = tuple(_unpack_site(fields) for fields in facts["sites"])
+        self.max_slots = np.array([s.max_slot for s in self.sites if s.max_slot is not None], np.intp)
+        self.is_ordered: bool = facts["is_ordered"]
         self.n_slots: int = facts["n_slots"]
         self.frame_bytes: int = facts["frame_bytes"]
         self.shared_bytes: int = facts["shared_bytes"]
@@ -297,7 +300,7 @@ class _Launching:
             self.workers.clear()  # a worker stopped in mid-block is not fit for another launch
             raise
         for worker in self.workers:
-            self.counts += worker.counts
+            self._add_counts(worker)
             if self.program.mode.counting:
                 self.traces.append(worker.take_trace())
         faulty = [w for w in self.workers if w.context.fault.fault]
@@ -306,6 +309,12 @@ class _Launching:
             raise explain(self.program, self.grid, self.block, self.arguments, self.shared_bytes, first.context)
         for worker in self.workers:
             self.program.give_back(worker)
+
+    def _add_counts(self, worker: Worker) -> None:
+        maxima = self.program.max_slots
+        most = np.maximum(self.counts[maxima], worker.counts[maxima])
+        self.counts += worker.counts
+        self.counts[maxima] = most
 
     def _run_blocks(self) -> None:
         """First alone; when that has taken long enough to be worth it, with the other threads."""
@@ -319,9 +328,10 @@ class _Launching:
             self.next.value = min(self.next.value, end, self.n_blocks)
             elapsed = time.perf_counter() - start
             left = self.n_blocks - done
-            if left > 0 and elapsed / done * left > ALONE_S and n_threads() > 1:
+            is_alone = self.program.is_ordered or n_threads() == 1
+            if left > 0 and elapsed / done * left > ALONE_S and not is_alone:
                 break
-            end = self.n_blocks if n_threads() == 1 else done + max(1, int(done * ALONE_S / max(elapsed, 1e-7)))
+            end = self.n_blocks if is_alone else done + max(1, int(done * ALONE_S / max(elapsed, 1e-7)))
             self._make_room([first])
         while self.next.value < self.n_blocks and not self.stop.value:
             helpers = min(n_threads(), self.n_blocks - self.next.value) - 1

@@ -861,3 +861,65 @@ count:
 end:
   ret i32 %live
 }
+
+; Bounds and counting of an atomic operation: its sectors where `record` (the trace bits) is not 0, and the
+; largest number of lanes that want one address, of which the site keeps the greatest.
+define i32 @tk_access_atomic(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, i64 %record) {
+entry:
+  %silent = icmp slt i64 %site, 0
+  %inverse = xor i64 %site, -1
+  %place = select i1 %silent, i64 %inverse, i64 %site
+  %live = call i32 @tk_in_bounds(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %place, i64 %size)
+  %none = icmp eq i32 %live, 0
+  %skip = or i1 %silent, %none
+  br i1 %skip, label %end, label %count
+
+count:
+  %is.global = icmp ne i64 %record, 0
+  br i1 %is.global, label %sectors, label %request
+
+sectors:
+  call void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %record)
+  br label %conflicts
+
+request:
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 0, i64 0)
+  br label %conflicts
+
+conflicts:
+  %address = load <32 x i64>, ptr %addresses, align 8
+  br label %group
+
+group:
+  %left = phi i32 [ %live, %conflicts ], [ %left.next, %group ]
+  %most = phi i32 [ 0, %conflicts ], [ %most.next, %group ]
+  %lane = call i32 @llvm.cttz.i32(i32 %left, i1 true)
+  %one = extractelement <32 x i64> %address, i32 %lane
+  %one.1 = insertelement <32 x i64> poison, i64 %one, i64 0
+  %one.n = shufflevector <32 x i64> %one.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %equal = icmp eq <32 x i64> %address, %one.n
+  %equal.bits = bitcast <32 x i1> %equal to i32
+  %same = and i32 %equal.bits, %left
+  %n = call i32 @llvm.ctpop.i32(i32 %same)
+  %more = icmp ugt i32 %n, %most
+  %most.next = select i1 %more, i32 %n, i32 %most
+  %others = xor i32 %same, -1
+  %left.next = and i32 %left, %others
+  %done = icmp eq i32 %left.next, 0
+  br i1 %done, label %keep, label %group
+
+keep:
+  %p.sites = getelementptr i8, ptr %ctx, i64 «sites»
+  %sites = load ptr, ptr %p.sites
+  %site.most = add i64 %site, 3
+  %slot = getelementptr i64, ptr %sites, i64 %site.most
+  %old = load i64, ptr %slot
+  %new = zext i32 %most.next to i64
+  %greater = icmp ugt i64 %new, %old
+  %kept = select i1 %greater, i64 %new, i64 %old
+  store i64 %kept, ptr %slot
+  br label %end
+
+end:
+  ret i32 %live
+}

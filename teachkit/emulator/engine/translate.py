@@ -47,6 +47,7 @@ class Translation:
     shared_bytes: int
     globals: tuple[str, ...]
     trace_reserve: int
+    is_ordered: bool  # the order of blocks shows in the result, so they run one after another
 
 
 def translate(module: Module, function: Function, mode: Mode) -> Translation:
@@ -180,6 +181,7 @@ class _Translator:
             frame_bytes=self.frame_bytes,
             shared_bytes=self.shared_bytes,
             globals=self.global_names,
+            is_ordered=self.e.is_ordered,
             trace_reserve=8 * LANES * (n_accesses + 1) if self.mode.counting else 0,
         )
 

@@ -110,6 +110,7 @@ def barrier(form: Form) -> Operation:
             machine.arrived[number] = machine.arrived.get(number, 0) + LANES * int(warps(mask).any(1).sum())
         else:
             machine.barrier[mask] = number
+            machine.is_turn_over = True
         if target is not None and predicate is not None:
             machine.reductions[number] = (reduction, target, predicate)
         machine.release(number)

@@ -49,6 +49,7 @@ class Machine:
         self.arrived: dict[int, int] = {}
         self.reductions: dict[int, tuple[str, Operand, Operand]] = {}
         self.next = self.at
+        self.is_turn_over = False  # the warp has met a barrier; others go first, even if it may go on
 
     # ------------------------------------------------------------------------------------------------ running
 
@@ -65,11 +66,11 @@ class Machine:
             if self.launch.one_warp_at_a_time:
                 can_run = runnable.reshape(-1, LANES).any(1)
                 turns += 1
-                if not can_run[warp] or turns > _TURNS:
+                if not can_run[warp] or turns > _TURNS or self.is_turn_over:
                     warp = next(
                         w % can_run.size for w in range(warp + 1, warp + 1 + can_run.size) if can_run[w % can_run.size]
                     )
-                    turns = 0
+                    turns, self.is_turn_over = 0, False
                 runnable &= np.arange(self.n_threads) // LANES == warp
             number = int(self.at[runnable].min())
             self._run_block(number, runnable & (self.at == number))
