@@ -62,7 +62,8 @@ def engine_fingerprint() -> str:
 
 
 @functools.cache
-def _target_machine() -> Any:
+def target_machine() -> Any:
+    """LLVM's code generator for :func:`cpu`."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     name, features = cpu()
@@ -72,13 +73,13 @@ def _target_machine() -> Any:
 
 @functools.cache
 def _jit() -> Any:
-    return llvm.create_lljit_compiler(_target_machine())
+    return llvm.create_lljit_compiler(target_machine())
 
 
 def compile_object(text: str) -> bytes:
     """Optimise and compile LLVM text to an object file."""
     with _lock:
-        machine = _target_machine()
+        machine = target_machine()
         module = llvm.parse_assembly(text)
         module.verify()
         options = llvm.create_pipeline_tuning_options(speed_level=2)

@@ -8,7 +8,10 @@ import llvmlite.binding as llvm
 
 from teachkit.emulator.engine.jit import target_machine
 
-_WIDEN = "define float @widen(half %x) { %y = fpext half %x to float ret float %y }"
+_WIDEN = """define float @widen(half %x) {
+  %y = fpext half %x to float
+  ret float %y
+}"""
 
 
 @functools.cache

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable
 
 from teachkit.emulator.engine.emit import F16, F32, F64, I16, I32, I64, Emitter, Value, like
+from teachkit.emulator.engine.processor import converts_half
+from teachkit.emulator.isa import half
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand
 
@@ -253,11 +255,15 @@ def half_to_float(e: Emitter, bits: Value, kind: str) -> Value:
     if kind == "bf16":
         wide = e.cast("zext", bits, I32)
         return e.builder.bitcast(e.builder.shl(wide, e.constant(wide, 16)), like(bits.type, F32))
+    if not converts_half():
+        return half.widen(e, bits)
     return e.cast("fpext", e.builder.bitcast(bits, like(bits.type, F16)), F32)
 
 
 def float_to_half(e: Emitter, value: Value, kind: str) -> Value:
     """``f32`` rounded to nearest even, as 16 bits."""
+    if kind == "f16" and not converts_half():
+        return half.narrow(e, value)
     if kind == "f16":
         return e.builder.bitcast(e.cast("fptrunc", value, F16), like(value.type, I16))
     b = e.builder
