@@ -33,6 +33,7 @@ import triton
 import triton.language as tl
 
 import teachkit as tk
+from teachkit.viz.plot_sectors import plot_sectors
 
 # %% tags=["nbval-ignore-output"]
 tk.describe()
@@ -104,7 +105,8 @@ print("together:    ", (n_loaded + n_stored) / N, "bytes an element")
 # Two elements read and one written, 4 bytes each: 8N + 4N = 12N. No addition can move less, because every element of
 # both inputs must arrive and every element of the result must leave. The kernel does the least that is possible.
 # </details>
-#
+
+# %% [markdown]
 # `tk.profile()` counts everything launched inside its `with` block. It counts; it does not estimate: the numbers are
 # the same on every machine and at every run, which is why this course can check them, and grade with them.
 #
@@ -153,7 +155,15 @@ for stride in (1, 2, 8, 32):
 
 # %% [markdown]
 # From stride 8 on, every element has a sector to itself, and it cannot get worse: 7 of every 8 bytes that arrive are
-# thrown away. The kernel did the same work each time. Only the counter shows the difference.
+# thrown away. The kernel did the same work each time. Only the counter shows the difference. The figure draws the first
+# 16 elements.
+
+# %%
+plot_sectors((1, 2, 8), n_elements=16)
+
+# %% [markdown]
+# *In words: 16 elements with stride 1 lie in 2 sectors, each used in full; with stride 2 in 4 sectors, half used; with
+# stride 8 in 16 sectors, an eighth used.*
 #
 # ## From counts to time
 #

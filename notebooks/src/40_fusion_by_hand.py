@@ -88,8 +88,9 @@ print("elements moved:", eager_prof.dram_bytes / 4 / N, "N")
 # read two tensors and write one: 2 × 3N. Together 18N. The constants are not tensors and cost nothing. `SCALE` is
 # computed once, in Python.
 # </details>
-#
-# Here they are, one by one, with their bytes.
+
+# %% [markdown]
+# Here they are, one by one, with what each reads and writes.
 
 # %%
 for kernel in eager_prof.kernels:
@@ -172,13 +173,10 @@ plot_traffic_waterfall(
 # fusion](glossary/operator-fusion.md) is.
 
 # %% [markdown]
-# <details><summary>Where do these bytes come from?</summary>
-#
-# The bytes of PyTorch's operators are counted: every distinct input once, every output once. A kernel's loads and
-# stores are counted exactly too, and then pass through the model of a GPU's L2 cache to give DRAM bytes. For a kernel
-# that touches every byte once the cache changes nothing; the next cell shows both numbers.
-# ([provenance](glossary/provenance.md))
-# </details>
+# Where do these bytes come from? ([provenance](glossary/provenance.md)) Those of PyTorch's operators are counted: every
+# distinct input once, every output once. The kernel's loads and stores are counted exactly too; then they pass through
+# the model of a GPU's cache, which gives the bytes to and from DRAM. For a kernel that touches every byte once, the cache
+# can change nothing:
 
 # %%
 asked_for = fused_prof.total.global_load_bytes + fused_prof.total.global_store_bytes
@@ -210,6 +208,12 @@ for n, pair in ((N, (eager_prof, fused_prof)), (1024, (small_eager_prof, small_f
     for gpu in GPUS:
         eager_us, fused_us = (tk.predict(prof, gpu=gpu).seconds * 1e6 for prof in pair)
         print(f"{gpu:24} {n:10,} {eager_us:9.1f} {fused_us:9.1f} {eager_us / fused_us:7.1f}")
+
+# %% [markdown]
+# How sure is such a number? A prediction carries a band, and says what it spends the time on.
+
+# %%
+tk.predict(fused_prof, gpu="A100-SXM4-40GB")
 
 # %% [markdown]
 # Two regimes. With 16 million elements the bytes decide, and the ratio is near that of the bytes, 9. With 1,024
@@ -277,7 +281,8 @@ n_moved = sum(n_read + n_written for _, n_read, n_written in numpy_passes)
 print(f"{len(numpy_passes)} passes, {n_moved} elements moved for 1000 elements: {n_moved / 1000} N")
 
 # %% [markdown]
-# Eight passes and 18N, exactly as PyTorch's eager mode. One line of Python is not one pass over memory. *Vectorised*
+# Eight passes and 18N, exactly as PyTorch's eager mode. (For counting, 1,000 elements do. Arrays that small stay in the
+# CPU's cache; large ones go to memory and back in every pass.) One line of Python is not one pass over memory. *Vectorised*
 # says that the loop is not in Python; *fused* says that there is one loop. They are different properties, and only
 # counting tells them apart.
 #
@@ -391,7 +396,8 @@ explore_fusion(graph, labels=labels, gpus=GPUS)
 # 2. `inner` needs `scaled`, which needs `cube`. The kernel with `cube` and `inner` would have to stop in the middle, wait for another
 #    kernel, and go on. Data may not leave a group and come back to it.
 # </details>
-#
+
+# %% [markdown]
 # For the third question, try every single cut: the first kernel computes one operator and all that it is made of, the
 # second kernel the rest.
 
@@ -409,8 +415,8 @@ for name in graph.names[:-1]:
 
 # %% [markdown]
 # Wherever you cut, it costs 3N on top of the 2N: the tensor at the cut is written and read again, and x has to be
-# read a second time, because both parts need it. Two kernels move 2.5 times the bytes of one. A fusion that stops one
-# operator early has lost most of its gain.
+# read a second time, because both parts need it. Two kernels are far better than eight (5N instead of 18N), and still
+# move 2.5 times the bytes of one.
 
 # %% [markdown]
 # ## What stops fusion
@@ -420,9 +426,9 @@ for name in graph.names[:-1]:
 # row has been read, and whatever uses it has to wait. Matrix products come as library kernels that cannot be opened.
 # The exercise `plan_fusion` has graphs with both.
 #
-# What this chapter did not do: its CUDA C++ and Numba-CUDA versions of the kernel would be the same loop with the
-# index arithmetic of threads written out. `tk.describe()` tells which of these compilers this edition of the course
-# can run.
+# What this chapter leaves out: the same kernel in Numba-CUDA and CUDA C++. It would be the same loop with the index
+# arithmetic of threads written out. This edition can compile both to PTX, as `tk.describe()` shows; what it launches and
+# counts is Triton.
 
 # %% [markdown]
 # ## Claimed, and found here
@@ -432,7 +438,7 @@ for name in graph.names[:-1]:
 # | | claimed | found here | how |
 # |---|---|---|---|
 # | C03 | In eager mode each operator reads its inputs from memory, computes, and writes its result back before the next one starts | Holds. tanh-GELU: 8 launches, each reads all its inputs and writes its output; 18N elements moved | counted |
-# | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds for the traffic: `F.gelu` is 1 launch and 2N instead of 8 and 18N. The gain in time follows from it | counted; time modelled |
+# | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds for the traffic: `F.gelu` is 1 launch and 2N instead of 8 and 18N. "Faster" follows for tensors larger than the cache: 9 times, if bandwidth binds | counted; time modelled |
 # | C20 | Operator fusion computes several functions in one pass and writes no intermediate | Holds. The Triton kernel: 1 launch, 2N, a ninth of the bytes. The NumPy one-liner: 8 passes, 18N, not fused, though one line | counted |
 # | C05, C07 | PyTorch grew to more than 2,000 operators; a chip that must optimise them all favours the incumbent | Not tested here. This chapter shows the mechanism: a built-in saves 16N for one formula and nothing for its neighbour. Chapter 53 counts the operators | - |
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 ARTEFACTS = REPOSITORY / "test-artifacts" / "browser"
-START_LIMIT_S = 120
-RUN_LIMIT_S = 300
+START_LIMIT_S = 60
+RUN_LIMIT_S = 240
 CHROMIUM_FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -43,24 +43,39 @@ CHROMIUM_FLAGS = (
 )
 GET_CHROMIUM = "sudo apt-get install --yes chromium"
 
+# A young kernel says that it is idle and may still lose what it is asked, so ready means that it has answered once.
 READY_JS = """async () => {
   if (!window.jupyterapp) return false;
   await window.jupyterapp.restored;
   const panel = window.jupyterapp.shell.currentWidget;
-  return panel?.context?.isReady === true && panel.sessionContext?.session?.kernel?.status === 'idle';
+  if (panel?.context?.isReady !== true) return false;
+  await panel.sessionContext.ready;
+  const kernel = panel.sessionContext.session?.kernel;
+  if (kernel?.connectionStatus !== 'connected') return false;
+  const future = kernel.requestExecute({ code: 'print("here")', store_history: false });
+  const heard = new Promise((resolve) => {
+    future.onIOPub = (message) => message.header.msg_type === 'stream' && resolve(message.content.text);
+    setTimeout(() => resolve(''), 3000);
+  });
+  return (await heard).startsWith('here') && kernel.status === 'idle';
 }"""
 
 RUN_ENABLED_JS = "() => window.jupyterapp.commands.isEnabled('runmenu:run-all')"
 
-# True once every code cell has run and the kernel rests, or once any cell has raised (the cells after it never run).
-SETTLED_JS = """() => {
+# What is left to run. Settled once every code cell has run and the kernel rests, or once any cell has raised (the cells
+# after it never run), or once the kernel has died.
+PROGRESS_JS = """() => {
   const panel = window.jupyterapp.shell.currentWidget;
   const cells = panel.content.widgets.filter(
     (cell) => cell.model.type === 'code' && cell.model.sharedModel.getSource().trim());
   const raised = cells.some((cell) => cell.model.outputs.toJSON().some((out) => out.output_type === 'error'));
-  const idle = panel.sessionContext.session?.kernel?.status === 'idle';
-  return raised || (idle && cells.every((cell) => cell.model.executionCount !== null));
+  const kernel = panel.sessionContext.session?.kernel?.status;
+  const waiting = cells.filter((cell) => cell.model.executionCount === null).length;
+  const dead = ['dead', 'restarting', 'autorestarting', 'terminating'].includes(kernel);
+  return { kernel, waiting, total: cells.length, settled: raised || dead || (kernel === 'idle' && waiting === 0) };
 }"""
+SETTLED_JS = f"() => ({PROGRESS_JS})().settled"
+STARTED_JS = f"() => {{ const p = ({PROGRESS_JS})(); return p.settled || p.kernel === 'busy' || p.waiting < p.total; }}"
 
 PRINTED_JS = """async (code) => {
   const future = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({ code });
@@ -94,9 +109,19 @@ class OpenNotebook:
         """Choose Run > Run All Cells, wait until nothing is left to run; the notebook as nbformat JSON."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        self.page.wait_for_function(SETTLED_JS, timeout=RUN_LIMIT_S * 1000)
+        self._wait(STARTED_JS, START_LIMIT_S)
+        self._wait(SETTLED_JS, RUN_LIMIT_S)
         notebook: dict[str, Any] = self.page.evaluate(NOTEBOOK_JS)
         return notebook
+
+    def _wait(self, condition: str, limit_s: float) -> None:
+        from playwright.sync_api import TimeoutError as LimitReached
+
+        try:
+            self.page.wait_for_function(condition, timeout=limit_s * 1000)
+        except LimitReached:
+            self.screenshot("stuck")
+            raise AssertionError(f"after {limit_s} s: {self.page.evaluate(PROGRESS_JS)}") from None
 
     def problems(self, notebook: dict[str, Any]) -> list[str]:
         """Every cell that raised, warned or did not run, every script error and every request to another machine."""
