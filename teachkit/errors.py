@@ -156,3 +156,24 @@ class SubmissionFileError(TeachkitError):
             f"expected a Python file with the answer, got {file}: {what}",
             hint="name the function like the exercise, for example `teachkit check fused_gelu my_answer.py`.",
         )
+
+
+class CompileError(TeachkitError):
+    """Kernel source that its compiler refused; the compiler's own messages are shown."""
+
+    def __init__(self, language: str, messages: str) -> None:
+        self.messages = messages
+        super().__init__(
+            f"Expected {language} that compiles, got these errors:\n{messages}",
+            hint="the first error counts most; later ones often follow from it.",
+        )
+
+
+class MissingCompilerError(TeachkitError):
+    """A kernel compiler that is not installed here."""
+
+    def __init__(self, compiler: str, reason: str) -> None:
+        super().__init__(
+            f"Expected the {compiler} compiler, which is not installed here ({reason}).",
+            hint="install it: `make setup`, or pip install 'teachkit[cuda]'.",
+        )

@@ -1,0 +1,106 @@
+"""CUDA C++ source to kernels, through NVRTC, which needs neither a GPU nor a driver.
+
+The compiler is NVIDIA's, under its own licence, and comes with the extra ``cuda``.
+Not modelled: several translation units, dynamic parallelism, textures.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from teachkit.errors import CompileError, MissingCompilerError
+from teachkit.frontends.target import architecture
+from teachkit.frontends.two_devices import KernelModule
+
+
+def compile_cuda_c(
+    source: str, *, options: Sequence[str] = (), instantiate: Sequence[str] = (), file_name: str = "kernel.cu"
+) -> KernelModule:
+    """Compile CUDA C++.
+
+    Parameters
+    ----------
+    source : str
+        One translation unit with ``__global__`` functions.
+    options : sequence of str
+        Passed to NVRTC, for example ``"--use_fast_math"`` or ``"-DTILE=32"``.
+    instantiate : sequence of str
+        Template kernels to compile, for example ``"scale<float, 4>"``; they are found under these names.
+    file_name : str
+        What the source is called in error messages and counters by line.
+
+    Returns
+    -------
+    KernelModule
+        Kernels by name: ``compile_cuda_c(source)["add"][grid, block](x, y, out, n)`` with CPU tensors or NumPy
+        arrays on the emulator, with CUDA tensors on the GPU. A kernel is found by the name it has in the
+        source, ``extern "C"`` or not, and by its mangled name.
+
+    Raises
+    ------
+    CompileError
+        With NVRTC's messages: line, caret and what is wrong.
+    MissingCompilerError
+        Where NVRTC is not installed.
+
+    Source: NVRTC documentation, "Accessing Lowered Names", "Supported Compile Options".
+    """
+    nvrtc = _nvrtc()
+    target = f"--gpu-architecture=compute_{architecture()}"
+    flags = [target, "-lineinfo", "--std=c++17", *options]
+    program = _checked(nvrtc.nvrtcCreateProgram(source.encode(), file_name.encode(), 0, [], []))
+    try:
+        wanted = list(dict.fromkeys([*instantiate, *_plain_kernels(source)]))
+        for name in wanted:
+            _checked(nvrtc.nvrtcAddNameExpression(program, name.encode()))
+        (status,) = nvrtc.nvrtcCompileProgram(program, len(flags), [flag.encode() for flag in flags])
+        if int(status):
+            raise CompileError("CUDA C++", _log(nvrtc, program))
+        text = _text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
+        names = {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
+    return KernelModule(text, names)
+
+
+def _plain_kernels(source: str) -> list[str]:
+    """Names of kernels in the source that are no templates; NVRTC says what each is called in the PTX."""
+    code = re.sub(r"//[^\n]*|/\*.*?\*/", " ", source, flags=re.DOTALL)
+    kernel = re.compile(
+        r"(template\s*<[^;{}]*?>\s*)?(?:extern\s+\"C\"\s*)?(?:static\s+)?__global__\s+"
+        r"(?:__launch_bounds__\s*\([^)]*\)\s*)?void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\("
+    )
+    return [match[2] for match in kernel.finditer(code) if not match[1]]
+
+
+@functools.cache
+def _nvrtc() -> Any:
+    try:
+        from cuda.bindings import nvrtc
+    except ImportError as error:
+        raise MissingCompilerError("CUDA C++ (NVRTC)", str(error)) from error
+    try:
+        _checked(nvrtc.nvrtcVersion())
+    except (OSError, RuntimeError) as error:
+        raise MissingCompilerError("CUDA C++ (NVRTC)", str(error)) from error
+    return nvrtc
+
+
+def _checked(answer: tuple[Any, ...]) -> Any:
+    status, *values = answer
+    if int(status):
+        raise CompileError("CUDA C++", str(status))
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _log(nvrtc: Any, program: Any) -> str:
+    return _text(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program).strip()
+
+
+def _text(size: Any, content: Any, program: Any) -> str:
+    room: bytes = b" " * _checked(size(program))
+    _checked(content(program, room))
+    return room.decode(errors="replace").rstrip("\0 ")
