@@ -210,16 +210,16 @@ for n, pair in ((N, (eager_prof, fused_prof)), (1024, (small_eager_prof, small_f
         print(f"{gpu:24} {n:10,} {eager_us:9.1f} {fused_us:9.1f} {eager_us / fused_us:7.1f}")
 
 # %% [markdown]
-# How sure is such a number? A prediction carries a band, and says what it spends the time on.
-
-# %%
-tk.predict(fused_prof, gpu="A100-SXM4-40GB")
-
-# %% [markdown]
 # Two regimes. With 16 million elements the bytes decide, and the ratio is near that of the bytes, 9. With 1,024
 # elements the [launches](glossary/launch-overhead.md) decide, the GPU hardly matters, and the ratio is that of the
 # launches, 8. The newest GPU does not make the eager version good: an H100 running eight operators is still slower
 # than a V100 running one kernel.
+
+# %% [markdown]
+# How sure is such a number? A prediction carries a band, and says what it spends the time on.
+
+# %%
+tk.predict(fused_prof, gpu="A100-SXM4-40GB")
 
 # %% [markdown]
 # ## Somebody else's kernel
