@@ -9,8 +9,7 @@ cache-policy hints, the hashing and the two partitions of real L2s.
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,9 +83,14 @@ class CacheModel:
             return
         segments.sort(key=lambda segment: segment[0])
         joined = traces[0] if len(traces) == 1 else np.concatenate([segment for _, segment in segments])
-        _replay()(
+        from teachkit.emulator.cache_replay import replay
+
+        tags, valid, _, used = self._l1
+        replay(
             joined,
-            *self._l1,
+            tags,
+            valid,
+            used,
             *self._l2,
             self._n_sms,
             self._l1_sets,
@@ -133,101 +137,3 @@ def _merge(intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((low, high))
     return merged
-
-
-@functools.cache
-def _replay() -> Callable[..., None]:
-    """The replay loop, compiled by Numba, and kept on disk where there is a folder to write to."""
-    import numba
-
-    try:
-        lookup = numba.njit(cache=True)(_lookup)
-    except RuntimeError:
-        lookup = numba.njit(_lookup)
-
-    def replay(
-        trace: Any,
-        l1_tags: Any,
-        l1_valid: Any,
-        l1_dirty: Any,
-        l1_used: Any,
-        l2_tags: Any,
-        l2_valid: Any,
-        l2_dirty: Any,
-        l2_used: Any,
-        n_sms: int,
-        l1_sets: int,
-        l2_sets: int,
-        first: Any,
-        last: Any,
-        base: Any,
-        touched: Any,
-        state: Any,
-    ) -> None:
-        sm = np.int64(0)
-        clock = state[6]
-        for position in range(len(trace)):
-            record = trace[position]
-            if record >> np.uint64(63):
-                sm = np.int64(record & np.uint64(0xFFFFFFFF)) % n_sms
-                continue
-            is_store = np.int64(record & np.uint64(1))
-            n_sectors = np.int64((record >> np.uint64(1)) & np.uint64(127)) + 1
-            is_atomic = np.int64((record >> np.uint64(62)) & np.uint64(1))
-            sector = np.int64((record & np.uint64((1 << 62) - 1)) >> np.uint64(8))
-            for which in range(len(first)):
-                if first[which] <= sector <= last[which]:
-                    place = base[which] + sector - first[which]
-                    for i in range(n_sectors):
-                        touched[place + i] |= (1 + is_store) | is_atomic
-                    break
-            for i in range(n_sectors):
-                here = sector + i
-                line, bit = here >> 2, np.uint8(1 << (here & 3))
-                clock += 1
-                if is_store == 0:
-                    state[2] += 1
-                    row = sm * l1_sets + line % l1_sets
-                    way = lookup(l1_tags, l1_used, row, line, clock)
-                    if l1_tags[row, way] != line:
-                        l1_tags[row, way] = line
-                        l1_valid[row, way] = 0
-                    if l1_valid[row, way] & bit:
-                        state[3] += 1
-                        continue
-                    l1_valid[row, way] |= bit
-                state[4] += 1
-                row = line % l2_sets
-                way = lookup(l2_tags, l2_used, row, line, clock)
-                if l2_tags[row, way] != line:
-                    dirty = l2_dirty[row, way]
-                    while dirty:
-                        state[1] += dirty & np.uint8(1)
-                        dirty >>= np.uint8(1)
-                    l2_tags[row, way] = line
-                    l2_valid[row, way] = 0
-                    l2_dirty[row, way] = 0
-                if l2_valid[row, way] & bit:
-                    state[5] += 1
-                elif is_store == 0 or is_atomic == 1:
-                    state[0] += 1
-                l2_valid[row, way] |= bit
-                if is_store:
-                    l2_dirty[row, way] |= bit
-        state[6] = clock
-
-    compiled: Callable[..., None] = numba.njit(replay)
-    return compiled
-
-
-def _lookup(tags: Any, used: Any, row: int, line: int, clock: int) -> int:
-    """The way that holds ``line``, else the one used longest ago; marks it as used now."""
-    oldest = 0
-    for way in range(tags.shape[1]):
-        if tags[row, way] == line:
-            used[row, way] = clock
-            return way
-        if used[row, way] < used[row, oldest]:
-            oldest = way
-    used[row, oldest] = clock
-    return oldest

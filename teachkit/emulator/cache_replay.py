@@ -1,0 +1,112 @@
+"""The loop of the cache model, compiled by Numba and kept on disk where there is a folder to write to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    try:
+        compiled: Callable[..., Any] = numba.njit(cache=True)(function)
+    except RuntimeError:  # no writable folder for Numba's cache
+        compiled = numba.njit(function)
+    return compiled
+
+
+N_SECTORS = np.array([bin(mask).count("1") for mask in range(16)], dtype=np.int64)
+
+
+@_compiled
+def _way_of(tags: Any, used: Any, row: int, line: int, clock: int) -> int:
+    """The way that holds ``line``, else the one used longest ago; marks it as used now."""
+    oldest = 0
+    for way in range(tags.shape[1]):
+        if tags[row, way] == line:
+            used[row, way] = clock
+            return way
+        if used[row, way] < used[row, oldest]:
+            oldest = way
+    used[row, oldest] = clock
+    return oldest
+
+
+@_compiled
+def replay(
+    trace: Any,
+    l1_tags: Any,
+    l1_valid: Any,
+    l1_used: Any,
+    l2_tags: Any,
+    l2_valid: Any,
+    l2_dirty: Any,
+    l2_used: Any,
+    n_sms: int,
+    l1_sets: int,
+    l2_sets: int,
+    first: Any,
+    last: Any,
+    base: Any,
+    touched: Any,
+    state: Any,
+) -> None:
+    """Send every record of ``trace`` through the caches, a line of four sectors at a time.
+
+    ``state`` accumulates DRAM sectors read and written, L1 look-ups and hits, L2 look-ups and hits, and the clock.
+    """
+    sm = np.int64(0)
+    clock = state[6]
+    for position in range(len(trace)):
+        record = trace[position]
+        if record >> np.uint64(63):
+            sm = np.int64(record & np.uint64(0xFFFFFFFF)) % n_sms
+            continue
+        is_store = np.int64(record & np.uint64(1))
+        n_sectors = np.int64((record >> np.uint64(1)) & np.uint64(127)) + 1
+        is_atomic = np.int64((record >> np.uint64(62)) & np.uint64(1))
+        sector = np.int64((record & np.uint64((1 << 62) - 1)) >> np.uint64(8))
+        end = sector + n_sectors
+        for which in range(len(first)):
+            if first[which] <= sector <= last[which]:
+                place = base[which] + sector - first[which]
+                for i in range(n_sectors):
+                    touched[place + i] |= (1 + is_store) | is_atomic
+                break
+        while sector < end:
+            line = sector >> 2
+            stop = min(end, (line + 1) << 2)
+            wanted = ((1 << (stop - sector)) - 1) << (sector & 3)
+            sector = stop
+            clock += 1
+            if is_store == 0:
+                state[2] += N_SECTORS[wanted]
+                row = sm * l1_sets + line % l1_sets
+                way = _way_of(l1_tags, l1_used, row, line, clock)
+                if l1_tags[row, way] != line:
+                    l1_tags[row, way] = line
+                    l1_valid[row, way] = 0
+                held = np.int64(l1_valid[row, way])
+                state[3] += N_SECTORS[wanted & held]
+                l1_valid[row, way] = held | wanted
+                wanted &= ~held
+                if wanted == 0:
+                    continue
+            state[4] += N_SECTORS[wanted]
+            row = line % l2_sets
+            way = _way_of(l2_tags, l2_used, row, line, clock)
+            if l2_tags[row, way] != line:
+                state[1] += N_SECTORS[l2_dirty[row, way]]
+                l2_tags[row, way] = line
+                l2_valid[row, way] = 0
+                l2_dirty[row, way] = 0
+            held = np.int64(l2_valid[row, way])
+            state[5] += N_SECTORS[wanted & held]
+            if is_store == 0 or is_atomic == 1:
+                state[0] += N_SECTORS[wanted & ~held]
+            l2_valid[row, way] = held | wanted
+            if is_store:
+                l2_dirty[row, way] |= wanted
+    state[6] = clock
