@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from teachkit.emulator.counters import Counters
-from teachkit.emulator.engine.context import SLOTS_PER_ACCESS
+from teachkit.emulator.engine.context import LANES, SLOTS_PER_ACCESS
 from teachkit.emulator.isa.counting import worth
 from teachkit.emulator.ptx.model import Instruction, SourceLine
 
@@ -131,6 +131,8 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
             lanes = int(counts[site.slot])
         elif site.kind == "access":
             lanes = int(counts[site.slot + 1])
+            if site.opcode.startswith(("ldmatrix", "stmatrix")):  # all lanes run it, 8 a matrix give an address
+                lanes = lanes * 4 // int(site.opcode.split(".x")[1][0])
             for name, amount in _access(site, counts[site.slot : site.slot + SLOTS_PER_ACCESS]):
                 add(name, amount)
             if not site.is_store and site.opcode.startswith("cp.async"):
@@ -139,7 +141,8 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
             add("warp_instructions", warps)
         add("thread_instructions", lanes)
         for name, amount in worth(site.opcode):
-            add(name, amount * (warps if name == "barriers" else lanes))
+            times = warps if name == "barriers" else lanes // LANES if name == "flop_tensor" else lanes
+            add(name, amount * times)
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 _INTEGER_TYPES = frozenset(f"{kind}{bits}" for kind in "sub" for bits in (8, 16, 32, 64))  # signed, unsigned, bits
 _INTEGER_ONE = frozenset(
@@ -23,13 +24,16 @@ _SPECIAL_FUNCTIONS = frozenset("rcp rsqrt sqrt ex2 lg2 sin cos tanh".split())
 
 @functools.lru_cache(maxsize=4096)
 def worth(opcode: str) -> tuple[tuple[str, int], ...]:
-    """(counter, amount a lane) pairs of an opcode.
+    """(counter, amount a lane) pairs of an opcode; ``barriers`` and ``flop_tensor`` are amounts a warp.
 
     A fused multiply-add is two operations. ``.approx`` functions and ``div.full`` run on the special function
     unit and are no FLOPs; ``min``, ``max``, comparisons, conversions and moves are neither.
     """
     base, *modifiers = opcode.split(".")
     kind = modifiers[-1] if modifiers else ""
+    if base == "mma":
+        m, n, k = (int(size) for size in re.split("[mnk]", modifiers[2])[1:])
+        return (("flop_tensor", 2 * m * n * k),)
     if base in ("bar", "barrier") and modifiers and modifiers[0] in ("sync", "red", "arrive"):
         return (("barriers", 1),)
     if base in ("setp", "set"):

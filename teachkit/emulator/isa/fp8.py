@@ -38,7 +38,7 @@ def to_halves(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     octets = [b.and_(pair, e.constant(pair, 0xFF)), b.lshr(pair, e.constant(pair, 8))]
     halves = []
     for octet in octets:
-        half = b.shl(octet, e.constant(octet, 8)) if kind == "e5m2x2" else _e4m3_to_half(e, octet)
+        half = b.shl(octet, e.constant(octet, 8)) if kind == "e5m2x2" else e4m3_to_half(e, octet)
         value = half_to_float(e, half, "f16")
         if "relu" in form.optional:
             value = e.select(b.fcmp_ordered("<", value, e.constant(value, 0.0)), e.constant(value, 0.0), value)
@@ -47,7 +47,7 @@ def to_halves(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     e.write(target, pack(e, halves[0], halves[1]), "b32")
 
 
-def _e4m3_to_half(e: Emitter, octet: Value) -> Value:
+def e4m3_to_half(e: Emitter, octet: Value) -> Value:
     """The fields moved to their places, times 2**8 for the difference of the biases: exact, subnormals too."""
     b = e.builder
     size = b.and_(octet, e.constant(octet, 0x7F))
