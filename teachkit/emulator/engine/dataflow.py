@@ -3,6 +3,7 @@ an address comes from."""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 
 from teachkit.emulator.engine.affine import Affine, affine_registers
@@ -34,10 +35,7 @@ def uniformity(
     have run different definitions, or a loop a different number of times.
     """
     instructions = [instruction for block in blocks for instruction in block.instructions]
-    n_definitions: dict[str, int] = {}
-    for instruction in instructions:
-        for name in defined(instruction):
-            n_definitions[name] = n_definitions.get(name, 0) + 1
+    n_definitions = _n_definitions(blocks)
     divergent = partial_warps
     while True:
         varying = _varying(function, instructions, n_definitions, divergent, known)
@@ -50,10 +48,17 @@ def uniformity(
         divergent = now
 
 
+def _n_definitions(blocks: list[Block]) -> collections.Counter[str]:
+    """Places that give each register a value; one that may be read before it is written starts as zero."""
+    found = collections.Counter(name for block in blocks for i in block.instructions for name in defined(i))
+    found.update(blocks[0].live_in)
+    return found
+
+
 def _varying(
     function: Function,
     instructions: list[Instruction],
-    n_definitions: dict[str, int],
+    n_definitions: collections.Counter[str],
     divergent: bool,
     known: frozenset[str],
 ) -> frozenset[str]:
@@ -93,8 +98,8 @@ def scalars(function: Function, blocks: list[Block], partial_warps: bool) -> tup
         facts = uniformity(function, blocks, partial_warps, known)
         affine = affine_registers(function, blocks, facts.uniform)
         if facts.divergent:
-            definitions = [name for block in blocks for i in block.instructions for name in defined(i)]
-            affine = {name: a for name, a in affine.items() if definitions.count(name) == 1}
+            n_definitions = _n_definitions(blocks)
+            affine = {name: a for name, a in affine.items() if n_definitions[name] == 1}
         found = known | {name for name, a in affine.items() if a.stride == 0}
         if found == known:
             return facts, {name: a for name, a in affine.items() if a.stride}

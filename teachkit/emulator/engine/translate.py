@@ -192,6 +192,9 @@ class _Translator:
         start = self.warp.append_basic_block("start")
         switch = b.switch(resume, start)
         b.position_at_end(start)
+        for name in sorted(self.blocks[0].live_in):  # read before written: LLVM may turn that into anything
+            zero = ir.Constant(ir.IntType(WIDTHS[self.function.registers[name]]), 0)
+            b.store(zero if self._is_scalar(name) else self.e.vector(zero), self.e.registers[name])
         if self.masked:
             for mask in self.masks.values():
                 b.store(I32(0), mask)
