@@ -89,9 +89,7 @@ class UnknownExerciseError(TeachkitError):
     """A check of an exercise that does not exist."""
 
     def __init__(self, slug: str, existing: tuple[str, ...]) -> None:
-        super().__init__(
-            f"expected the name of an exercise, got {slug!r}", hint=f"these exist: {', '.join(existing)}."
-        )
+        super().__init__(f"expected the name of an exercise, got {slug!r}", hint=f"these exist: {', '.join(existing)}.")
 
 
 class UnsupportedInstruction(TeachkitError):
@@ -110,8 +108,18 @@ class UnsupportedInstruction(TeachkitError):
 class KernelFault(TeachkitError):
     """A kernel touched memory it may not touch, or could not finish. The process and all other data are unharmed."""
 
-    def __init__(self, message: str, *, hint: str, kernel: str, kind: str, block: tuple[int, int, int] | None = None,
-                 thread: tuple[int, int, int] | None = None, argument: str | None = None, source: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        kernel: str,
+        kind: str,
+        block: tuple[int, int, int] | None = None,
+        thread: tuple[int, int, int] | None = None,
+        argument: str | None = None,
+        source: str = "",
+    ) -> None:
         self.kernel, self.kind, self.block, self.thread = kernel, kind, block, thread
         self.argument, self.source = argument, source
         super().__init__(message, hint=hint)
