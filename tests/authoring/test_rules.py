@@ -27,6 +27,7 @@ def problems_of(*sources: str, tags: list[str] | None = None) -> list[str]:
         ("import sys\nsys.path.append('.')", "sys.path has no place"),
         ("from math import *", "import *"),
         ("x = 1;", "a ';' at the end"),
+        ("x = 1;  # why", "a ';' at the end"),
         ("def f(:", "no valid Python"),
         ("# a comment", "a code cell without code"),
     ],
@@ -38,6 +39,10 @@ def test_broken_rule(source: str, message: str) -> None:
 
 def test_fifteen_lines_and_comments_are_fine() -> None:
     assert problems_of("# why\n\n" + "\n".join(f"x{i} = {i}" for i in range(15))) == []
+
+
+def test_another_languages_semicolons_are_fine() -> None:
+    assert problems_of('source = """\nint x = 1;\n"""') == []
 
 
 def test_tags() -> None:
