@@ -256,7 +256,8 @@ class KernelCase:
     ``inputs(shape, dtype, generator)`` makes the tensors, ``launch(*inputs)`` runs the Triton kernel on them,
     ``reference(*inputs)`` is the same function in PyTorch and ``native(*inputs)`` what a PyTorch user would call
     for it (the reference, unless the reference spells out something slower). ``ulps`` is how far a result may lie
-    from the reference, in units of the output type's epsilon relative to the larger of 1 and its size.
+    from the reference, in units of the output type's epsilon relative to the larger of 1 and its size. A kernel is
+    ``streaming`` where it loads and stores contiguous memory, every element once.
     """
 
     name: str
@@ -269,6 +270,7 @@ class KernelCase:
     ulps: float = 0.0
     interpretable: bool = True
     native: Callable[..., torch.Tensor] | None = None
+    streaming: bool = False
 
     def tolerance(self, dtype: torch.dtype) -> float:
         """Absolute and relative tolerance for results of ``dtype``."""
@@ -326,7 +328,14 @@ GELU_ROWS: tuple[Shape, ...] = ((1, 1), (3, 341), (4, 256), (5, 205), (7, 1009))
 
 CASES: tuple[KernelCase, ...] = (
     KernelCase(
-        "vector_add", _two, launch_add, torch.add, VECTORS, (1 << 20,), dtypes=(*FLOATS, torch.int32, torch.float64)
+        "vector_add",
+        _two,
+        launch_add,
+        torch.add,
+        VECTORS,
+        (1 << 20,),
+        dtypes=(*FLOATS, torch.int32, torch.float64),
+        streaming=True,
     ),
     *(
         KernelCase(
@@ -335,9 +344,10 @@ CASES: tuple[KernelCase, ...] = (
             launch_strided_copy,
             torch.clone,
             VECTORS,
-            (1 << 18,),
+            (1 << 20,),
             dtypes=(torch.float32, torch.bfloat16, torch.int64),
             native=torch.Tensor.contiguous if stride > 1 else torch.clone,
+            streaming=stride == 1,
         )
         for stride in (1, 2, 8, 32)
     ),
@@ -348,7 +358,9 @@ CASES: tuple[KernelCase, ...] = (
         "transpose_tiled", _one, launch_transpose_tiled, _transpose, MATRICES, (1024, 1024), (*FLOATS, torch.int8)
     ),
     # exp, division and the sum may each be off by an ulp or two of float32, and cancel in 1 + tanh.
-    KernelCase("gelu_tanh", _gelu, launch_gelu, reference_gelu, GELU_ROWS, (1024, 1024), FLOATS, ulps=8),
+    KernelCase(
+        "gelu_tanh", _gelu, launch_gelu, reference_gelu, GELU_ROWS, (1024, 1024), FLOATS, ulps=8, streaming=True
+    ),
     KernelCase(
         "gelu_libdevice",
         _one,
@@ -359,9 +371,12 @@ CASES: tuple[KernelCase, ...] = (
         FLOATS,
         ulps=8,
         interpretable=False,
+        streaming=True,
     ),
-    KernelCase("softmax", _one, launch_softmax, _softmax, ROWS, (1024, 1000), FLOATS, ulps=4),
-    KernelCase("softmax_padded_rows", _padded_rows, launch_softmax, _softmax, ROWS, (1024, 1000), ulps=4),
+    KernelCase("softmax", _one, launch_softmax, _softmax, ROWS, (1024, 1000), FLOATS, ulps=4, streaming=True),
+    KernelCase(
+        "softmax_padded_rows", _padded_rows, launch_softmax, _softmax, ROWS, (1024, 1000), ulps=4, streaming=True
+    ),
     # The mean of up to n_cols terms is summed in another order than PyTorch's.
     KernelCase("layer_norm", _layer_norm, launch_layer_norm, reference_layer_norm, ROWS, (1024, 1000), FLOATS, ulps=16),
     # x / (1 - p) is an approximate division: the kept values may differ in the last place.
@@ -375,5 +390,6 @@ CASES: tuple[KernelCase, ...] = (
         FLOATS,
         ulps=4,
         native=lambda x: torch.nn.functional.dropout(x, 0.25),
+        streaming=True,
     ),
 )

@@ -12,6 +12,7 @@ declare void @llvm.masked.compressstore.v32i64(<32 x i64>, ptr, <32 x i1>)
 declare i64 @llvm.vector.reduce.or.v32i64(<32 x i64>)
 declare i64 @llvm.vector.reduce.add.v32i64(<32 x i64>)
 declare i32 @llvm.cttz.i32(i32, i1)
+declare i32 @llvm.ctlz.i32(i32, i1)
 declare i32 @llvm.ctpop.i32(i32)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
@@ -501,10 +502,35 @@ all.at.once:
   %store.n = shufflevector <32 x i64> %store.1, <32 x i64> poison, <32 x i32> zeroinitializer
   %records0 = shl <32 x i64> %sector, splat (i64 8)
   %records = or <32 x i64> %records0, %store.n
-  call void @llvm.masked.compressstore.v32i64(<32 x i64> %records, ptr align 8 %cursor0, <32 x i1> %new.mask)
   %n.new32 = call i32 @llvm.ctpop.i32(i32 %new.bits)
   %n.new = zext i32 %n.new32 to i64
-  %cursor.new = getelementptr i64, ptr %cursor0, i64 %n.new
+  ; Sectors side by side are one record.
+  %high.lane0 = call i32 @llvm.ctlz.i32(i32 %live, i1 true)
+  %high.lane = xor i32 %high.lane0, 31
+  %p.low = getelementptr i64, ptr %sectors, i32 %low.lane
+  %p.high = getelementptr i64, ptr %sectors, i32 %high.lane
+  %low.sector = load i64, ptr %p.low
+  %high.sector = load i64, ptr %p.high
+  %more.sectors = sub i64 %high.sector, %low.sector
+  %spanned = add i64 %more.sectors, 1
+  %gapless = icmp eq i64 %spanned, %n.new
+  br i1 %gapless, label %one.record, label %many.records
+
+one.record:
+  %whole0 = shl i64 %low.sector, 8
+  %whole1 = shl i64 %more.sectors, 1
+  %whole2 = or i64 %whole0, %whole1
+  %whole = or i64 %whole2, %store
+  store i64 %whole, ptr %cursor0
+  br label %recorded
+
+many.records:
+  call void @llvm.masked.compressstore.v32i64(<32 x i64> %records, ptr align 8 %cursor0, <32 x i1> %new.mask)
+  br label %recorded
+
+recorded:
+  %n.records = phi i64 [ 1, %one.record ], [ %n.new, %many.records ]
+  %cursor.new = getelementptr i64, ptr %cursor0, i64 %n.records
   store ptr %cursor.new, ptr %p.cursor
   call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.new, i64 0)
   ret void
@@ -922,4 +948,58 @@ keep:
 
 end:
   ret i32 %live
+}
+
+; Memory whose accesses are only counted as requests and lanes: constants and parameters by their host
+; address, and what is private to a lane, by its offset there. For the latter `low` is where lane 0's memory
+; starts and `high` how much each lane has.
+define void @tk_load_private(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed) {
+  %live = call i32 @tk_access_private(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size)
+  call void @tk_pack(ptr %addresses, i32 %live, i64 %size, ptr %packed)
+  ret void
+}
+
+define void @tk_load_local(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed) {
+  %live = call i32 @tk_access_private(ptr %ctx, ptr %addresses, i32 %active, i64 0, i64 %high, i64 %site, i64 %size)
+  call void @tk_to_host(ptr %addresses, i64 %low, i64 %high)
+  call void @tk_pack(ptr %addresses, i32 %live, i64 %size, ptr %packed)
+  ret void
+}
+
+define void @tk_store_local(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed) {
+  %live = call i32 @tk_access_private(ptr %ctx, ptr %addresses, i32 %active, i64 0, i64 %high, i64 %site, i64 %size)
+  call void @tk_to_host(ptr %addresses, i64 %low, i64 %high)
+  call void @tk_unpack(ptr %addresses, i32 %live, i64 %size, ptr %packed)
+  ret void
+}
+
+define internal i32 @tk_access_private(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size) {
+entry:
+  %silent = icmp slt i64 %site, 0
+  %inverse = xor i64 %site, -1
+  %place = select i1 %silent, i64 %inverse, i64 %site
+  %live = call i32 @tk_in_bounds(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %place, i64 %size)
+  %none = icmp eq i32 %live, 0
+  %skip = or i1 %silent, %none
+  br i1 %skip, label %end, label %count
+
+count:
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 0, i64 0)
+  br label %end
+
+end:
+  ret i32 %live
+}
+
+define internal void @tk_to_host(ptr %addresses, i64 %base, i64 %lane.bytes) {
+  %offset = load <32 x i64>, ptr %addresses, align 8
+  %base.1 = insertelement <32 x i64> poison, i64 %base, i64 0
+  %base.n = shufflevector <32 x i64> %base.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %lane.1 = insertelement <32 x i64> poison, i64 %lane.bytes, i64 0
+  %lane.n = shufflevector <32 x i64> %lane.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %start = mul <32 x i64> %lane.n, <i64 0, i64 1, i64 2, i64 3, i64 4, i64 5, i64 6, i64 7, i64 8, i64 9, i64 10, i64 11, i64 12, i64 13, i64 14, i64 15, i64 16, i64 17, i64 18, i64 19, i64 20, i64 21, i64 22, i64 23, i64 24, i64 25, i64 26, i64 27, i64 28, i64 29, i64 30, i64 31>
+  %own = add <32 x i64> %base.n, %start
+  %host = add <32 x i64> %own, %offset
+  store <32 x i64> %host, ptr %addresses, align 8
+  ret void
 }
