@@ -158,6 +158,8 @@ def _access(site: Site, counts: npt.NDArray[np.int64]) -> list[tuple[str, int]]:
         ]
     if site.space == "local":
         return [("local_bytes", lanes * site.lane_bytes)]
+    if site.space == "const":
+        return []
     return [
         (f"global_{direction}_requests", requests),
         (f"global_{direction}_sectors", measure),

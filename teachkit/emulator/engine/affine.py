@@ -132,7 +132,7 @@ class _Facts:
         """What the instruction's rule makes of its operands."""
         kind = base(instruction)
         modifiers = instruction.opcode.split(".")[1:]
-        if instruction.guard is not None or kind not in _RULES or not modifiers:
+        if instruction.guard is not None or kind not in _RULES or not modifiers or "local" in modifiers:
             return _VARYING
         width = modifiers[-1]
         if width[1:] not in ("32", "64") or not isinstance(instruction.operands[0], Register):

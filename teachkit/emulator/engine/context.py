@@ -43,6 +43,7 @@ class Fault(enum.IntEnum):
     MISALIGNED = 2
     DEADLOCK = 3
     TRAP = 4
+    ASSERT = 5
 
 
 class FaultRecord(ctypes.Structure):

@@ -14,6 +14,7 @@ _UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid")
 _VARYING_RESULTS = frozenset(
     "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma call addc subc madc".split()
 )
+_JUMPS = ("bra", "ret", "exit", "brx", "trap", "call")
 _POINTER_ARITHMETIC = frozenset("add sub mad mov cvta selp".split())
 
 
@@ -40,7 +41,8 @@ def uniformity(
     while True:
         varying = _varying(function, instructions, n_definitions, divergent, known)
         now = divergent or any(
-            base(instruction) in ("bra", "ret", "exit", "brx", "trap") and not varying.isdisjoint(used(instruction))
+            base(instruction) in ("bra", "ret", "exit", "brx", "trap", "call")
+            and not varying.isdisjoint(used(instruction))
             for instruction in instructions
         )
         if now == divergent:
@@ -81,8 +83,13 @@ def _is_varying(instruction: Instruction, varying: set[str], function: Function,
         return True
     if base(instruction) == "ld" and not instruction.opcode.startswith(("ld.param", "ld.const")) and divergent:
         return True
-    if instruction.opcode.startswith("ld.local"):
+    if instruction.opcode.startswith(("ld.local", "cvta.local", "cvta.to.local")):
         return True
+    if instruction.opcode.startswith("ld.param"):
+        address = instruction.operands[1]
+        symbol = address.base if isinstance(address, Address) else None
+        if isinstance(symbol, Symbol) and all(symbol.name != p.name for p in function.params):
+            return True  # a parameter of a device function
     for name in used(instruction):
         if name in varying:
             return True

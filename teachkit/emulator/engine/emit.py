@@ -92,6 +92,10 @@ class Emitter:
     lane_zero: bool = False  # while set, registers with a stride read as their value in lane 0
     instruction: Instruction | None = None
     carry: Value | None = None  # the carry flag, where this block has set it
+    functions: dict[str, int] = dataclasses.field(default_factory=dict)  # what stands for their addresses
+    local_bytes: int = 0  # private memory of a lane
+    variable_bytes: dict[str, int] = dataclasses.field(default_factory=dict)
+    constants: frozenset[str] = frozenset()  # module variables in constant space
     is_ordered: bool = False  # set by what makes the order of blocks show: float sums, what atomics return
 
     # ------------------------------------------------------------------------------------- reading operands
@@ -152,6 +156,11 @@ class Emitter:
             table = self.field("globals", POINTER)
             slot = self.builder.gep(table, [I64(8 * self.globals[name])], source_etype=I8)
             return self.builder.load(slot, typ=I64)
+        if name in self.parameter_offsets:
+            start = self.builder.ptrtoint(self.scratch["params"], I64)
+            return self.builder.add(start, I64(self.parameter_offsets[name]))
+        if name in self.functions:
+            return I64(self.functions[name])
         raise self.unsupported(f"address of {name!r}")
 
     # ------------------------------------------------------------------------------------- writing results

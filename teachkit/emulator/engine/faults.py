@@ -14,7 +14,13 @@ Dims = tuple[int, int, int]
 
 
 def explain(
-    program: Any, grid: Dims, block: Dims, arguments: Arguments, shared_bytes: int, context: Context
+    program: Any,
+    grid: Dims,
+    block: Dims,
+    arguments: Arguments,
+    shared_bytes: int,
+    context: Context,
+    assertion: str = "",
 ) -> KernelFault:
     """The error for the fault in ``context``."""
     record = context.fault
@@ -27,6 +33,12 @@ def explain(
             "deadlock",
             hint="every thread of a block must reach the same barrier; look for one inside an if.",
         )
+    if record.fault == Fault.ASSERT:
+        return where.error(
+            f"A device assertion failed: {assertion}",
+            "failed assertion",
+            hint="the kernel checks this itself; look at the values that reach the assertion.",
+        )
     if record.fault == Fault.TRAP:
         return where.error("The kernel stopped itself (trap)", "trap", hint="a device assertion failed.")
     is_shared = site is not None and site.space == "shared"
@@ -37,6 +49,9 @@ def explain(
     if is_shared:
         at = record.address - context.shared
         target, name = f"at byte {at} of shared memory, which has {shared_bytes} bytes", None
+    elif site is not None and (site.space == "local" or site.opcode.startswith(("ld.param", "st.param"))):
+        has = program.local_bytes
+        target, name = f"at byte {record.address} of the thread's local memory, which has {has} bytes", None
     else:
         target, name = _target(arguments, record.address, record.n_bytes)
     if record.fault == Fault.MISALIGNED:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
+from teachkit.emulator.engine.inline import called
 from teachkit.emulator.ptx.model import (
     Address,
     Function,
@@ -23,8 +24,8 @@ from teachkit.emulator.ptx.model import (
 )
 
 _NO_DESTINATION = frozenset(
-    "st red bra bar barrier ret exit trap membar fence prefetch prefetchu cp nanosleep pmevent brkpt discard stmatrix "
-    "griddepcontrol mbarrier setmaxnreg".split()
+    "st red bra brx bar barrier ret exit trap membar fence prefetch prefetchu cp nanosleep pmevent brkpt discard "
+    "stmatrix griddepcontrol mbarrier setmaxnreg".split()
 )
 _BARRIERS = ("bar.sync", "barrier.sync", "bar.arrive", "bar.red", "barrier.red")
 
@@ -56,9 +57,33 @@ def base(instruction: Instruction) -> str:
     return instruction.opcode.partition(".")[0]
 
 
+def leaves(instruction: Instruction) -> bool:
+    """Whether the lanes that run it are done. The ``ret`` of a device function names where the caller goes on."""
+    return (base(instruction) in ("ret", "exit", "trap") and not instruction.operands) or fails(instruction)
+
+
+def fails(instruction: Instruction) -> bool:
+    """Whether it is the call that reports a failed assertion, which does not come back."""
+    return base(instruction) == "call" and called(instruction) == "__assertfail"
+
+
+def dispatches(instruction: Instruction) -> bool:
+    """Whether it goes on at one of many places: a branch table, or a call through a pointer."""
+    is_pointer_call = base(instruction) == "call" and not called(instruction)
+    return base(instruction) == "brx" or is_pointer_call
+
+
+def table_of(instruction: Instruction) -> str:
+    """Name of the list of targets of an instruction that :func:`dispatches`."""
+    table = instruction.operands[-1]
+    assert isinstance(table, Symbol)
+    return table.name
+
+
 def ends_block(instruction: Instruction) -> bool:
     """Whether the instruction is the last of its block."""
-    return base(instruction) in ("bra", "brx", "ret", "exit", "trap") or is_barrier(instruction)
+    jumps = base(instruction) in ("bra", "ret", "exit", "trap") or dispatches(instruction)
+    return jumps or is_barrier(instruction) or fails(instruction)
 
 
 def registers_of(operand: Operand) -> Iterator[str]:
@@ -142,13 +167,12 @@ def _connect(blocks: list[Block], labels: dict[str, int], function: Function) ->
         following = [block.index + 1] if block.index + 1 < len(blocks) else []
         last = block.instructions[-1] if block.instructions else None
         kind = base(last) if last is not None else ""
-        if kind == "bra" and last is not None:
+        if last is not None and (kind == "bra" or (kind == "ret" and last.operands)):
             (target,) = (operand for operand in last.operands if isinstance(operand, Symbol))
             block.successors = [labels[target.name]] + (following if last.guard is not None else [])
-        elif kind == "brx" and last is not None:
-            (table,) = (operand for operand in last.operands if isinstance(operand, Symbol))
-            block.successors = [labels[name] for name in function.branch_targets[table.name]]
-        elif kind in ("ret", "exit", "trap") and last is not None:
+        elif last is not None and dispatches(last):
+            block.successors = [labels[name] for name in function.branch_targets[table_of(last)]]
+        elif last is not None and leaves(last):
             block.successors = following if last.guard is not None else []
         else:
             block.successors = following

@@ -115,6 +115,9 @@ RUNTIME_SYMBOLS = (
     "tk_access_global",
     "tk_access_shared",
     "tk_access_atomic",
+    "tk_load_private",
+    "tk_load_local",
+    "tk_store_local",
 )
 
 

@@ -17,9 +17,10 @@ import numpy.typing as npt
 from teachkit.emulator.arguments import Arguments
 from teachkit.emulator.cache_model import CacheModel, Trace
 from teachkit.emulator.counters import Counters
-from teachkit.emulator.engine import jit
+from teachkit.emulator.engine import host, jit
 from teachkit.emulator.engine.context import LANES, Context
 from teachkit.emulator.engine.faults import explain
+from teachkit.emulator.engine.inline import function_addresses
 from teachkit.emulator.engine.translate import WARP_FUNCTION, Mode, translate
 from teachkit.emulator.launches import Launch, Resources
 from teachkit.emulator.ptx.model import Module, SourceLine
@@ -42,18 +43,19 @@ class Program:
 
         def build() -> tuple[bytes, dict[str, Any]]:
             t = translate(module, function, mode)
-            names = ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve", "is_ordered")
+            names = ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve", "local_bytes", "is_ordered")
             facts = {name: getattr(t, name) for name in names}
             facts |= {"globals": list(t.globals), "sites": [_pack_site(site) for site in t.sites]}
             return jit.compile_object(t.text), facts
 
         key = f"{function.name} {mode} {kernel.owner.text}"
         code, facts = jit.cached("kernel", key, build)
-        imports = dict(jit.runtime())
+        imports = jit.runtime() | host.callbacks()
         self.address, self.keep_alive = jit.load_object(code, WARP_FUNCTION, imports)
         self.sites = tuple(_unpack_site(fields) for fields in facts["sites"])
         self.max_slots = np.array([s.max_slot for s in self.sites if s.max_slot is not None], np.intp)
         self.is_ordered: bool = facts["is_ordered"]
+        self.local_bytes: int = facts["local_bytes"]
         self.n_slots: int = facts["n_slots"]
         self.frame_bytes: int = facts["frame_bytes"]
         self.shared_bytes: int = facts["shared_bytes"]
@@ -117,6 +119,7 @@ class Worker:
         c.shared, c.shared_bytes = self._room(max(shared_bytes, 1)), shared_bytes
         c.frames, c.frame_bytes = self._room(n_warps * program.frame_bytes), program.frame_bytes
         c.staging = self._room(1024)
+        c.local = self._room(n_warps * LANES * program.local_bytes)
         c.thread_ids = self._thread_ids(block, n_warps)
         c.n_warps, c.turns = n_warps, TURNS
         c.last_warp_mask = (1 << (n_threads - LANES * (n_warps - 1))) - 1
@@ -188,11 +191,13 @@ def allocate_variables(module: Module) -> dict[str, Any]:
             if variable.initial is not None:
                 ctypes.memmove(address, variable.initial, len(variable.initial))
             places[variable.name] = (memory, address, variable.n_bytes)
+    functions = function_addresses(module)
     for variable in module.variables.values():
-        for at, symbol in variable.relocations:
-            if variable.name in places and symbol in places:
-                target = places[variable.name][1] + at
-                ctypes.memmove(target, places[symbol][1].to_bytes(8, "little"), 8)
+        for at, symbol in variable.relocations if variable.name in places else ():
+            address = places[symbol][1] if symbol in places else functions[symbol]
+            addend = int.from_bytes((variable.initial or b"")[at : at + 8], "little")
+            target = places[variable.name][1] + at
+            ctypes.memmove(target, ((address + addend) % (1 << 64)).to_bytes(8, "little"), 8)
     return places
 
 
@@ -274,7 +279,7 @@ class _Launching:
         self._globals = np.array([p[1] for p in places] or [0], dtype=np.uint64)
         self._packed = ctypes.create_string_buffer(arguments.packed, len(arguments.packed) or 1)
         self.counts: npt.NDArray[np.int64] = np.zeros(program.n_slots, dtype=np.int64)
-        self.faulty: Worker | None = None
+        self.output = host.Output()
 
     def _worker(self) -> Worker:
         worker = self.program.take(self.block, self.shared_bytes)
@@ -287,6 +292,7 @@ class _Launching:
         c.unfinished = 0
         c.fault.fault = 0
         worker.counts[:] = 0
+        host.listen(c, self.output)
         self.workers.append(worker)
         return worker
 
@@ -297,8 +303,10 @@ class _Launching:
             self._run_blocks()
         except BaseException:
             self.stop.value = 2
+            self._stop_listening()
             self.workers.clear()  # a worker stopped in mid-block is not fit for another launch
             raise
+        self._stop_listening()
         for worker in self.workers:
             self._add_counts(worker)
             if self.program.mode.counting:
@@ -306,9 +314,15 @@ class _Launching:
         faulty = [w for w in self.workers if w.context.fault.fault]
         if faulty:
             first = min(faulty, key=lambda worker: worker.context.fault.block)
-            raise explain(self.program, self.grid, self.block, self.arguments, self.shared_bytes, first.context)
+            said = self.output.assertions.get(ctypes.addressof(first.context), "")
+            raise explain(self.program, self.grid, self.block, self.arguments, self.shared_bytes, first.context, said)
         for worker in self.workers:
             self.program.give_back(worker)
+
+    def _stop_listening(self) -> None:
+        for worker in self.workers:
+            host.forget(worker.context)
+        self.output.flush()
 
     def _add_counts(self, worker: Worker) -> None:
         maxima = self.program.max_slots

@@ -20,8 +20,10 @@ from teachkit.emulator.engine.context import (
 from teachkit.emulator.engine.dataflow import provenance, scalars
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.frames import held_at_end
+from teachkit.emulator.engine.inline import flatten, function_addresses
+from teachkit.emulator.isa.host import tell_host
 from teachkit.emulator.isa.table import lookup
-from teachkit.emulator.ptx.model import Function, Immediate, Instruction, Module, Operand
+from teachkit.emulator.ptx.model import Function, Immediate, Instruction, Module, Operand, Register
 from teachkit.emulator.sites import Site, SiteBuilder
 from teachkit.errors import UnsupportedInstruction
 
@@ -47,6 +49,7 @@ class Translation:
     shared_bytes: int
     globals: tuple[str, ...]
     trace_reserve: int
+    local_bytes: int  # private memory of a lane
     is_ordered: bool  # the order of blocks shows in the result, so they run one after another
 
 
@@ -63,14 +66,16 @@ def translate(module: Module, function: Function, mode: Mode) -> Translation:
 
 class _Translator:
     def __init__(self, module: Module, function: Function, mode: Mode) -> None:
-        self.function = function
-        self.mode = mode
+        self.function = function = flatten(module, function)
+        self.mode, self.module = mode, module
         self.blocks = flow.build(function)
         facts, self.affine = scalars(function, self.blocks, mode.partial_warps)
         self.masked = facts.divergent
         self.uniform = facts.uniform
         self.sites = SiteBuilder(mode.counting)
         self.symbols, self.shared_bytes = _shared_layout(module, function)
+        local_places, self.local_bytes = _local_layout(function)
+        self.symbols |= local_places
         self.global_names = tuple(v.name for v in module.variables.values() if v.space in ("global", "const"))
         self._parameters(function)
         self.crossing = frozenset().union(*(block.live_in for block in self.blocks))
@@ -92,6 +97,7 @@ class _Translator:
             at = -(-at // parameter.align) * parameter.align
             self.parameter_offsets[parameter.name] = at
             at += parameter.n_bytes
+        self.parameter_bytes = at
 
     def _frame_layout(self) -> dict[str, int]:
         at = FRAME_REGISTERS
@@ -148,6 +154,15 @@ class _Translator:
         e.scratch |= {"shared_base": shared, "shared_end": b.add(shared, e.field("shared_bytes", I64))}
         e.scratch["params"] = e.field("params", POINTER)
         e.parameter_offsets = self.parameter_offsets
+        e.functions = function_addresses(module)
+        e.local_bytes = self.local_bytes
+        e.variable_bytes = {v.name: v.n_bytes for v in self.function.variables}
+        if self.local_bytes:
+            own = b.mul(e.field("warp", I64), I64(LANES * self.local_bytes))
+            e.scratch["local_base"] = b.add(e.field("local", I64), own)
+        low = b.ptrtoint(e.scratch["params"], I64)
+        e.scratch["parameter_limits"] = (low, b.add(low, I64(self.parameter_bytes)))
+        e.constants = frozenset(v.name for v in module.variables.values() if v.space == "const")
         table = e.field("bounds", POINTER)
         names = [p.name for p in self.function.params] + list(self.global_names)
         for index, name in enumerate(names):
@@ -181,6 +196,7 @@ class _Translator:
             frame_bytes=self.frame_bytes,
             shared_bytes=self.shared_bytes,
             globals=self.global_names,
+            local_bytes=self.local_bytes,
             is_ordered=self.e.is_ordered,
             trace_reserve=8 * LANES * (n_accesses + 1) if self.mode.counting else 0,
         )
@@ -359,14 +375,15 @@ class _Translator:
         if last is not None and flow.is_barrier(last):
             self._barrier(block, last)
             return
-        if last is not None and flow.base(last) == "brx":
-            raise self.e.unsupported("branch table")
+        if last is not None and flow.dispatches(last):
+            self._dispatch(block, last, lanes)
+            return
         condition: Value | None = None
         if last is not None:
             if last.guard is not None:
                 condition = self.e.load(last.guard.register.name)
                 condition = self.builder.not_(condition) if last.guard.negated else condition
-            if flow.base(last) == "trap":
+            if flow.base(last) in ("trap", "call"):
                 self._trap(condition, lanes)
         if self.masked:
             self._masked_end(block, last, condition, lanes)
@@ -375,7 +392,7 @@ class _Translator:
 
     def _plain_end(self, block: flow.Block, last: Instruction | None, condition: Value | None) -> None:
         b = self.builder
-        leaves = last is not None and flow.base(last) in ("ret", "exit", "trap")
+        leaves = last is not None and flow.leaves(last)
         if last is not None:
             self._count_branch(last, condition, None)
         if condition is None:
@@ -388,7 +405,7 @@ class _Translator:
 
     def _masked_end(self, block: flow.Block, last: Instruction | None, condition: Value | None, lanes: Value) -> None:
         b = self.builder
-        leaves = last is not None and flow.base(last) in ("ret", "exit", "trap")
+        leaves = last is not None and flow.leaves(last)
         taken: Value = lanes
         if condition is not None:
             taken = b.and_(b.bitcast(self.e.vector(condition), I32), lanes)
@@ -403,6 +420,11 @@ class _Translator:
         else:
             target, following = (block.successors * 2)[:2]
             targets = [(target, taken), (following, rest)]
+        self._send(block, targets)
+
+    def _send(self, block: flow.Block, targets: list[tuple[int, Value]]) -> None:
+        """Add lanes to the masks of the blocks where they go on; then on to the next block that may have some."""
+        b = self.builder
         for target, mask in targets:
             b.store(b.or_(b.load(self.masks[target]), mask), self.masks[target])
         following_label = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
@@ -412,6 +434,31 @@ class _Translator:
             b.cbranch(waiting, self.labels[target], onward)
             b.position_at_end(onward)
         b.branch(following_label)
+
+    def _dispatch(self, block: flow.Block, last: Instruction, lanes: Value) -> None:
+        """A branch table, or a call through a pointer: each successor has the number that leads to it."""
+        b, e = self.builder, self.e
+        if last.guard is not None:
+            raise e.unsupported("under a predicate")
+        self.sites.plain(last)
+        is_call = flow.base(last) == "call"
+        names = self.function.branch_targets[flow.table_of(last)]
+        numbers = list(range(len(names)))
+        if is_call:
+            addresses = function_addresses(self.module)
+            numbers = [addresses[name.removeprefix(flow.table_of(last))] for name in names]
+        value = e.read(next(o for o in last.operands if isinstance(o, Register)), "u64" if is_call else "u32")
+        if not self.masked:
+            switch = b.switch(value, self.exit)
+            for number, successor in zip(numbers, block.successors, strict=True):
+                switch.add_case(value.type(number), self.labels[successor])
+            return
+        value = e.vector(value)
+        targets = []
+        for number, successor in zip(numbers, block.successors, strict=True):
+            here = b.icmp_unsigned("==", value, e.constant(value, number))
+            targets.append((successor, b.and_(b.bitcast(here, I32), lanes)))
+        self._send(block, targets)
 
     def _count_branch(self, last: Instruction, condition: Value | None, ways: tuple[Value, Value] | None) -> None:
         b = self.builder
@@ -455,8 +502,11 @@ class _Translator:
         if fault is None:
             signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I32, I64, I64])
             fault = ir.Function(self.llvm, signature, "tk_fault")
+        kind = Fault.ASSERT if flow.fails(self.e.instruction) else Fault.TRAP
         with b.if_then(b.icmp_signed("!=", hit, I32(0))):
-            b.call(fault, [self.context, I64(Fault.TRAP), I64(site), hit, I64(0), I64(0)])
+            if kind == Fault.ASSERT:
+                tell_host(self.e, "tk_host_assert", hit)
+            b.call(fault, [self.context, I64(kind), I64(site), hit, I64(0), I64(0)])
 
 
 def _constant(operand: Operand) -> int:
@@ -479,3 +529,15 @@ def _shared_layout(module: Module, function: Function) -> tuple[dict[str, int], 
         if not variable.n_bytes:
             places[variable.name] = -(-at // variable.align) * variable.align
     return places, at
+
+
+def _local_layout(function: Function) -> tuple[dict[str, int], int]:
+    """Offsets in a lane's private memory: local variables, and the parameters of calls."""
+    places: dict[str, int] = {}
+    at = 0
+    for variable in function.variables:
+        if variable.space in ("local", "param"):
+            at = -(-at // variable.align) * variable.align
+            places[variable.name] = at
+            at += variable.n_bytes
+    return places, -(-at // 16) * 16

@@ -10,6 +10,7 @@ from teachkit.emulator.ptx.model import Operand
 
 @instruction(
     "bra[.uni]",
+    "brx.idx[.uni]",
     "ret[.uni]",
     "exit",
     "trap",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from teachkit.emulator.engine import access
+from teachkit.emulator.engine import access, spaces
 from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Operand
@@ -29,7 +29,35 @@ def ld_shared(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
 
 @instruction(f"ld.const[.v2|.v4].({TYPES})", reads=None)
 def ld_const(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
-    _load(e, form, "global", target, source)
+    _load(e, form, "const", target, source)
+
+
+@instruction(f"ld{ORDER}.local{CACHE}[.v2|.v4].({TYPES})", reads=None)
+def ld_local(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    _load(e, form, "local", target, source)
+
+
+@instruction(f"st{ORDER}.local{CACHE}[.v2|.v4].({TYPES})", reads=None)
+def st_local(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    _store(e, form, "local", target, source)
+
+
+@instruction(f"st.param[.v2|.v4].({TYPES})", f"st.param::func[.v2|.v4].({TYPES})", reads=None)
+def st_param(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    """An argument of a call, or what a function returns."""
+    _store(e, form, "argument", target, source)
+
+
+@instruction(f"ld{ORDER}{CACHE}{EVICT}{PREFETCH}[.L2::cache_hint][.v2|.v4].({TYPES})", reads=None)
+def ld_generic(e: Emitter, form: Form, target: Operand, source: Operand, *policy: Operand) -> None:
+    assert isinstance(source, Address)
+    _load(e, form, spaces.generic_space(e, source), target, source)
+
+
+@instruction(f"st{ORDER}[.cg|.cs|.wb|.wt]{EVICT}[.L2::cache_hint][.v2|.v4].({TYPES})", reads=None)
+def st_generic(e: Emitter, form: Form, target: Operand, source: Operand, *policy: Operand) -> None:
+    assert isinstance(target, Address)
+    _store(e, form, spaces.generic_space(e, target), target, source)
 
 
 @instruction(f"st{ORDER}.global[.cg|.cs|.wb|.wt]{EVICT}[.L2::cache_hint][.v2|.v4].({TYPES})", reads=None)
@@ -47,7 +75,8 @@ def _load(e: Emitter, form: Form, space: str, target: Operand, source: Operand) 
     targets = target.items if isinstance(target, Group) else (target,)
     if len(targets) * WIDTHS[form.type] // 8 > access.MAX_LANE_BYTES:
         raise e.unsupported("more than 16 bytes a lane")
-    access.load(e, space, source, targets, form.type)
+    load = access.load if space in ("global", "shared") else spaces.load
+    load(e, space, source, targets, form.type)
 
 
 def _store(e: Emitter, form: Form, space: str, target: Operand, source: Operand) -> None:
@@ -56,7 +85,8 @@ def _store(e: Emitter, form: Form, space: str, target: Operand, source: Operand)
     kind = f"b{WIDTHS[form.type]}"
     if len(sources) * WIDTHS[form.type] // 8 > access.MAX_LANE_BYTES:
         raise e.unsupported("more than 16 bytes a lane")
-    access.store(e, space, target, [e.read(item, kind) for item in sources], WIDTHS[form.type])
+    store = access.store if space in ("global", "shared") else spaces.store
+    store(e, space, target, [e.read(item, kind) for item in sources], WIDTHS[form.type])
 
 
 @instruction(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 from llvmlite import ir
 
-from teachkit.emulator.engine.emit import I8, I64, WIDTHS, Emitter, Value
+from teachkit.emulator.engine import spaces
+from teachkit.emulator.engine.emit import I1, I8, I64, WIDTHS, Emitter, Value
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand, Symbol
 
@@ -56,16 +59,50 @@ def cvta_shared(e: Emitter, form: Form, a: Value) -> Value:
     return e.builder.sub(a, base) if "to" in form.optional else e.builder.add(base, a)
 
 
+@instruction("cvta[.to].local.(u32|u64)", reads=("T",))
+def cvta_local(e: Emitter, form: Form, a: Value) -> Value:
+    """The generic address of local memory is the host address of the lane's own."""
+    if not e.local_bytes:
+        raise e.unsupported("no local memory in this kernel")
+    base, a = e.alike(spaces.lane_base(e), a)
+    return e.builder.sub(a, base) if "to" in form.optional else e.builder.add(base, a)
+
+
+@instruction("isspacep.(global|shared|shared::cta|local|const|param)", reads=None)
+def isspacep(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    """Which window a generic address lies in; what is in no other is global."""
+    b = e.builder
+    address = e.vector(e.read(source, "u64"))
+
+    def within(low: Value, high: Value) -> Value:
+        return b.and_(b.icmp_unsigned(">=", address, e.vector(low)), b.icmp_unsigned("<", address, e.vector(high)))
+
+    nowhere = e.vector(I1(0))
+    shared = within(e.scratch["shared_base"], e.scratch["shared_end"])
+    local = spaces.in_local(e, address) if e.local_bytes else nowhere
+    param = within(*e.scratch["parameter_limits"])
+    const = functools.reduce(b.or_, [within(*e.bounds[name]) for name in sorted(e.constants)], nowhere)
+    others = b.or_(b.or_(shared, local), b.or_(param, const))
+    windows = {"shared": shared, "local": local, "param": param, "const": const, "global": b.not_(others)}
+    e.write(target, windows[form.required[0].partition("::")[0]], "pred")
+
+
 @instruction(
     "ld.param[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64)",
     "ld.param::entry[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64)",
+    "ld.param::func[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64)",
     reads=None,
 )
 def ld_param(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
-    if not isinstance(source, Address) or not isinstance(source.base, Symbol):
-        raise e.unsupported("a parameter address in a register")
+    assert isinstance(source, Address)
+    if not isinstance(source.base, Symbol):
+        items = target.items if isinstance(target, Group) else (target,)
+        spaces.load(e, "generic", source, items, form.type)
+        return
     if source.base.name not in e.parameter_offsets:
-        raise e.unsupported("parameters of device functions")
+        items = target.items if isinstance(target, Group) else (target,)
+        spaces.load(e, "argument", source, items, form.type)
+        return
     at = e.parameter_offsets[source.base.name] + source.offset
     width = WIDTHS[form.type]
     targets = target.items if isinstance(target, Group) else (target,)

@@ -1,0 +1,117 @@
+"""What a kernel asks of the host while it runs: to print, and to say why an assertion failed.
+
+Compiled code calls back into Python with the arguments of all lanes. Text is kept until the launch is over and
+then printed in the order of blocks; inside a block it is in the order of execution, lane after lane.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import functools
+import re
+import struct
+import sys
+from collections.abc import Iterator
+
+from teachkit.emulator.engine.context import LANES, Context
+
+_CONVERSION = re.compile(r"%([-+ #0]*)(\d*(?:\.\d+)?)(hh|h|ll|l|z|j|t)?([diouxXcsfFeEgGaAp%])")
+_LONG = ("ll", "l", "z", "j", "t")
+_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64))
+
+
+@dataclasses.dataclass
+class Output:
+    """What one launch has to say: (block, text) in order, and each worker's failed assertion by context."""
+
+    texts: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    assertions: dict[int, str] = dataclasses.field(default_factory=dict)
+    error: BaseException | None = None
+
+    def flush(self) -> None:
+        """Print everything. Raises what went wrong in making the text, if anything did."""
+        texts, self.texts = sorted(self.texts, key=lambda pair: pair[0]), []
+        if texts:
+            sys.stdout.write("".join(text for _, text in texts))
+        if self.error is not None:
+            raise self.error
+
+
+_outputs: dict[int, Output] = {}
+
+
+def listen(context: Context, output: Output) -> None:
+    """Send what the worker with this context says to ``output``."""
+    _outputs[ctypes.addressof(context)] = output
+
+
+def forget(context: Context) -> None:
+    """Undo :func:`listen`."""
+    _outputs.pop(ctypes.addressof(context), None)
+
+
+@functools.cache
+def callbacks() -> dict[str, int]:
+    """Addresses for compiled code, by symbol."""
+    return {name: ctypes.cast(function, ctypes.c_void_p).value or 0 for name, function in _functions.items()}
+
+
+def _print(context: int, lanes: int, arguments: ctypes._Pointer[ctypes.c_uint64]) -> None:
+    output = _outputs[context]
+    try:
+        block = Context.from_address(context).block
+        for lane in _set_bits(lanes):
+            text = formatted(_text(arguments[lane]), arguments[LANES + lane])
+            output.texts.append((block, text))
+    except BaseException as error:
+        output.error = error
+
+
+def _assert(context: int, lanes: int, arguments: ctypes._Pointer[ctypes.c_uint64]) -> None:
+    output = _outputs[context]
+    try:
+        message, file, line, function = (arguments[LANES * i + next(_set_bits(lanes))] for i in range(4))
+        where = f"{_text(file)}:{line & 0xFFFFFFFF}, {_text(function)}"
+        output.assertions.setdefault(context, f"{_text(message)} ({where})")
+    except BaseException as error:
+        output.error = error
+
+
+_functions = {"tk_host_print": _SIGNATURE(_print), "tk_host_assert": _SIGNATURE(_assert)}
+
+
+def _set_bits(lanes: int) -> Iterator[int]:
+    return (lane for lane in range(LANES) if lanes >> lane & 1)
+
+
+def _text(address: int) -> str:
+    return ctypes.string_at(address).decode(errors="replace")
+
+
+def formatted(text: str, arguments: int) -> str:
+    """``text`` with its conversions filled in as C would, from packed arguments at a host address."""
+    at = 0
+
+    def take(n_bytes: int) -> bytes:
+        nonlocal at
+        at = -(-at // n_bytes) * n_bytes
+        octets = ctypes.string_at(arguments + at, n_bytes)
+        at += n_bytes
+        return octets
+
+    def convert(match: re.Match[str]) -> str:
+        flags, size, length, kind = match.groups()
+        if kind == "%":
+            return "%"
+        if kind in "fFeEgGaA":
+            number = struct.unpack("<d", take(8))[0]
+            return str(number.hex()) if kind in "aA" else f"%{flags}{size}{kind}" % number
+        if kind == "s":
+            return f"%{flags}{size}s" % _text(int.from_bytes(take(8), "little"))
+        if kind == "p":
+            return f"{int.from_bytes(take(8), 'little'):#x}"
+        value = int.from_bytes(take(8 if length in _LONG else 4), "little", signed=kind in "di")
+        return chr(value & 0xFF) if kind == "c" else f"%{flags}{size}{'d' if kind == 'u' else kind}" % value
+
+    return _CONVERSION.sub(convert, text)

@@ -1,0 +1,121 @@
+"""Loads and stores in the rarer state spaces: a lane's private memory, constants, and generic addresses.
+
+Private memory (local variables, parameters of device functions) of the 32 lanes of a warp lies lane after lane.
+A generic address is a host address in every space, so only bounds and counting ask which space it is in; where
+that is not known beforehand, each lane's address is looked at. Everything here goes lane by lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from teachkit.emulator.engine import access
+from teachkit.emulator.engine.context import LANES
+from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.ptx.model import Address, Operand
+
+
+def load(e: Emitter, space: str, operand: Address, targets: Sequence[Operand], ptx_type: str) -> None:
+    """Load consecutive elements into ``targets``; ``space`` is "local", "argument", "const" or "generic"."""
+    bits, n = WIDTHS[ptx_type], len(targets)
+    old = [e.vector(e.read(target, f"b{bits}")) for target in targets]
+    e.builder.store(access.interleave(e, old), e.scratch["packed"], align=64)
+    _move(e, space, operand, n * bits // 8, "load")
+    shape = vector_of(ir.IntType(bits), LANES * n)
+    packed = e.builder.load(e.scratch["packed"], typ=shape, align=64)
+    for index, target in enumerate(targets):
+        order = lane_constants(I32, range(index, LANES * n, n))
+        value = e.builder.shuffle_vector(packed, Poison(shape), order) if n > 1 else packed
+        e.write(target, value, ptx_type, keep_off_lanes=False)
+
+
+def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
+    """The reverse of :func:`load`."""
+    packed = access.interleave(e, [e.vector(value) for value in values])
+    e.builder.store(packed, e.scratch["packed"], align=64)
+    _move(e, space, operand, len(values) * bits // 8, "store")
+
+
+def generic_space(e: Emitter, operand: Address) -> str:
+    """The space that a generic address is sure to be in: "global", or "generic" where it has to be looked up."""
+    root = access.root_of(e, operand)
+    return "global" if root in e.bounds and root not in e.constants else "generic"
+
+
+def lane_base(e: Emitter) -> Value:
+    """Host address of each lane's private memory."""
+    steps = lane_constants(I64, [lane * e.local_bytes for lane in range(LANES)])
+    return e.builder.add(e.vector(e.scratch["local_base"]), steps)
+
+
+def in_local(e: Emitter, host: Value) -> Value:
+    """Whether each lane's generic address is in its own private memory."""
+    offset = e.builder.sub(host, lane_base(e))
+    return e.builder.icmp_unsigned("<", offset, e.constant(offset, e.local_bytes))
+
+
+def _move(e: Emitter, space: str, operand: Address, lane_bytes: int, verb: str) -> None:
+    b = e.builder
+    address = e.vector(access.address_of(e, operand, space))
+    b.store(address, e.scratch["addresses"], align=64)
+    lanes = e.lanes()
+    if space in ("local", "argument"):
+        _private(e, lanes, lane_bytes, verb, is_counted=space == "local")
+    elif space == "const":
+        root = access.root_of(e, operand)
+        low, high = e.bounds[root] if root in e.bounds else (I64(0), I64(0))
+        _call(e, f"tk_{verb}_private", "const", lanes, low, high, lane_bytes, verb)
+    else:
+        _generic(e, operand, address, lanes, lane_bytes, verb)
+
+
+def _generic(e: Emitter, operand: Address, address: Value, lanes: Value, lane_bytes: int, verb: str) -> None:
+    """Shared lanes, those of constant tables and parameters, private ones; global memory is the rest."""
+    b = e.builder
+    shared = access.in_window(e, address, lanes, "shared")
+    rest = b.and_(lanes, b.not_(shared))
+    limits = (e.scratch["shared_base"], e.scratch["shared_end"])
+    _call(e, f"tk_{verb}_shared", "shared", shared, *limits, lane_bytes, verb)
+    tables = [e.bounds[name] for name in sorted(e.constants)] + [e.scratch["parameter_limits"]]
+    for low, high in tables if verb == "load" else []:
+        above = b.icmp_unsigned(">=", address, e.vector(low))
+        inside = b.and_(above, b.icmp_unsigned("<", address, e.vector(high)))
+        here = b.and_(b.bitcast(inside, I32), rest)
+        rest = b.and_(rest, b.not_(here))
+        _call(e, "tk_load_private", "const", here, low, high, lane_bytes, verb, is_part=True)
+    private = I32(0)
+    if e.local_bytes:
+        private = b.and_(b.bitcast(in_local(e, address), I32), rest)
+        rest = b.and_(rest, b.not_(private))
+    root = access.root_of(e, operand)
+    low, high = e.bounds[root] if root in e.bounds else (I64(0), I64(0))
+    _call(e, f"tk_{verb}_global", "global", rest, low, high, lane_bytes, verb, is_part=True)
+    if e.local_bytes:
+        b.store(b.sub(address, lane_base(e)), e.scratch["addresses"], align=64)
+        _private(e, private, lane_bytes, verb, is_counted=True, is_part=True)
+
+
+def _private(e: Emitter, lanes: Value, lane_bytes: int, verb: str, *, is_counted: bool, is_part: bool = False) -> None:
+    """Offsets in private memory are in the address buffer; the parameters of functions are not counted."""
+    base, size = e.scratch["local_base"], I64(e.local_bytes)
+    _call(e, f"tk_{verb}_local", "local" if is_counted else "const", lanes, base, size, lane_bytes, verb, is_part)
+
+
+def _call(
+    e: Emitter,
+    function: str,
+    space: str,
+    lanes: Value,
+    low: Value,
+    high: Value,
+    lane_bytes: int,
+    verb: str,
+    is_part: bool = False,
+) -> None:
+    site = e.sites.access(e.instruction, space, verb == "store", lane_bytes, is_part=is_part)
+    place = I64(site if e.sites.counting else ~site)
+    arguments = [e.context, e.scratch["addresses"], lanes, low, high, place, I64(lane_bytes), e.scratch["packed"]]
+    with e.builder.if_then(e.builder.icmp_unsigned("!=", lanes, I32(0))):
+        e.builder.call(access.runtime(e, function), arguments)
