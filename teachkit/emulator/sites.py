@@ -141,7 +141,8 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
             add("warp_instructions", warps)
         add("thread_instructions", lanes)
         for name, amount in worth(site.opcode):
-            times = warps if name == "barriers" else lanes // LANES if name == "flop_tensor" else lanes
+            n_warps = -(-lanes // LANES) if site.kind == "guard" else warps
+            times = {"barriers": n_warps, "flop_tensor": lanes // LANES}.get(name, lanes)
             add(name, amount * times)
     return lines
 

@@ -16,6 +16,7 @@ FRAME_RESUME = 0  # i32: which resume point to enter, 0 at the start of a block
 FRAME_STATUS = 4  # i32: a Status
 FRAME_BARRIER = 8  # i32: barrier number waited at
 FRAME_EXPECTED = 12  # i32: threads that barrier waits for, 0 for the whole block
+N_BARRIERS = 16  # of a block
 FRAME_REGISTERS = 64  # saved registers start here
 
 TRACE_BLOCK_MARK = 1 << 63  # a record with this bit carries a block number, the rest are accesses
@@ -91,6 +92,11 @@ class Context(ctypes.Structure):
         ("ctaid", ctypes.c_uint32 * 3),
         ("nctaid", ctypes.c_uint32 * 3),
         ("ntid", ctypes.c_uint32 * 3),
+        ("arrived", ctypes.c_uint32 * N_BARRIERS),  # threads that do not wait themselves, by barrier
+        ("votes", ctypes.c_uint32 * N_BARRIERS),  # threads whose predicate holds, so far
+        ("voters", ctypes.c_uint32 * N_BARRIERS),
+        ("vote_result", ctypes.c_uint32 * N_BARRIERS),  # the same of the last time the barrier let go
+        ("voter_result", ctypes.c_uint32 * N_BARRIERS),
         ("fault", FaultRecord),
     ]
 

@@ -27,7 +27,6 @@ _NO_DESTINATION = frozenset(
     "st red bra brx bar barrier ret exit trap membar fence prefetch prefetchu cp nanosleep pmevent brkpt discard "
     "stmatrix griddepcontrol mbarrier setmaxnreg".split()
 )
-_BARRIERS = ("bar.sync", "barrier.sync", "bar.arrive", "bar.red", "barrier.red")
 
 
 @dataclasses.dataclass(slots=True)
@@ -38,18 +37,20 @@ class Block:
     instructions: list[Instruction]
     successors: list[int] = dataclasses.field(default_factory=list)
     is_loop_header: bool = False
-    after_barrier: bool = False
+    after_barrier: Instruction | None = None  # the one that it follows
     live_in: frozenset[str] = frozenset()
 
     @property
     def is_resume_point(self) -> bool:
         """Whether a suspended warp can go on at the start of this block."""
-        return self.is_loop_header or self.after_barrier
+        return self.is_loop_header or self.after_barrier is not None
 
 
 def is_barrier(instruction: Instruction) -> bool:
     """Whether the instruction waits for other warps."""
-    return instruction.opcode.startswith(_BARRIERS)
+    """Whether the warp waits there. One that only arrives goes on; lanes of a warp always run in step."""
+    first, *parts = instruction.opcode.split(".")
+    return first in ("bar", "barrier") and ("sync" in parts or "red" in parts) and "warp" not in parts
 
 
 def base(instruction: Instruction) -> str:
@@ -104,6 +105,8 @@ def registers_of(operand: Operand) -> Iterator[str]:
 
 def defined(instruction: Instruction) -> list[str]:
     """Registers that the instruction writes."""
+    if is_barrier(instruction) and ".red" in instruction.opcode:
+        return list(registers_of(instruction.operands[0]))
     if base(instruction) in _NO_DESTINATION or not instruction.operands:
         return []
     if base(instruction) == "call":
@@ -145,7 +148,6 @@ def _split(function: Function) -> tuple[list[Block], dict[str, int]]:
     blocks = [Block(0, [])]
     labels: dict[str, int] = {}
     fresh = True
-    after_barrier = False
     for item in function.body:
         if isinstance(item, Label):
             if not fresh:
@@ -156,7 +158,7 @@ def _split(function: Function) -> tuple[list[Block], dict[str, int]]:
         blocks[-1].instructions.append(item)
         fresh = False
         if ends_block(item):
-            after_barrier = is_barrier(item)
+            after_barrier = item if is_barrier(item) else None
             blocks.append(Block(len(blocks), [], after_barrier=after_barrier))
             fresh = True
     return blocks, labels

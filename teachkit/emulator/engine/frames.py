@@ -14,7 +14,8 @@ def held_at_end(blocks: list[Block]) -> list[frozenset[str]]:
     """
     predecessors: list[list[int]] = [[] for _ in blocks]
     for block in blocks:
-        if not (block.instructions and is_barrier(block.instructions[-1])):
+        last = block.instructions[-1] if block.instructions else None
+        if last is None or not is_barrier(last) or last.guard is not None:
             for successor in block.successors:
                 predecessors[successor].append(block.index)
     everything = frozenset().union(*(block.live_in for block in blocks))

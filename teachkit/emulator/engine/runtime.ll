@@ -93,6 +93,8 @@ start:
   store i32 %y32, ptr %p.ctaid.y
   store i32 %z32, ptr %p.ctaid.z
   call void @llvm.memset.p0.i64(ptr %shared, i8 -1, i64 %shared_bytes, i1 false)
+  %p.arrived = getelementptr i8, ptr %ctx, i64 «arrived»
+  call void @llvm.memset.p0.i64(ptr %p.arrived, i8 0, i64 192, i1 false) ; arrived, votes, voters
   br i1 %counting, label %mark, label %reset
 
 mark:
@@ -185,7 +187,7 @@ release.try:
 
 release:
   %alive = add i64 %waiting.next, %yielded.next
-  %released = call i64 @tk_release(ptr %frames, i64 %frame_bytes, i64 %n_warps, i64 %alive)
+  %released = call i64 @tk_release(ptr %ctx, ptr %frames, i64 %frame_bytes, i64 %n_warps, i64 %alive)
   %stuck0 = icmp eq i64 %released, 0
   %stuck = and i1 %stuck0, %none.yielded
   br i1 %stuck, label %deadlock, label %round
@@ -199,7 +201,7 @@ done:
 }
 
 ; Lets go of every barrier that has all the warps it waits for; returns how many warps were released.
-define internal i64 @tk_release(ptr %frames, i64 %frame_bytes, i64 %n_warps, i64 %alive) {
+define internal i64 @tk_release(ptr %ctx, ptr %frames, i64 %frame_bytes, i64 %n_warps, i64 %alive) {
 entry:
   br label %outer
 
@@ -243,7 +245,14 @@ count:
   br i1 %j.more, label %count, label %decide
 
 decide:
-  %enough = icmp sge i64 %n.next, %expected
+  %id64 = zext i32 %id to i64
+  %p.arrived0 = getelementptr i8, ptr %ctx, i64 «arrived»
+  %p.arrived = getelementptr i32, ptr %p.arrived0, i64 %id64
+  %arrived.threads = load i32, ptr %p.arrived
+  %arrived.warps32 = lshr i32 %arrived.threads, 5
+  %arrived.warps = zext i32 %arrived.warps32 to i64
+  %here.warps = add i64 %n.next, %arrived.warps
+  %enough = icmp sge i64 %here.warps, %expected
   br i1 %enough, label %let.go, label %outer.next
 
 let.go:
@@ -269,6 +278,17 @@ let.go.next:
   br i1 %k.more, label %let.go, label %let.go.end
 
 let.go.end:
+  store i32 0, ptr %p.arrived
+  %p.votes = getelementptr i8, ptr %p.arrived, i64 64
+  %p.voters = getelementptr i8, ptr %p.arrived, i64 128
+  %p.vote.result = getelementptr i8, ptr %p.arrived, i64 192
+  %p.voter.result = getelementptr i8, ptr %p.arrived, i64 256
+  %votes = load i32, ptr %p.votes
+  %voters = load i32, ptr %p.voters
+  store i32 %votes, ptr %p.vote.result
+  store i32 %voters, ptr %p.voter.result
+  store i32 0, ptr %p.votes
+  store i32 0, ptr %p.voters
   %released.more = add i64 %released, %n.next
   br label %outer.next
 

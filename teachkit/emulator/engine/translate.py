@@ -6,7 +6,7 @@ import dataclasses
 
 from llvmlite import ir
 
-from teachkit.emulator.engine import flow
+from teachkit.emulator.engine import barriers, flow
 from teachkit.emulator.engine.access import MAX_LANE_BYTES, add_counts
 from teachkit.emulator.engine.context import (
     FRAME_BARRIER,
@@ -23,9 +23,8 @@ from teachkit.emulator.engine.frames import held_at_end
 from teachkit.emulator.engine.inline import flatten, function_addresses
 from teachkit.emulator.isa.host import tell_host
 from teachkit.emulator.isa.table import lookup
-from teachkit.emulator.ptx.model import Function, Immediate, Instruction, Module, Operand, Register
+from teachkit.emulator.ptx.model import Function, Instruction, Module, Register
 from teachkit.emulator.sites import Site, SiteBuilder
-from teachkit.errors import UnsupportedInstruction
 
 WARP_FUNCTION = "warp"
 
@@ -226,7 +225,21 @@ class _Translator:
                 self.builder.store(self._load_slot(name), self.e.registers[name])
             for index, mask in self.masks.items():
                 b.store(b.load(self._frame(self.mask_slots[index]), typ=I32), mask)
+            self._take_outcome(block)
             b.branch(self.labels[block.index] if not block.is_loop_header else self._header_body(block))
+
+    def _take_outcome(self, block: flow.Block) -> None:
+        """Give the result of the reduction that the block stands behind to the lanes that waited."""
+        b, e, barrier = self.builder, self.e, block.after_barrier
+        if barrier is None or not barriers.is_reduction(barrier):
+            return
+        e.active = b.bitcast(b.load(self.masks[block.index]), vector_of(I1)) if self.masked else None
+        e.instruction = barrier
+        barriers.outcome(e, barrier, b.load(self._frame(FRAME_BARRIER), typ=I32))
+        for name in flow.defined(barrier):
+            if name in self.frame_slots:
+                self._store_slot(name)
+        e.active = None
 
     def _header_body(self, block: flow.Block) -> ir.Block:
         """Where a resumed warp enters a loop header: behind the check of its turns."""
@@ -373,7 +386,7 @@ class _Translator:
             if lookup(last.opcode) is None:
                 raise self.e.unsupported("")
         if last is not None and flow.is_barrier(last):
-            self._barrier(block, last)
+            self._barrier(block, last, lanes)
             return
         if last is not None and flow.dispatches(last):
             self._dispatch(block, last, lanes)
@@ -478,20 +491,43 @@ class _Translator:
             split = b.and_(b.icmp_signed("!=", taken, I32(0)), b.icmp_signed("!=", rest, I32(0)))
             add_counts(self.e, branch_slot, [b.zext(split, I64)])
 
-    def _barrier(self, block: flow.Block, last: Instruction) -> None:
-        b = self.builder
-        if last.guard is not None or ".red" in last.opcode or ".arrive" in last.opcode:
-            raise self.e.unsupported("guarded barriers, reductions and split arrivals")
-        self.sites.plain(last)
+    def _barrier(self, block: flow.Block, last: Instruction, lanes: Value) -> None:
+        b, e = self.builder, self.e
         (after,) = block.successors
         if self.masked:
-            assert self.e.active is not None
-            mask = b.bitcast(self.e.active, I32)
-            b.store(b.or_(b.load(self.masks[after]), mask), self.masks[after])
-        number, expected = ([*(_constant(o) for o in last.operands), 0, 0])[:2]
-        b.store(I32(number), self._frame(FRAME_BARRIER))
-        b.store(I32(expected), self._frame(FRAME_EXPECTED))
+            b.store(b.or_(b.load(self.masks[after]), lanes), self.masks[after])
+        waiting = lanes
+        if last.guard is None:
+            self.sites.plain(last)
+        else:
+            waiting = self._some_wait(block, last, lanes)
+        number, expected = barriers.numbers(e, last, waiting)
+        if barriers.is_reduction(last):
+            barriers.vote(e, last, number, waiting)
+        b.store(number, self._frame(FRAME_BARRIER))
+        b.store(expected, self._frame(FRAME_EXPECTED))
         self._suspend(self.blocks[after], Status.BARRIER, self.held[block.index])
+
+    def _some_wait(self, block: flow.Block, last: Instruction, lanes: Value) -> Value:
+        """Go on without waiting where the predicate holds for no lane; else the warp waits, for those it holds."""
+        b, e = self.builder, self.e
+        assert last.guard is not None
+        if barriers.is_reduction(last):
+            raise e.unsupported("under a predicate")
+        condition = e.load(last.guard.register.name)
+        condition = b.not_(condition) if last.guard.negated else condition
+        waiting = b.and_(b.bitcast(e.vector(condition), I32), lanes)
+        slot = self.sites.guard(last)
+        if self.mode.counting:
+            add_counts(e, slot, [b.zext(e.intrinsic("llvm.ctpop", waiting), I64)])
+        wait, past = (self.warp.append_basic_block(f"{name}{block.index}") for name in ("wait", "past"))
+        b.cbranch(b.icmp_unsigned("!=", waiting, I32(0)), wait, past)
+        b.position_at_end(past)
+        b.branch(
+            self.labels[min(block.index + 1, block.successors[0])] if self.masked else self.labels[block.successors[0]]
+        )
+        b.position_at_end(wait)
+        return waiting
 
     def _trap(self, condition: Value | None, lanes: Value) -> None:
         b = self.builder
@@ -507,12 +543,6 @@ class _Translator:
             if kind == Fault.ASSERT:
                 tell_host(self.e, "tk_host_assert", hit)
             b.call(fault, [self.context, I64(kind), I64(site), hit, I64(0), I64(0)])
-
-
-def _constant(operand: Operand) -> int:
-    if not isinstance(operand, Immediate):
-        raise UnsupportedInstruction("bar.sync", 0, "", "a barrier number in a register")
-    return operand.value
 
 
 def _shared_layout(module: Module, function: Function) -> tuple[dict[str, int], int]:

@@ -3,7 +3,8 @@ is about where the warp goes on, not about values."""
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine import barriers
+from teachkit.emulator.engine.emit import I32, Emitter
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand
 
@@ -14,10 +15,13 @@ from teachkit.emulator.ptx.model import Operand
     "ret[.uni]",
     "exit",
     "trap",
-    "bar.sync",
+    "bar[.cta].sync",
     "bar.warp.sync",
-    "barrier.sync[.aligned]",
-    "bar.cta.sync",
+    "barrier[.cta].sync[.aligned]",
+    "bar[.cta].red.popc.u32",
+    "bar[.cta].red.(and|or).pred",
+    "barrier[.cta].red.popc[.aligned].u32",
+    "barrier[.cta].red.(and|or)[.aligned].pred",
     reads=None,
 )
 def control(e: Emitter, form: Form, *operands: Operand) -> None:
@@ -27,3 +31,13 @@ def control(e: Emitter, form: Form, *operands: Operand) -> None:
 @instruction("nanosleep.u32", "griddepcontrol.(wait|launch_dependents)", reads=None)
 def pause(e: Emitter, form: Form, *operands: Operand) -> None:
     """No effect on results."""
+
+
+@instruction("bar[.cta].arrive", "barrier[.cta].arrive[.aligned]", reads=None)
+def arrive(e: Emitter, form: Form, *operands: Operand) -> None:
+    """Tell a barrier that the warp has come this far, without waiting for the others."""
+    assert e.instruction is not None
+    lanes = e.lanes()
+    number, _ = barriers.numbers(e, e.instruction, lanes)
+    with e.builder.if_then(e.builder.icmp_unsigned("!=", lanes, I32(0))):
+        barriers.arrive(e, number)

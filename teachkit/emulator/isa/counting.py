@@ -34,7 +34,7 @@ def worth(opcode: str) -> tuple[tuple[str, int], ...]:
     if base == "mma":
         m, n, k = (int(size) for size in re.split("[mnk]", modifiers[2])[1:])
         return (("flop_tensor", 2 * m * n * k),)
-    if base in ("bar", "barrier") and modifiers and modifiers[0] in ("sync", "red", "arrive"):
+    if base in ("bar", "barrier") and "warp" not in modifiers and not {"sync", "red", "arrive"}.isdisjoint(modifiers):
         return (("barriers", 1),)
     if base in ("setp", "set"):
         kind = next((m for m in reversed(modifiers) if m in _INTEGER_TYPES or m in _FLOAT_TYPES), kind)
