@@ -43,7 +43,7 @@ CHROMIUM_FLAGS = (
 )
 GET_CHROMIUM = "sudo apt-get install --yes chromium"
 
-# A young kernel says that it is idle and may still lose what it is asked, so ready means that it has answered once.
+# Ready means that the notebook's kernel has answered once: cells that are run before it is there are dropped silently.
 READY_JS = """async () => {
   if (!window.jupyterapp) return false;
   await window.jupyterapp.restored;
@@ -52,12 +52,8 @@ READY_JS = """async () => {
   await panel.sessionContext.ready;
   const kernel = panel.sessionContext.session?.kernel;
   if (kernel?.connectionStatus !== 'connected') return false;
-  const future = kernel.requestExecute({ code: 'print("here")', store_history: false });
-  const heard = new Promise((resolve) => {
-    future.onIOPub = (message) => message.header.msg_type === 'stream' && resolve(message.content.text);
-    setTimeout(() => resolve(''), 3000);
-  });
-  return (await heard).startsWith('here') && kernel.status === 'idle';
+  const answer = kernel.requestExecute({ code: '', store_history: false }).done.then(() => true);
+  return Promise.race([answer, new Promise((resolve) => setTimeout(() => resolve(false), 3000))]);
 }"""
 
 RUN_ENABLED_JS = "() => window.jupyterapp.commands.isEnabled('runmenu:run-all')"
@@ -234,12 +230,23 @@ def open_notebook(browser: Browser, lab: Lab) -> Iterator[Callable[..., OpenNote
             page.on("request", lambda request: _note_outside(request.url, lab, notebook.outside_requests))
             # A workspace of its own: JupyterLab would open the notebooks of the last one again, over this one.
             page.goto(f"{lab.url}lab/workspaces/{secrets.token_hex(4)}/tree/{name}?token={lab.token}")
-            page.wait_for_function(READY_JS, timeout=START_LIMIT_S * 1000)
+            _wait_until_ready(page)
             page.get_by_role("tab", name=name).click()  # the menus act on the notebook that was used last
             page.wait_for_function(RUN_ENABLED_JS, timeout=START_LIMIT_S * 1000)
             return notebook
 
         yield open_
+
+
+def _wait_until_ready(page: Page) -> None:
+    # A loop of our own: the browser's wait_for_function takes an asynchronous condition for true at once.
+    page.wait_for_load_state()
+    deadline_s = time.monotonic() + START_LIMIT_S
+    while not page.evaluate(READY_JS):
+        if time.monotonic() > deadline_s:
+            page.screenshot(path=ARTEFACTS / "not-ready.png")
+            raise AssertionError(f"the notebook's kernel did not answer within {START_LIMIT_S} s")
+        page.wait_for_timeout(100)  # the pause between two looks at the condition
 
 
 def _copy_without_outputs(source: Path, target: Path) -> None:
