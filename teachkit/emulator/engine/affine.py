@@ -38,12 +38,13 @@ class Affine:
         return found
 
 
-def affine_registers(function: Function, blocks: list[Block], uniform: frozenset[str]) -> dict[str, Affine]:
-    """Registers of the form above. A stride of 0 is a register that has one value a warp after all."""
+def affine_registers(
+    function: Function, blocks: list[Block], uniform: frozenset[str], refused: set[str]
+) -> dict[str, Affine]:
+    """Registers of the form above, ``refused`` ones aside. A stride of 0 is one value a warp after all."""
     n_threads = function.directives.get("reqntid", ())
     linear = bool(n_threads) and all(n == 1 for n in n_threads[1:])
     known: dict[str, Affine] = {}
-    refused: set[str] = set()
     instructions = [i for block in blocks for i in block.instructions if defined(i)]
     definitions: dict[str, list[Instruction]] = {}
     for instruction in instructions:

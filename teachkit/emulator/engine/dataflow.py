@@ -101,12 +101,12 @@ def _is_varying(instruction: Instruction, varying: set[str], function: Function,
 def scalars(function: Function, blocks: list[Block], partial_warps: bool) -> tuple[Uniformity, dict[str, Affine]]:
     """Uniform registers, and those with a constant stride between lanes; each analysis helps the other."""
     known: frozenset[str] = frozenset()
+    n_definitions = _n_definitions(blocks)
     while True:
         facts = uniformity(function, blocks, partial_warps, known)
-        affine = affine_registers(function, blocks, facts.uniform)
-        if facts.divergent:
-            n_definitions = _n_definitions(blocks)
-            affine = {name: a for name, a in affine.items() if n_definitions[name] == 1}
+        # Where lanes can part, each may have its value from another definition.
+        several = {name for name, n in n_definitions.items() if facts.divergent and n > 1}
+        affine = affine_registers(function, blocks, facts.uniform, several)
         found = known | {name for name, a in affine.items() if a.stride == 0}
         if found == known:
             return facts, {name: a for name, a in affine.items() if a.stride}
