@@ -7,9 +7,10 @@ edges aside. The engine runs divergent warps in that order, which is where their
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from teachkit.emulator.engine.inline import called
+from teachkit.emulator.engine.order import execution_order
 from teachkit.emulator.ptx.model import (
     Address,
     Function,
@@ -130,7 +131,7 @@ def build(function: Function) -> list[Block]:
     """Basic blocks of ``function`` in execution order, unreachable ones dropped, liveness filled in."""
     raw, labels = _split(function)
     _connect(raw, labels, function)
-    order = _order(raw)
+    order = execution_order([block.successors for block in raw])
     position = {old: new for new, old in enumerate(order)}
     blocks = [raw[old] for old in order]
     for block in blocks:
@@ -178,68 +179,6 @@ def _connect(blocks: list[Block], labels: dict[str, int], function: Function) ->
             block.successors = following if last.guard is not None else []
         else:
             block.successors = following
-
-
-def _order(blocks: list[Block]) -> list[int]:
-    """Reverse post-order in which a loop's own blocks come before the blocks after the loop."""
-    loops = _loops(blocks)
-
-    def stays(block: int, successor: int) -> int:
-        """How many of the block's loops the successor is still in."""
-        return sum(1 for body in loops if block in body and successor in body)
-
-    seen = {0}
-    post: list[int] = []
-
-    def leaving_first(block: int) -> Iterator[int]:
-        return iter(sorted(blocks[block].successors, key=lambda successor: stays(block, successor)))
-
-    stack = [(0, leaving_first(0))]
-    while stack:
-        node, pending = stack[-1]
-        successor = next((s for s in pending if s not in seen), None)
-        if successor is None:
-            post.append(node)
-            stack.pop()
-        else:
-            seen.add(successor)
-            stack.append((successor, leaving_first(successor)))
-    return post[::-1]
-
-
-def _loops(blocks: list[Block]) -> list[frozenset[int]]:
-    """Bodies of natural loops, from the back edges of a depth-first walk."""
-    predecessors: dict[int, list[int]] = {block.index: [] for block in blocks}
-    for block in blocks:
-        for successor in block.successors:
-            predecessors[successor].append(block.index)
-    bodies: dict[int, set[int]] = {}
-    for tail, header in _back_edges(blocks):
-        body = bodies.setdefault(header, {header})
-        work = [tail]
-        while work:
-            node = work.pop()
-            if node not in body:
-                body.add(node)
-                work.extend(predecessors[node])
-    return [frozenset(body) for body in bodies.values()]
-
-
-def _back_edges(blocks: list[Block]) -> Iterable[tuple[int, int]]:
-    seen, active = {0}, {0}
-    stack = [(0, iter(blocks[0].successors))]
-    while stack:
-        node, pending = stack[-1]
-        successor = next(pending, None)
-        if successor is None:
-            active.discard(node)
-            stack.pop()
-        elif successor in active:
-            yield node, successor
-        elif successor not in seen:
-            seen.add(successor)
-            active.add(successor)
-            stack.append((successor, iter(blocks[successor].successors)))
 
 
 def _liveness(blocks: list[Block], registers: frozenset[str]) -> None:

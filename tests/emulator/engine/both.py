@@ -29,9 +29,9 @@ class Both(NamedTuple):
         """Every exact counter agrees, in total and on every source line."""
         check(self.launch.counters, self.result.counters)
         lines, expected = self.launch.by_line, self.result.by_line
-        assert set(lines) == set(expected)
+        assert set(lines) >= set(expected)  # the engine also lists lines that no warp reached
         for line in lines:
-            check(lines[line], expected[line], f"line {line}: ")
+            check(lines[line], expected.get(line, Counters()), f"line {line}: ")
 
     def check_memory(self):
         """Every byte of every argument agrees."""

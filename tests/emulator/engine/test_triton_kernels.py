@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from teachkit.emulator import configure, load_ptx
+from teachkit.emulator import configure
 from teachkit.emulator.engine import launcher
 from teachkit.emulator.ptx import parse
-from teachkit.errors import UnsupportedInstruction
 
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 DTYPES |= {"fp8e5": torch.float8_e5m2, "u8": torch.uint8}
@@ -138,17 +137,6 @@ ATOL = {
     ("softmax", "fp64"): 2.0**-22,
 }
 
-# What the instruction set leaves out so far: the opcode that is refused by name.
-REFUSED = {
-    "unary_maths-fp32-sin": "mov.b64",  # local memory
-    "unary_maths-fp32-cos": "mov.b64",
-    "printing-i32-128": "mov.b64",
-}
-
-
-def short_name(sample):
-    return f"{sample.kernel}-{pointers(sample.types)[0]}-{next(iter(sample.constants.values()))}"
-
 
 def prepared(sample, samples):
     """(PTX, kernel, grid, block, arguments, dynamic shared bytes) of a launch."""
@@ -169,12 +157,6 @@ def ulps_apart(mine, theirs):
 
 def test_triton_kernel(triton_sample, samples, both):
     text, name, grid, block, arguments, shared_bytes = prepared(triton_sample, samples)
-    refused = REFUSED.get(short_name(triton_sample))
-    if refused:
-        with pytest.raises(UnsupportedInstruction) as caught:
-            load_ptx(text)[name].launch(grid, block, arguments, shared_bytes=shared_bytes)
-        assert caught.value.opcode == refused
-        return
     found = both.run_both(text, name, grid, block, arguments, shared_bytes)
     found.check_counters()
     kind, label = pointers(triton_sample.types)[-1], triton_sample.constants.get("WHICH", triton_sample.kernel)
@@ -185,10 +167,6 @@ def test_triton_kernel(triton_sample, samples, both):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=ATOL[label, kind])
     else:
         found.check_memory()
-
-
-def test_every_refusal_is_of_a_sample_that_exists(samples):
-    assert {short_name(sample) for sample in samples.TRITON} >= REFUSED.keys()
 
 
 # Enough work for several threads: (grid, arguments) of the first sample of each kernel.
