@@ -32,7 +32,7 @@ def doctor() -> None:
 
 @app.command()
 def tour() -> None:
-    """Run the first lesson's kernels here in the terminal and print what they did."""
+    """Run kernels of the lessons here in the terminal and print what they did."""
     from teachkit import tour as room
 
     room.main()

@@ -1,4 +1,4 @@
-"""The tour: the first lesson's kernels, run here and now, and one table of what they did.
+"""The tour: kernels of the lessons, run here and now, and one table of what they did.
 
 Counted: launches and FLOPs. Modelled: DRAM bytes of kernels (cold L2) and every time but a measured one.
 """

@@ -257,12 +257,13 @@ def test_triton_lines_are_known(samples):
 
 
 def test_two_thousand_instructions_parse_quickly():
-    # 22 ms on a slow shared core; the bound leaves room for a busy machine.
+    # 22 ms of processor time on a slow shared core. A parser whose work grows with the square of the text takes seconds;
+    # a machine that is busy with other tests takes a few times longer.
     text = HEADER + ".entry k() { .reg .b32 %r<9>; .reg .b64 %rd<9>; .reg .pred %p<9>;\n"
     text += "@%p1 ld.global.v2.b32 {%r1, %r2}, [%rd1+16];\n\tadd.s32 %r1, %r2, 0x10;\n" * 1000 + "}"
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         parse(text)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.1
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.4
