@@ -151,3 +151,35 @@ def redux_float(e: Emitter, form: Form, target: Operand, source: Operand, member
         order = lane_constants(I32, [lane ^ distance for lane in range(32)])
         value = e.intrinsic(name, value, e.builder.shuffle_vector(value, Poison(value.type), order))
     e.write(target, value, "f32")
+
+
+@instruction("match.any.sync.(b32|b64)", "match.all.sync.(b32|b64)", reads=None)
+def match(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
+    """Which lanes hold the same value; with ``.all``, every lane that takes part or none."""
+    build, lanes = e.builder, _members(e)
+    value = e.vector(e.read(source, form.type))
+    if ".any." in form.opcode:
+        peers: Value = ir.Constant(vector_of(I32), None)
+        for lane in range(32):
+            same = build.icmp_unsigned("==", value, e.vector(build.extract_element(value, I32(lane))))
+            peers = build.insert_element(peers, build.and_(build.bitcast(same, I32), lanes), I32(lane))
+        e.write(target, peers, "b32")
+        return
+    first = build.extract_element(value, build.cttz(lanes, ir.IntType(1)(0)))
+    same = build.and_(build.bitcast(build.icmp_unsigned("==", value, e.vector(first)), I32), lanes)
+    agreed = build.icmp_unsigned("==", same, lanes)
+    everyone = build.select(agreed, lanes, I32(0))
+    if isinstance(target, PredicatePair):
+        e.write(target.first, everyone, "b32")
+        e.write(target.second, agreed, "pred")
+    else:
+        e.write(target, everyone, "b32")
+
+
+@instruction("elect.sync", reads=None)
+def elect(e: Emitter, form: Form, target: Operand, members: Operand) -> None:
+    """The lowest lane that takes part is elected; every lane learns which it was."""
+    assert isinstance(target, PredicatePair)
+    leader = e.builder.cttz(_members(e), ir.IntType(1)(0))
+    e.write(target.first, leader, "b32")
+    e.write(target.second, e.builder.icmp_unsigned("==", lane_numbers(), e.vector(leader)), "pred")

@@ -71,6 +71,11 @@ OPCODES = {
        for relu in ("", ".relu")},
     **{f"cvt.rn.satfinite.{to}x2.f16x2": ("b16", ("f16x2",)) for to in ("e4m3", "e5m2")},
     **{f"cvt.rn.f16x2.{of}x2": ("f16x2", ("b16",)) for of in ("e4m3", "e5m2")},
+    **{f"{op}24.{part}.{kind}": (kind, (kind,) * n) for op, n in (("mul", 2), ("mad", 3)) for part in ("lo", "hi")
+       for kind in ("u32", "s32")},
+    **{f"bmsk.{mode}.b32": ("b32", ("u32", "u32")) for mode in ("clamp", "wrap")},
+    **{f"szext.{mode}.{kind}": (kind, (kind, "u32")) for mode in ("clamp", "wrap") for kind in ("u32", "s32")},
+    **{f"{op}.relu.s32": ("s32", ("s32", "s32")) for op in ("min", "max")},
     **{f"dp4a.{a}.{b}": ("u32", ("u32", "u32", "u32")) for a, b in itertools.product(("u32", "s32"), repeat=2)},
     **{f"slct.{kind}.{sign}": (f"b{kind[1:]}", (f"b{kind[1:]}",) * 2 + (sign,)) for kind in ("u16", "s32", "f64")
        for sign in ("s32", "f32")},
