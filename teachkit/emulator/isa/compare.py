@@ -64,15 +64,20 @@ def setp(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
 @instruction(
     f"set.({INTEGER_TESTS}).(u32|s32|f32).({INTEGERS})",
     f"set.({FLOAT_TESTS})[.ftz].(u32|s32|f32).({FLOATS})",
+    f"set.({INTEGER_TESTS}).(and|or|xor).(u32|s32|f32).({INTEGERS})",
+    f"set.({FLOAT_TESTS}).(and|or|xor)[.ftz].(u32|s32|f32).({FLOATS})",
     reads=None,
 )
-def set_(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand) -> None:
-    """The comparison as all ones or zero, or as 1.0 or 0.0."""
-    test, to, kind = form.required
+def set_(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, *third: Operand) -> None:
+    """The comparison, perhaps combined with a third, boolean source, as all ones or zero, or as 1.0 or 0.0."""
+    test, *combine, to, kind = form.required
     left, right = e.alike(e.read(a, kind), e.read(b, kind))
     if "ftz" in form.optional and kind == "f32":
         left, right = flush(e, left), flush(e, right)
     truth = _compare(e, test, kind, left, right)
+    if combine:
+        join = {"and": e.builder.and_, "or": e.builder.or_, "xor": e.builder.xor}[combine[0]]
+        truth = join(*e.alike(truth, e.read(third[0], "pred")))
     yes, no = (e.const("f32", 1.0), e.const("f32", 0.0)) if to == "f32" else (e.const("u32", -1), e.const("u32", 0))
     e.write(target, e.select(truth, yes, no), to)
 

@@ -373,6 +373,11 @@ def ex2_half(e: Emitter, form: Form, a: Value) -> Value:
     return _halves(e, form, lambda v: exp2(e, v), a)
 
 
+@instruction(f"tanh.approx.({HALVES})", reads=("T",))
+def tanh_half(e: Emitter, form: Form, a: Value) -> Value:
+    return _halves(e, form, lambda v: tanh(e, form, v), a)
+
+
 def on_pairs(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:
     """sm_100: run ``operation`` on both ``f32`` halves of 64-bit registers."""
 

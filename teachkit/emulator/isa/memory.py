@@ -127,8 +127,14 @@ def fence(e: Emitter, form: Form) -> None:
     """Warps of a block take turns on one thread, and the scheduler's calls order everything between turns."""
 
 
-@instruction("prefetch.global.(L1|L2)", "prefetchu.L1", reads=None)
-def prefetch(e: Emitter, form: Form, address: Operand) -> None:
+@instruction(
+    "prefetch.global.(L1|L2)",
+    "prefetchu.L1",
+    "discard[.global].L2",
+    "applypriority[.global].L2::evict_normal",
+    reads=None,
+)
+def prefetch(e: Emitter, form: Form, address: Operand, *size: Operand) -> None:
     """A hint."""
 
 

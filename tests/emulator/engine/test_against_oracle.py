@@ -76,6 +76,8 @@ OPCODES = {
     **{f"bmsk.{mode}.b32": ("b32", ("u32", "u32")) for mode in ("clamp", "wrap")},
     **{f"szext.{mode}.{kind}": (kind, (kind, "u32")) for mode in ("clamp", "wrap") for kind in ("u32", "s32")},
     **{f"{op}.relu.s32": ("s32", ("s32", "s32")) for op in ("min", "max")},
+    **{f"set.{test}.{combine}.{to}.{kind}": (to, (kind, kind, "pred")) for test in ("lt", "ne") for combine in
+       ("and", "or", "xor") for to in ("u32", "f32") for kind in ("s32", "f32")},
     **{f"dp4a.{a}.{b}": ("u32", ("u32", "u32", "u32")) for a, b in itertools.product(("u32", "s32"), repeat=2)},
     **{f"slct.{kind}.{sign}": (f"b{kind[1:]}", (f"b{kind[1:]}",) * 2 + (sign,)) for kind in ("u16", "s32", "f64")
        for sign in ("s32", "f32")},
@@ -86,6 +88,8 @@ OPCODES = {
 
 def operands(kind, n, seed):
     """``n`` bit patterns: specials, and random ones of every size."""
+    if kind == "pred":
+        return np.random.default_rng(seed).integers(0, 2, n).astype(np.uint8)
     generator = np.random.default_rng(seed)
     element = kind.removesuffix("x2")
     bits = int(element.lstrip("bfsu"))
