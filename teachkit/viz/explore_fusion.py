@@ -112,7 +112,7 @@ def _to_report(plan: PlanReport, request_id: int) -> dict[str, Any]:
         "reason": plan.reason or "",
         "launches_text": launches_text(plan.n_launches),
         "bytes_text": bytes_text(plan.n_bytes, plan.n_elements),
-        "time_caption": "Time (modelled from data sheets, not measured)",
+        "time_caption": "Time (modelled, not measured)",
         "time_head": ["GPU", "time"],
         "times": [[gpu, seconds_text(seconds)] for gpu, seconds in plan.seconds.items()],
         "kernel_head": ["kernel", "reads", "writes"],
