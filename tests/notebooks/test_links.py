@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = REPOSITORY / "notebooks"
 GLOSSARY = sorted(path for path in (NOTEBOOKS / "glossary").glob("*.md") if path.name != "README.md")
 LESSONS = sorted([*NOTEBOOKS.glob("*.ipynb"), *(REPOSITORY / "exercises").rglob("*.ipynb")])
-MAX_WORDS = 130
+MAX_WORDS = 180
 _LINK = re.compile(r"\]\(([^)#\s]+)\)")
 
 
