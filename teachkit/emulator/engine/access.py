@@ -321,7 +321,7 @@ def _zip(e: Emitter, a: Value, b: Value) -> Value:
 
 
 def runtime(e: Emitter, name: str) -> Value:
-    """A function of ``runtime.ll``, declared in the kernel's module."""
+    """A function of ``runtime/*.ll``, declared in the kernel's module."""
     function = e.module.globals.get(name)
     if function is None:
         parameters = [POINTER, POINTER, I32, I64, I64, I64, I64, POINTER]

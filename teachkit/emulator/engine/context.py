@@ -1,6 +1,6 @@
 """What a worker thread and the code it runs share in memory.
 
-``Context`` is the one definition of the layout: generated code and ``runtime.ll`` both take their byte
+``Context`` is the one definition of the layout: generated code and ``runtime/*.ll`` both take their byte
 offsets from it. Each worker thread owns one context, one shared memory, and one set of warp frames.
 """
 

@@ -55,7 +55,7 @@ def engine_fingerprint() -> str:
     """Changes whenever the engine's own source does, so that no stale object is ever loaded."""
     digest = hashlib.sha256(f"{_FORMAT} {llvm.llvm_version_info} {cpu()}".encode())
     root = Path(__file__).parents[1]
-    for path in sorted((*root.glob("engine/*"), *root.glob("isa/*.py"), root / "sites.py")):
+    for path in sorted((*root.glob("engine/**/*"), *root.glob("isa/*.py"), root / "sites.py")):
         if path.suffix in (".py", ".ll"):
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -123,8 +123,9 @@ RUNTIME_SYMBOLS = (
 
 @functools.cache
 def runtime() -> dict[str, int]:
-    """Addresses of the functions of ``runtime.ll``, compiled once and cached like a kernel."""
-    template = Path(__file__).with_name("runtime.ll").read_text()
+    """Addresses of the functions of ``runtime/*.ll``, compiled once and cached like a kernel."""
+    files = sorted(Path(__file__).with_name("runtime").glob("*.ll"))
+    template = "\n".join(file.read_text() for file in files)
     text = re.sub("«([a-z_.]+)»", lambda match: str(offset(match[1])), template)
     code = cached("runtime", text, lambda: (compile_object(text), {}))[0]
     with _lock:

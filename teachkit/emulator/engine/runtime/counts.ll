@@ -1,0 +1,284 @@
+; What an access adds to the counters of its place in the kernel: sectors, wavefronts, and the trace.
+
+; Adds one request over `live` lanes to a site: requests, lanes, and the two measures.
+define internal void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %measure, i64 %excess) {
+  %p.sites = getelementptr i8, ptr %ctx, i64 «sites»
+  %sites = load ptr, ptr %p.sites
+  %slot = getelementptr i64, ptr %sites, i64 %site
+  %lanes32 = call i32 @llvm.ctpop.i32(i32 %live)
+  %lanes = zext i32 %lanes32 to i64
+  %a = insertelement <4 x i64> <i64 1, i64 0, i64 0, i64 0>, i64 %lanes, i64 1
+  %b = insertelement <4 x i64> %a, i64 %measure, i64 2
+  %c = insertelement <4 x i64> %b, i64 %excess, i64 3
+  %old = load <4 x i64>, ptr %slot, align 8
+  %new = add <4 x i64> %old, %c
+  store <4 x i64> %new, ptr %slot, align 8
+  ret void
+}
+
+; Counts one global request: its distinct 32-byte sectors, each also appended to the trace. An access never
+; crosses a sector, because it is aligned to its size of at most 32 bytes.
+define internal void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %store) {
+entry:
+  %seen = alloca [32 x i64], align 64
+  %address = load <32 x i64>, ptr %addresses, align 8
+  %sector = lshr <32 x i64> %address, splat (i64 5)
+  %sectors = alloca [32 x i64], align 64
+  store <32 x i64> %sector, ptr %sectors, align 64
+  %p.cursor = getelementptr i8, ptr %ctx, i64 «trace_cursor»
+  %cursor0 = load ptr, ptr %p.cursor
+  %empty = icmp eq i32 %live, 0
+  br i1 %empty, label %end, label %prepare
+
+prepare:                                          ; do the sectors never go down from lane to lane?
+  %before = shufflevector <32 x i64> %sector, <32 x i64> poison, <32 x i32> <i32 0, i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30>
+  %up = icmp uge <32 x i64> %sector, %before
+  %up.bits = bitcast <32 x i1> %up to i32
+  ; ... and are the lanes that are on one run? Then a sector starts where it differs from the lane before.
+  %low.lane = call i32 @llvm.cttz.i32(i32 %live, i1 true)
+  %run = lshr i32 %live, %low.lane
+  %run.more = add i32 %run, 1
+  %run.gap = and i32 %run, %run.more
+  %one.run = icmp eq i32 %run.gap, 0
+  %not.live = xor i32 %live, -1
+  %up.live = or i32 %up.bits, %not.live
+  %first.bit = shl i32 1, %low.lane
+  %up.all = or i32 %up.live, %first.bit
+  %rising = icmp eq i32 %up.all, -1
+  %ordered = and i1 %rising, %one.run
+  br i1 %ordered, label %all.at.once, label %lane.start
+
+all.at.once:
+  %new.sector = icmp ne <32 x i64> %sector, %before
+  %new.bits0 = bitcast <32 x i1> %new.sector to i32
+  %new.bits1 = or i32 %new.bits0, %first.bit
+  %new.bits = and i32 %new.bits1, %live
+  %new.mask = bitcast i32 %new.bits to <32 x i1>
+  %store.1 = insertelement <32 x i64> poison, i64 %store, i64 0
+  %store.n = shufflevector <32 x i64> %store.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %records0 = shl <32 x i64> %sector, splat (i64 8)
+  %records = or <32 x i64> %records0, %store.n
+  %n.new32 = call i32 @llvm.ctpop.i32(i32 %new.bits)
+  %n.new = zext i32 %n.new32 to i64
+  ; Sectors side by side are one record.
+  %high.lane0 = call i32 @llvm.ctlz.i32(i32 %live, i1 true)
+  %high.lane = xor i32 %high.lane0, 31
+  %p.low = getelementptr i64, ptr %sectors, i32 %low.lane
+  %p.high = getelementptr i64, ptr %sectors, i32 %high.lane
+  %low.sector = load i64, ptr %p.low
+  %high.sector = load i64, ptr %p.high
+  %more.sectors = sub i64 %high.sector, %low.sector
+  %spanned = add i64 %more.sectors, 1
+  %gapless = icmp eq i64 %spanned, %n.new
+  br i1 %gapless, label %one.record, label %many.records
+
+one.record:
+  %whole0 = shl i64 %low.sector, 8
+  %whole1 = shl i64 %more.sectors, 1
+  %whole2 = or i64 %whole0, %whole1
+  %whole = or i64 %whole2, %store
+  store i64 %whole, ptr %cursor0
+  br label %recorded
+
+many.records:
+  call void @llvm.masked.compressstore.v32i64(<32 x i64> %records, ptr align 8 %cursor0, <32 x i1> %new.mask)
+  br label %recorded
+
+recorded:
+  %n.records = phi i64 [ 1, %one.record ], [ %n.new, %many.records ]
+  %cursor.new = getelementptr i64, ptr %cursor0, i64 %n.records
+  store ptr %cursor.new, ptr %p.cursor
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.new, i64 0)
+  ret void
+
+lane.start:
+  br label %lane.loop
+
+lane.loop:
+  %left = phi i32 [ %live, %lane.start ], [ %left.next, %lane.next ]
+  %n = phi i64 [ 0, %lane.start ], [ %n.next, %lane.next ]
+  %last = phi i64 [ -1, %lane.start ], [ %last.next, %lane.next ]
+  %cursor = phi ptr [ %cursor0, %lane.start ], [ %cursor.next, %lane.next ]
+  %lane = call i32 @llvm.cttz.i32(i32 %left, i1 true)
+  %lane64 = zext i32 %lane to i64
+  %p.sector = getelementptr i64, ptr %sectors, i64 %lane64
+  %s = load i64, ptr %p.sector
+  %repeat = icmp eq i64 %s, %last
+  br i1 %repeat, label %lane.next, label %scan.start
+
+scan.start:
+  %none = icmp eq i64 %n, 0
+  br i1 %none, label %append, label %scan
+
+scan:
+  %i = phi i64 [ 0, %scan.start ], [ %i.next, %scan.next ]
+  %p.seen = getelementptr i64, ptr %seen, i64 %i
+  %t = load i64, ptr %p.seen
+  %same = icmp eq i64 %t, %s
+  br i1 %same, label %lane.next, label %scan.next
+
+scan.next:
+  %i.next = add i64 %i, 1
+  %i.more = icmp slt i64 %i.next, %n
+  br i1 %i.more, label %scan, label %append
+
+append:
+  %p.new = getelementptr i64, ptr %seen, i64 %n
+  store i64 %s, ptr %p.new
+  %record0 = shl i64 %s, 8
+  %record = or i64 %record0, %store
+  store i64 %record, ptr %cursor
+  %cursor.more = getelementptr i8, ptr %cursor, i64 8
+  %n.more = add i64 %n, 1
+  br label %lane.next
+
+lane.next:
+  %n.next = phi i64 [ %n, %lane.loop ], [ %n, %scan ], [ %n.more, %append ]
+  %cursor.next = phi ptr [ %cursor, %lane.loop ], [ %cursor, %scan ], [ %cursor.more, %append ]
+  %last.next = phi i64 [ %s, %lane.loop ], [ %s, %scan ], [ %s, %append ]
+  %minus = sub i32 %left, 1
+  %left.next = and i32 %left, %minus
+  %more = icmp ne i32 %left.next, 0
+  br i1 %more, label %lane.loop, label %finish
+
+finish:
+  store ptr %cursor.next, ptr %p.cursor
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.next, i64 0)
+  br label %end
+
+end:
+  ret void
+}
+
+; Counts one shared request. Lanes are served in phases of 32, 16 (8-byte) or 8 (16-byte); a phase takes as
+; many wavefronts as the most distinct words that any one bank must deliver.
+define internal void @tk_count_shared(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %size) {
+entry:
+  %conflicts = alloca [32 x i8], align 64
+  %units = alloca [32 x i64], align 64
+  %narrow = icmp ult i64 %size, 4
+  %unit.bytes = select i1 %narrow, i64 4, i64 %size
+  %unit.bytes32 = trunc i64 %unit.bytes to i32
+  %shift32 = call i32 @llvm.cttz.i32(i32 %unit.bytes32, i1 true)
+  %shift = zext i32 %shift32 to i64
+  %shift.1 = insertelement <32 x i64> poison, i64 %shift, i64 0
+  %shift.n = shufflevector <32 x i64> %shift.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %address = load <32 x i64>, ptr %addresses, align 8
+  %unit = lshr <32 x i64> %address, %shift.n
+  store <32 x i64> %unit, ptr %units, align 64
+  %groups = udiv i64 128, %unit.bytes             ; units side by side across the 32 banks
+  %group.mask = sub i64 %groups, 1
+  %lanes.a.phase = trunc i64 %groups to i32
+  %is.whole = icmp eq i32 %lanes.a.phase, 32
+  %one.shl = shl i32 1, %lanes.a.phase
+  %phase.low = sub i32 %one.shl, 1
+  %phase.mask0 = select i1 %is.whole, i32 -1, i32 %phase.low
+  ; Give each (phase, bank group) a bit. The lanes' bits add up to what they or to only if all differ: then
+  ; no two lanes of a phase want the same banks, and each phase with a lane takes one wavefront.
+  %group.mask.1 = insertelement <32 x i64> poison, i64 %group.mask, i64 0
+  %group.mask.n = shufflevector <32 x i64> %group.mask.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %group.n = and <32 x i64> %unit, %group.mask.n
+  %phase.part = xor <32 x i64> %group.mask.n, splat (i64 -1)
+  %lane.n = and <32 x i64> %phase.part, <i64 0, i64 1, i64 2, i64 3, i64 4, i64 5, i64 6, i64 7, i64 8, i64 9, i64 10, i64 11, i64 12, i64 13, i64 14, i64 15, i64 16, i64 17, i64 18, i64 19, i64 20, i64 21, i64 22, i64 23, i64 24, i64 25, i64 26, i64 27, i64 28, i64 29, i64 30, i64 31>
+  %place.n = or <32 x i64> %lane.n, %group.n
+  %bit.n = shl <32 x i64> splat (i64 1), %place.n
+  %live.n = bitcast i32 %live to <32 x i1>
+  %bits.n = select <32 x i1> %live.n, <32 x i64> %bit.n, <32 x i64> zeroinitializer
+  %bits.or = call i64 @llvm.vector.reduce.or.v32i64(<32 x i64> %bits.n)
+  %bits.sum = call i64 @llvm.vector.reduce.add.v32i64(<32 x i64> %bits.n)
+  %all.differ = icmp eq i64 %bits.or, %bits.sum
+  br i1 %all.differ, label %free.loop, label %phase
+
+free.loop:
+  %free.start = phi i32 [ 0, %entry ], [ %free.next, %free.loop ]
+  %free.total = phi i64 [ 0, %entry ], [ %free.more, %free.loop ]
+  %free.mask = shl i32 %phase.mask0, %free.start
+  %free.here = and i32 %live, %free.mask
+  %free.any = icmp ne i32 %free.here, 0
+  %free.one = zext i1 %free.any to i64
+  %free.more = add i64 %free.total, %free.one
+  %free.next = add i32 %free.start, %lanes.a.phase
+  %free.on = icmp ult i32 %free.next, 32
+  br i1 %free.on, label %free.loop, label %free.done
+
+free.done:
+  %free.live = icmp ne i32 %live, 0
+  br i1 %free.live, label %free.write, label %end
+
+free.write:
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %free.more, i64 0)
+  ret void
+
+phase:
+  %start = phi i32 [ 0, %entry ], [ %start.next, %phase.end ]
+  %total = phi i64 [ 0, %entry ], [ %total.next, %phase.end ]
+  %ideal = phi i64 [ 0, %entry ], [ %ideal.next, %phase.end ]
+  %phase.mask = shl i32 %phase.mask0, %start
+  %here = and i32 %live, %phase.mask
+  %idle = icmp eq i32 %here, 0
+  br i1 %idle, label %phase.end, label %phase.start
+
+phase.start:
+  call void @llvm.memset.p0.i64(ptr %conflicts, i8 0, i64 32, i1 false)
+  br label %lane.loop
+
+lane.loop:
+  %left = phi i32 [ %here, %phase.start ], [ %left.next, %lane.next ]
+  %most = phi i8 [ 0, %phase.start ], [ %most.next, %lane.next ]
+  %lane = call i32 @llvm.cttz.i32(i32 %left, i1 true)
+  %lane64 = zext i32 %lane to i64
+  %p.unit = getelementptr i64, ptr %units, i64 %lane64
+  %u = load i64, ptr %p.unit
+  %u.1 = insertelement <32 x i64> poison, i64 %u, i64 0
+  %u.n = shufflevector <32 x i64> %u.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %equal = icmp eq <32 x i64> %unit, %u.n
+  %equal.bits = bitcast <32 x i1> %equal to i32
+  %lane.bit = shl i32 1, %lane
+  %earlier = sub i32 %lane.bit, 1
+  %twins0 = and i32 %equal.bits, %earlier
+  %twins = and i32 %twins0, %here
+  %is.first = icmp eq i32 %twins, 0
+  br i1 %is.first, label %conflict, label %lane.next
+
+conflict:
+  %group = and i64 %u, %group.mask
+  %p.group = getelementptr i8, ptr %conflicts, i64 %group
+  %old = load i8, ptr %p.group
+  %new = add i8 %old, 1
+  store i8 %new, ptr %p.group
+  %worse = icmp ugt i8 %new, %most
+  %most.more = select i1 %worse, i8 %new, i8 %most
+  br label %lane.next
+
+lane.next:
+  %most.next = phi i8 [ %most, %lane.loop ], [ %most.more, %conflict ]
+  %minus = sub i32 %left, 1
+  %left.next = and i32 %left, %minus
+  %more = icmp ne i32 %left.next, 0
+  br i1 %more, label %lane.loop, label %phase.done
+
+phase.done:
+  %most64 = zext i8 %most.next to i64
+  %total.more = add i64 %total, %most64
+  %ideal.more = add i64 %ideal, 1
+  br label %phase.end
+
+phase.end:
+  %total.next = phi i64 [ %total, %phase ], [ %total.more, %phase.done ]
+  %ideal.next = phi i64 [ %ideal, %phase ], [ %ideal.more, %phase.done ]
+  %start.next = add i32 %start, %lanes.a.phase
+  %phases.more = icmp ult i32 %start.next, 32
+  br i1 %phases.more, label %phase, label %finish
+
+finish:
+  %any = icmp ne i32 %live, 0
+  br i1 %any, label %write, label %end
+
+write:
+  %excess = sub i64 %total.next, %ideal.next
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %total.next, i64 %excess)
+  br label %end
+
+end:
+  ret void
+}
