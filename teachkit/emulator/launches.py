@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from teachkit.emulator.counters import Counters
 from teachkit.emulator.ptx.model import SourceLine
 
 Observer = Callable[["Launch"], None]
+_Counts = tuple[Counters, dict[SourceLine | None, Counters]]
+
+BACKLOG_LIMIT_BYTES = 256 << 20  # of traces that wait until somebody reads the counters
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,30 +45,36 @@ class Launch:
         name: str,
         grid: tuple[int, int, int],
         block: tuple[int, int, int],
-        count: Callable[[], tuple[Counters, dict[SourceLine | None, Counters]]],
+        count: Callable[[], _Counts],
         resources: Resources | Callable[[], Resources],
         ptx: str,
         seconds: float | None = None,
     ) -> None:
         self.name, self.grid, self.block = name, grid, block
         self.ptx, self.seconds = ptx, seconds
-        self._count, self._resources = count, resources
+        self._resources = resources
+        self._count: Callable[[], _Counts] | None = count
+        self._counts: _Counts | None = None
+        self._lock = threading.Lock()
 
-    @functools.cached_property
-    def _counted(self) -> tuple[Counters, dict[SourceLine | None, Counters]]:
-        counted = self._count()
-        del self._count  # lets go of the trace
-        return counted
+    def _counted(self) -> _Counts:
+        with self._lock:
+            if self._count is not None:
+                self._counts = self._count()
+                self._count = None  # lets go of the trace
+                backlog.drop(self)
+        assert self._counts is not None
+        return self._counts
 
     @property
     def counters(self) -> Counters:
         """Exact counts, and the cache model's DRAM traffic."""
-        return self._counted[0]
+        return self._counted()[0]
 
     @property
     def by_line(self) -> dict[SourceLine | None, Counters]:
         """Exact counts by line of the kernel's source; None for instructions that no line claims."""
-        return self._counted[1]
+        return self._counted()[1]
 
     @functools.cached_property
     def resources(self) -> Resources:
@@ -74,6 +84,54 @@ class Launch:
     def __repr__(self) -> str:
         return f"Launch({self.name!r}, grid={self.grid}, block={self.block})"
 
+
+class Backlog:
+    """Launches that wait to be counted. When their traces need more than ``limit_bytes``, the oldest are counted.
+
+    Whoever keeps every launch of a long program thus keeps counters, not traces.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self._waiting: dict[int, tuple[weakref.ref[Launch], int]] = {}  # in order of launch
+        self._n_bytes = 0
+        self._lock = threading.RLock()  # a launch may be collected, and dropped, at any point
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all that waits."""
+        return self._n_bytes
+
+    def add(self, launch: Launch, n_bytes: int) -> None:
+        """Enter a launch; counts the oldest ones while there are too many bytes."""
+        key = id(launch)
+        with self._lock:
+            self._waiting[key] = weakref.ref(launch, lambda _: self._forget(key)), n_bytes
+            self._n_bytes += n_bytes
+        while (oldest := self._oldest_of_too_many()) is not None:
+            _ = oldest.counters
+
+    def drop(self, launch: Launch) -> None:
+        """Take out a launch that is counted."""
+        self._forget(id(launch))
+
+    def _forget(self, key: int) -> None:
+        with self._lock:
+            _, n_bytes = self._waiting.pop(key, (None, 0))
+            self._n_bytes -= n_bytes
+
+    def _oldest_of_too_many(self) -> Launch | None:
+        with self._lock:
+            while self._n_bytes > self.limit_bytes and self._waiting:
+                key, (reference, _) = next(iter(self._waiting.items()))
+                launch = reference()
+                self._forget(key)
+                if launch is not None:
+                    return launch
+        return None
+
+
+backlog = Backlog(BACKLOG_LIMIT_BYTES)
 
 _observers: list[Observer] = []
 _lock = threading.Lock()

@@ -88,6 +88,7 @@ class Context(ctypes.Structure):
         ("stop", ctypes.c_void_p),  # i64 flag shared by all workers
         ("block", ctypes.c_int64),
         ("warp", ctypes.c_int64),
+        ("budget", ctypes.c_int64),  # blocks that the worker may take before it comes back
         ("unfinished", ctypes.c_int64),  # the last call returned in the middle of a block
         ("ctaid", ctypes.c_uint32 * 3),
         ("nctaid", ctypes.c_uint32 * 3),

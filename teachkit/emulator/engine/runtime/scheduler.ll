@@ -18,8 +18,8 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
 ; Takes blocks from the shared counter until `end`, a stop, or a full trace: returns 0. A block's warps take
-; turns: each runs until it exits, waits at a barrier, or has used its loop turns. After a number of rounds
-; with warps out of turns it returns 1 with the block unfinished, so that the caller can look at the clock and
+; turns: each runs until it exits, waits at a barrier, or has used its loop turns. After `budget` blocks, or after
+; a number of turns used up, the block then unfinished, it returns 1, so that the caller can look at the clock and
 ; at Ctrl-C; the next call goes on where this one left.
 define i64 @tk_run(ptr %ctx, ptr %warp_function, ptr %next, i64 %end) {
 entry:
@@ -53,6 +53,8 @@ entry:
   %nctaid.x = zext i32 %nctaid.x32 to i64
   %nctaid.y = zext i32 %nctaid.y32 to i64
   %p.unfinished = getelementptr i8, ptr %ctx, i64 «unfinished»
+  %p.budget = getelementptr i8, ptr %ctx, i64 «budget»
+  %p.fault = getelementptr i8, ptr %ctx, i64 «fault.fault»
   %unfinished = load i64, ptr %p.unfinished
   store i64 0, ptr %p.unfinished
   %going.on = icmp ne i64 %unfinished, 0
@@ -61,7 +63,13 @@ entry:
 take:
   %stop = load atomic i64, ptr %stop.flag monotonic, align 8
   %stopped = icmp ne i64 %stop, 0
-  br i1 %stopped, label %done, label %room
+  br i1 %stopped, label %done, label %afford
+
+afford:
+  %budget = load i64, ptr %p.budget
+  %budget.left = sub i64 %budget, 1
+  %spent = icmp slt i64 %budget.left, 0
+  br i1 %spent, label %come.back, label %room
 
 room:
   %cursor0 = load ptr, ptr %p.cursor
@@ -74,6 +82,7 @@ room:
   br i1 %full, label %done, label %claim
 
 claim:
+  store i64 %budget.left, ptr %p.budget
   %block = atomicrmw add ptr %next, i64 1 seq_cst
   %over = icmp sge i64 %block, %end
   br i1 %over, label %done, label %start
@@ -161,23 +170,29 @@ warp.next:
 round.end:
   %none.waiting = icmp eq i64 %waiting.next, 0
   %none.yielded = icmp eq i64 %yielded.next, 0
-  %any.yielded = xor i1 %none.yielded, true
   %finished = and i1 %none.waiting, %none.yielded
   br i1 %finished, label %take, label %pending
 
 pending:
   %stop2 = load atomic i64, ptr %stop.flag monotonic, align 8
   %interrupted = icmp eq i64 %stop2, 2            ; 2: stop now; 1: finish running blocks, start no other
-  br i1 %interrupted, label %done, label %turns
+  br i1 %interrupted, label %done, label %healthy
+
+healthy:                                          ; a block that did what it may not do need not come to an end
+  %fault = load i64, ptr %p.fault
+  %failed = icmp ne i64 %fault, 0
+  br i1 %failed, label %done, label %turns
 
 turns:
-  %tired.one = zext i1 %any.yielded to i64
-  %tired.next = add i64 %tired, %tired.one
+  %tired.next = add i64 %tired, %yielded.next
   %pause = icmp ugt i64 %tired.next, 64
   br i1 %pause, label %unfinish, label %release.try
 
 unfinish:
   store i64 1, ptr %p.unfinished
+  br label %come.back
+
+come.back:
   ret i64 1
 
 release.try:

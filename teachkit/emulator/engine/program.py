@@ -1,0 +1,83 @@
+"""A compiled kernel: its code, what the launcher must know about it, and idle workers to run it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from teachkit.emulator.engine import host, jit
+from teachkit.emulator.engine.translate import WARP_FUNCTION, Mode, translate
+from teachkit.emulator.engine.worker import Dims, Worker
+from teachkit.emulator.ptx.model import SourceLine
+from teachkit.emulator.sites import Site
+
+_N_IDLE = 4
+
+
+class Program:
+    """A kernel compiled in one mode, and idle workers to run it."""
+
+    def __init__(self, kernel: Any, mode: Mode) -> None:
+        self.kernel, self.mode = kernel, mode
+        module, function = kernel.owner.module, kernel.function
+
+        def build() -> tuple[bytes, dict[str, Any]]:
+            t = translate(module, function, mode)
+            names = ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve", "local_bytes", "is_ordered")
+            facts = {name: getattr(t, name) for name in names}
+            facts |= {"globals": list(t.globals), "sites": [_pack_site(site) for site in t.sites]}
+            return jit.compile_object(t.text), facts
+
+        key = f"{function.name} {mode} {kernel.owner.text}"
+        code, facts = jit.cached("kernel", key, build)
+        imports = jit.runtime() | host.callbacks()
+        self.address, self.keep_alive = jit.load_object(code, WARP_FUNCTION, imports)
+        self.sites = tuple(_unpack_site(fields) for fields in facts["sites"])
+        self.max_slots = np.array([s.max_slot for s in self.sites if s.max_slot is not None], np.intp)
+        self.is_ordered: bool = facts["is_ordered"]
+        self.local_bytes: int = facts["local_bytes"]
+        self.n_slots: int = facts["n_slots"]
+        self.frame_bytes: int = facts["frame_bytes"]
+        self.shared_bytes: int = facts["shared_bytes"]
+        self.trace_reserve: int = facts["trace_reserve"]
+        self.global_names: list[str] = facts["globals"]
+        self._idle: list[Worker] = []
+        self._lock = threading.Lock()
+
+    def take(self, block: Dims, shared_bytes: int) -> Worker:
+        """An idle worker for such blocks, else a new one."""
+        with self._lock:
+            for index, worker in enumerate(self._idle):
+                if worker.fits(block, shared_bytes):
+                    return self._idle.pop(index)
+        return Worker(self, block, shared_bytes)
+
+    def give_back(self, worker: Worker) -> None:
+        """Keep a worker for the next launch."""
+        worker.rest()
+        with self._lock:
+            if len(self._idle) < _N_IDLE:
+                self._idle.append(worker)
+
+
+def _pack_site(site: Site) -> list[Any]:
+    fields = [getattr(site, name) for name in Site.__dataclass_fields__ if name != "source"]
+    return [*fields, _pack_line(site.source)]
+
+
+def _unpack_site(fields: list[Any]) -> Site:
+    names = [name for name in Site.__dataclass_fields__ if name != "source"]
+    return Site(**dict(zip(names, fields[:-1], strict=True)), source=_unpack_line(fields[-1]))
+
+
+def _pack_line(line: SourceLine | None) -> list[Any] | None:
+    return None if line is None else [line.file, line.line, line.column, _pack_line(line.inlined_at)]
+
+
+def _unpack_line(fields: list[Any] | None) -> SourceLine | None:
+    if fields is None:
+        return None
+    file, line, column, inlined_at = fields
+    return SourceLine(file, line, column, _unpack_line(inlined_at))

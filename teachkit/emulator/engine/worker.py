@@ -1,0 +1,101 @@
+"""The memory that one thread needs to run blocks: shared and local memory, warp frames, counters, a trace."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from teachkit.emulator.cache_model import Trace
+from teachkit.emulator.engine.context import LANES, Context
+
+if TYPE_CHECKING:
+    from teachkit.emulator.engine.program import Program
+
+Dims = tuple[int, int, int]
+
+TURNS = 4096  # loop iterations of a warp before another gets its turn
+TRACE_LIMIT_BYTES = 64 << 20  # after which the caches are replayed and the trace starts anew
+_KEPT_TRACE_BYTES = 1 << 20  # of an idle worker
+
+
+def aligned(n_bytes: int, align: int = 128) -> tuple[npt.NDArray[np.uint8], int]:
+    """Memory and an aligned address inside it."""
+    memory = np.zeros(n_bytes + align, dtype=np.uint8)
+    start = memory.ctypes.data
+    return memory, -(-start // align) * align
+
+
+class Worker:
+    """The memory one thread needs to run blocks of a program."""
+
+    def __init__(self, program: Program, block: Dims, shared_bytes: int) -> None:
+        self.block, self.shared_bytes = block, shared_bytes
+        n_threads = block[0] * block[1] * block[2]
+        n_warps = -(-n_threads // LANES)
+        self.context = c = Context()
+        self._memory: list[Any] = []
+        c.shared, c.shared_bytes = self._room(max(shared_bytes, 1)), shared_bytes
+        c.frames, c.frame_bytes = self._room(n_warps * program.frame_bytes), program.frame_bytes
+        c.staging = self._room(1024)
+        c.local = self._room(n_warps * LANES * program.local_bytes)
+        c.thread_ids = self._thread_ids(block, n_warps)
+        c.n_warps, c.turns = n_warps, TURNS
+        c.last_warp_mask = (1 << (n_threads - LANES * (n_warps - 1))) - 1
+        c.ntid = block
+        c.trace_reserve, c.trace_limit = max(program.trace_reserve, 16), TRACE_LIMIT_BYTES
+        self.counts = np.zeros(program.n_slots, dtype=np.int64)
+        c.sites = self.counts.ctypes.data if program.mode.counting else None
+
+    def _room(self, n_bytes: int) -> int:
+        memory, address = aligned(n_bytes)
+        self._memory.append(memory)
+        return address
+
+    def _thread_ids(self, block: Dims, n_warps: int) -> int:
+        ids = np.arange(n_warps * LANES, dtype=np.int32)
+        table = np.stack([ids % block[0], ids // block[0] % block[1], ids // (block[0] * block[1])])
+        self._memory.append(np.ascontiguousarray(table, dtype=np.int32))
+        return int(self._memory[-1].ctypes.data)
+
+    def fits(self, block: Dims, shared_bytes: int) -> bool:
+        """Whether the worker was made for such blocks."""
+        return self.block == block and self.shared_bytes == shared_bytes
+
+    def take_trace(self) -> Trace:
+        """The trace so far, which starts anew."""
+        c = self.context
+        n = self.trace_bytes
+        trace = np.empty(n // 8, dtype=np.uint64)
+        if n:
+            ctypes.memmove(trace.ctypes.data, c.trace_begin, n)
+        c.trace_cursor = c.trace_begin
+        return trace
+
+    @property
+    def trace_bytes(self) -> int:
+        """Length of the trace so far."""
+        return (self.context.trace_cursor or 0) - (self.context.trace_begin or 0)
+
+    def rest(self) -> None:
+        """Let go of what is too much to keep while idle."""
+        c = self.context
+        if (c.trace_end or 0) - (c.trace_begin or 0) > _KEPT_TRACE_BYTES:
+            self._free_trace()
+
+    def _free_trace(self) -> None:
+        c = self.context
+        if c.trace_begin:
+            _libc().free(ctypes.c_void_p(c.trace_begin))
+        c.trace_begin = c.trace_cursor = c.trace_end = None
+
+    def __del__(self) -> None:
+        self._free_trace()
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
