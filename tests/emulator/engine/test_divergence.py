@@ -166,7 +166,8 @@ def test_a_loop_with_two_exits_and_text_out_of_order(both):
     mov.u32 %r4, 0; bra.uni HEAD;
     DONE: st.global.u32 [%rd1], %r4; bra.uni END;
     EARLY: add.u32 %r4, %r4, 1000; bra DONE;
-    HEAD: setp.ge.u32 %p1, %r4, %r1; @%p1 bra DONE; add.u32 %r4, %r4, 3; setp.gt.u32 %p2, %r4, 30; @%p2 bra EARLY; bra HEAD;
+    HEAD: setp.ge.u32 %p1, %r4, %r1; @%p1 bra DONE;
+    add.u32 %r4, %r4, 3; setp.gt.u32 %p2, %r4, 30; @%p2 bra EARLY; bra HEAD;
     END:"""
     expected = [1000 + 33 if lane > 30 else -(-lane // 3) * 3 for lane in range(64)]
     assert ptx(both, body).tolist() == expected
