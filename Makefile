@@ -21,7 +21,7 @@ setup: ## make .venv and install the pinned packages (every target below does th
 lab: setup ## open JupyterLab on the first lesson
 	@$(BIN)/jupyter lab -y $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
-tour: setup ## run the first lesson's kernels here in the terminal and print its table
+tour: setup ## run kernels of the lessons here in the terminal and print their table
 	@$(BIN)/teachkit tour
 
 test: lint test-python test-notebooks ## everything that CI runs: lint, types, tests, notebooks, browser

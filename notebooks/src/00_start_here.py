@@ -45,7 +45,13 @@ tk.describe()
 # [Triton](glossary/triton.md): many copies (*programs*) run at once, and each adds one *block* of `BLOCK_SIZE`
 # elements.
 #
-# Read it line by line: which block am I, which elements are mine, which of them exist, load, add, store.
+# Read it line by line: which block am I, which elements are mine, which of them exist (the
+# [mask](glossary/mask.md)), load, add, store. Three things are not as in NumPy:
+#
+# - A tensor arrives as the address of its first element, hence the names `x_ptr`, `y_ptr`. `x_ptr + offsets` is a whole
+#   vector of addresses, and `tl.load` fetches what lies there.
+# - A name marked `tl.constexpr` is fixed when the kernel is compiled; `tl.arange` needs that, and a power of two.
+# - Nothing is returned. `tl.store` writes the result into a tensor that exists already.
 
 
 # %%
@@ -60,8 +66,10 @@ def add_kernel(x_ptr, y_ptr, out_ptr, n_elements, BLOCK_SIZE: tl.constexpr):
 
 
 # %% [markdown]
-# A [launch](glossary/kernel-launch.md) says how many blocks to start. To cover `n` elements with blocks of 1,024 it
-# takes `triton.cdiv(n, 1024)` of them: n / 1024, rounded up.
+# A [launch](glossary/kernel-launch.md) says how many programs to start: that is the
+# [grid](glossary/grid-and-block.md), in square brackets before the arguments. To cover `n` elements with blocks of
+# 1,024 it takes `triton.cdiv(n, 1024)` of them: n / 1024, rounded up. `tk.device()`, two cells down, is `"cuda"` if this
+# machine has a GPU for PyTorch, otherwise `"cpu"`.
 
 
 # %%
@@ -113,10 +121,11 @@ print("together:    ", (n_loaded + n_stored) / N, "bytes an element")
 # ## Do the counters tell the truth?
 #
 # Do not take a measuring instrument on trust: test it on cases whose answer you know. Memory moves in
-# [sectors](glossary/sector.md) of 32 bytes, 8 float32 elements each: who needs one element gets its whole sector. So n
-# elements in a row touch ⌈n / 8⌉ sectors. Vector add reads two such rows and writes one. The counters
-# `compulsory_read_bytes` and `compulsory_write_bytes` give the bytes of all sectors that a launch touches, each once.
-# They and the formula must agree, for round sizes and for awkward ones.
+# [sectors](glossary/sector.md) of 32 bytes, 8 float32 elements each: who needs one element gets its whole sector. So
+# n elements in a row touch ⌈n / 8⌉ sectors, if the first lies where a sector begins, as a new tensor's first does.
+# Vector add reads two such rows and writes one. The counters `compulsory_read_bytes` and `compulsory_write_bytes`
+# give the bytes of all sectors that a launch touches, each once. They and the formula must agree, for round sizes and
+# for awkward ones.
 
 # %%
 print(f"{'n':>7} {'bytes read':>11} {'expected':>9} {'written':>8} {'expected':>9}")
@@ -167,10 +176,12 @@ plot_sectors((1, 2, 8), n_elements=16)
 #
 # ## From counts to time
 #
-# How long would the vector addition take on a GPU that you do not have? Its data sheet says how fast it moves bytes to
-# and from its main memory, the [DRAM](glossary/dram.md). How many bytes go there depends on the kernel and, a little, on
-# the GPU's cache, so teachkit passes the counted loads and stores through the model of a cache. From these bytes the time
-# can be *modelled*. It is not a measurement, and the course never calls it one.
+# How long would the vector addition take on a GPU that you do not have? That depends above all on how fast the GPU moves
+# bytes to and from its main memory, the [DRAM](glossary/dram.md). Its data sheet promises a rate (1,555 GB/s for this
+# A100), and published benchmarks say how much of it a real kernel reaches (1,360 GB/s). How many bytes go there depends on
+# the kernel and, a little, on the GPU's cache, so teachkit passes the counted loads and stores through the model of a
+# cache. From these bytes, that rate and about 2 microseconds for the launch the time can be *modelled*. It is not a
+# measurement of your kernel, and the course never calls it one.
 
 # %%
 print("bytes to and from DRAM:", prof.dram_bytes, "=", prof.dram_bytes / N, "bytes an element (modelled cache)")
@@ -184,17 +195,17 @@ for gpu in ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB"):
 #
 # | word | meaning | on this page |
 # |---|---|---|
-# | **counted** | by the emulator or by PyTorch's dispatcher; exact, the same everywhere | launches, bytes loaded and stored, sectors |
-# | **modelled** | computed from counts and a data sheet; the same everywhere, but only as good as the model | DRAM bytes, the three times |
+# | **counted** | by the emulator, or by PyTorch's dispatcher, through which every call of an operator goes; exact, the same everywhere | launches, bytes loaded and stored, sectors |
+# | **modelled** | computed from counts and published facts about a GPU; the same everywhere, but only as good as the model | DRAM bytes, the three times |
 # | **measured** | by a clock on your machine; differs from run to run | none |
 # | **recorded** | measured earlier on a named GPU, with its date | none |
-# | **cited** | published by somebody else, with its source | the data sheets' numbers |
+# | **cited** | published by somebody else, with its source | the GPUs' facts: data sheets, benchmarks |
 
 # %% [markdown]
 # ## Map of the course
 #
-# Read from top to bottom; each part needs the ones before it. Chapters with a link are in this edition, the others
-# are announced so that you see where the road leads.
+# Chapters with a link are in this edition; the others are announced so that you see where the road leads. Chapter 40
+# needs nothing but this page.
 #
 # | part | chapters |
 # |---|---|

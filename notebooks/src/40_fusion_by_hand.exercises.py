@@ -29,9 +29,11 @@ from teachkit.model.fusion import is_legal, n_launches, tanh_gelu_graph, traffic
 # | | |
 # |---|---|
 # | **input** | `x`: float32, any shape, at least one element; it may be a view with gaps, such as `t[::2]` |
-# | **result** | a new float32 tensor of the same shape, close to `F.gelu(x, approximate="tanh")` for every `x` up to a million |
+# | **result** | a new float32 tensor of the same shape, close to `F.gelu(x, approximate="tanh")` for every `x` from minus a million to a million |
 # | **budget** | 1 launch of your own kernel, no PyTorch operator, 8 bytes of DRAM traffic an element: `x` read once, `y` written once |
 # | **allowed besides** | views, `torch.empty_like`, and one `contiguous()` where `x` has gaps |
+#
+# A kernel cannot see Python's variables outside it: write $\sqrt{2/\pi}$ = 0.7978845608028654 as a number.
 #
 # Before you write: which value does the kernel need twice, and where is it meanwhile?
 
@@ -168,8 +170,8 @@ for tried in (eager_plan, half_plan):
     print(f"{n_launches(gelu_graph, tried)} launches, {traffic_bytes(gelu_graph, tried) // 4000} elements an element")
 
 # %% [markdown]
-# Before you write: is it enough to join two neighbours whenever that is legal? Look for a graph where the first join stands in
-# the way of a better one.
+# Before you write: is it enough to join two neighbours whenever that is legal? Or always to make the join that saves most?
+# Look for a graph where one join stands in the way of something better.
 
 
 # %%
@@ -206,7 +208,8 @@ plan_report
 # ## 4. `is_it_fused`
 #
 # Six ways to write tanh-GELU, each with a claim in its docstring. Judge them by **traffic with main memory**: how many elements
-# does each one read and write there for each element of a large `x`? Fused means 2.
+# does each one read and write there for each element of a large float32 `x`? Fused means 2. Return a dictionary with one whole
+# number for each name, such as `{"numpy_one_liner": 5, ...}`.
 #
 # - PyTorch and Triton run on the GPU: every launch reads each of its tensors once and writes each of its results once.
 #   The two kernels' own code is not shown: which tensors they get says enough.

@@ -24,6 +24,7 @@
 # **Time.** 45 minutes, and about an hour for the exercises.
 
 # %% tags=["setup"]
+import itertools
 import math
 import timeit
 
@@ -109,8 +110,9 @@ for kernel in eager_prof.kernels:
 # ## One kernel
 #
 # To get there, one kernel has to do all eight steps on a block of elements before it stores anything. Compare its
-# middle lines with the formula: it is the same arithmetic, but `inner` and `tanh` are now registers instead of
-# tensors. (Triton has no `tanh` of its own; tanh(u) = 2 sigmoid(2u) − 1.)
+# middle lines with the formula: it is the same formula, but `inner` and `tanh` are now registers instead of
+# tensors. (`tl` has no `tanh`; tanh(u) = 2 sigmoid(2u) − 1. A kernel cannot see Python's variables outside it, so
+# `SCALE` is passed to it, as a constant.)
 
 
 # %%
@@ -155,7 +157,7 @@ print("eager moves", eager_prof.dram_bytes / fused_prof.dram_bytes, "times as ma
 # ## The picture to remember
 #
 # Each bar is one launch, placed where the one before it ended. This is a *waterfall*: the end of the last bar is the
-# total.
+# total, which the thick bar below shows once more, reads and writes each added up.
 
 # %%
 operators = ["0.5 * x", "x ** 3", "0.044715 * …", "x + …", "0.798 * …", "tanh(…)", "1 + …", "… * …"]
@@ -169,13 +171,14 @@ plot_traffic_waterfall(
 # *In words: eight bars descend like a staircase to 18N elements, 1.21 GB; the fused kernel is one bar of 2N elements,
 # 134 MB, as long as the first step of the stairs.*
 #
-# Nothing was computed less often. The fused kernel does the same multiplications, additions and tanh for every
-# element; it only stopped writing down what it was about to read again. That is all that [operator
-# fusion](glossary/operator-fusion.md) is.
+# Nothing was left out. The fused kernel computes every step of the formula for every element (the cube as two
+# multiplications, tanh by way of a sigmoid: if anything, more arithmetic than before); it only stopped writing down
+# what it was about to read again. That is all that [operator fusion](glossary/operator-fusion.md) is.
 
 # %% [markdown]
-# Where do these bytes come from? ([provenance](glossary/provenance.md)) Those of PyTorch's operators are counted: every
-# distinct input once, every output once. The kernel's loads and stores are counted exactly too; then they pass through
+# Where do these bytes come from? ([provenance](glossary/provenance.md)) Those of PyTorch's operators are
+# counted from what the dispatcher sees of each call: one launch, every distinct input read once, every output written
+# once. What happens inside such an operator is not looked at. The kernel's loads and stores are counted exactly too; then they pass through
 # the model of a GPU's cache, which gives the bytes to and from DRAM. For a kernel that touches every byte once, the cache
 # can change nothing:
 
@@ -188,9 +191,9 @@ print("bytes that reached DRAM (counted, then L2 model):", fused_prof.dram_bytes
 # ## The same kernel in two other languages
 #
 # Fusion is not a feature of Triton. In CUDA C++ and in Numba-CUDA you write what *one thread* does, and the thread
-# works out which element is its own. The arithmetic is the same once more. Both compilers produce
-# [PTX](glossary/ptx.md), the same machine-independent code that Triton produces, and it runs and is counted the same
-# way.
+# works out which element is its own: a block has `blockDim.x` threads, so thread `threadIdx.x` of block `blockIdx.x` has
+# element `blockIdx.x * blockDim.x + threadIdx.x`. Numba's name for this number is `cuda.grid(1)`. The formula is the
+# same once more. Both compilers produce [PTX](glossary/ptx.md), as Triton does, and it runs and is counted the same way.
 
 # %%
 cuda_source = r"""
@@ -217,6 +220,8 @@ def numba_gelu(x, y):
 
 
 # %% [markdown]
+# A launch now has two numbers in its brackets: blocks, and threads in each block.
+#
 # **Predict before you run.** `if (i < n)` stands where Triton has a [mask](glossary/mask.md). Does either version move
 # more bytes than Triton's?
 
@@ -240,10 +245,10 @@ for report, y in zip(languages_prof.kernels, (y_cuda_c, y_numba), strict=True):
 # Fusion saves two different things: 7 launches and 16N elements of traffic. Which of the two matters?
 #
 # **Predict before you run.** For N = 2<sup>24</sup>, is the fused version nearer to 8 times or to 9 times as fast?
-# And for N = 1,024? (A launch costs a few microseconds; 1,024 elements are 4 kB, and an A100 moves over a million
-# times that per second.)
+# And for N = 1,024? (A launch costs a few microseconds; 1,024 elements are 4 kB, and an A100 moves that many bytes in
+# about 3 nanoseconds.)
 #
-# These times are **modelled** from the counts above and each GPU's data sheet; nothing was timed.
+# These times are **modelled** from the counts above and published facts about each GPU; nothing was timed here.
 
 # %%
 small_x = x[:1024]
@@ -267,12 +272,18 @@ for n, pair in ((N, (eager_prof, fused_prof)), (1024, (small_eager_prof, small_f
 # than a V100 running one kernel.
 
 # %% [markdown]
-# How sure is such a number? A prediction carries a band, and says what it spends the time on.
+# How sure is such a number? A prediction carries a band, *low* to *high*, and says what it spends the time on: the
+# columns after *high* are the launch and then the time that each part of the GPU would need if it were the only limit.
+# These parts work side by side, so only the longest counts, marked with a star.
 
 # %%
 tk.predict(fused_prof, gpu="A100-SXM4-40GB")
 
 # %% [markdown]
+# The star stands at DRAM bandwidth: the fused kernel is [memory-bound](glossary/memory-bound.md). Even with all eight
+# operators in it, it does so little arithmetic for each byte (its [arithmetic
+# intensity](glossary/arithmetic-intensity.md) is so low) that the arithmetic would take a seventh of the time.
+#
 # ## Somebody else's kernel
 #
 # PyTorch has a GELU of its own. It is one operator, written and tuned by hand, and the reason is now plain.
@@ -282,6 +293,8 @@ with tk.profile() as builtin_prof:
     torch.nn.functional.gelu(x, approximate="tanh")
 print("launches:      ", builtin_prof.n_launches)
 print("elements moved:", builtin_prof.dram_bytes / 4 / N, "N")
+eager_s, builtin_s = (tk.predict(prof, gpu="A100-SXM4-40GB").seconds for prof in (eager_prof, builtin_prof))
+print(f"A100 (modelled): {eager_s / builtin_s:.1f} times as fast as the eight operators")
 
 # %% [markdown]
 # This is how eager frameworks became faster for years: for every popular chain of operators somebody wrote a kernel,
@@ -293,7 +306,7 @@ print("elements moved:", builtin_prof.dram_bytes / 4 / N, "N")
 # %% [markdown]
 # ## A line that only looks fused
 #
-# Here is a "fused GELU" of the kind that is found in blog posts. It is one line, vectorised, without a loop.
+# Is this a fused GELU? It is one line, vectorised, without a loop.
 
 
 # %%
@@ -416,7 +429,8 @@ plot_fusion_graph(graph, {"every operator alone": eager(graph), "all in one kern
 
 # %% [markdown]
 # *In words: a chain of seven operators from x down to gelu, with `half_x` as a branch of its own. On the left all
-# arrows go through memory, on the right only the three from x, which count as one read, and the result.*
+# arrows go through memory, on the right only the three from x, which count as one read, and the result. K1, K2 and so on
+# are the kernels. (PyTorch ran `0.5 * x` first; for the bytes the order makes no difference.)*
 #
 # The model behind the drawing counts bytes by two rules: a group reads each tensor made outside it once, and writes
 # each tensor wanted outside it once. Does it agree with what was counted when the code really ran?
@@ -449,24 +463,25 @@ explore_fusion(graph, labels=labels, gpus=GPUS)
 # </details>
 
 # %% [markdown]
-# For the third question, try every single cut: the first kernel computes one operator and all that it is made of, the
-# second kernel the rest.
-
+# For the third question, try every way to make two kernels: any choice of operators goes into the first, `gelu` and the
+# rest into the second.
 
 # %%
-def needed_for(name):
-    before = [needed_for(source_name) for source_name in graph[name].inputs if source_name in graph.names]
-    return {name}.union(*before)
-
-
-for name in graph.names[:-1]:
-    first = needed_for(name)
-    cut = [first, set(graph.names) - first]
-    print(f"cut after {name:9} legal: {is_legal(graph, cut)}  {traffic_bytes(graph, cut) / 4 / N} N")
+cuts = {}
+for size in range(1, len(graph.names)):
+    for first in itertools.combinations(graph.names[:-1], size):
+        plan = [set(first), set(graph.names) - set(first)]
+        cost = f"{traffic_bytes(graph, plan) / 4 / N} N" if is_legal(graph, plan) else "not legal"
+        cuts.setdefault(cost, []).append(first)
+print({cost: len(choices) for cost, choices in sorted(cuts.items())})
+for first in cuts["5.0 N"]:
+    print("5.0 N with the first kernel:", " ".join(first))
 
 # %% [markdown]
-# Wherever you cut, it costs 3N on top of the 2N: the tensor at the cut is written and read again, and x has to be
-# read a second time, because both parts need it. Two kernels are far better than eight (5N instead of 18N), and still
+# Of 127 ways 13 are legal, and none of them needs less than 5N. The seven that need 5N have in their first kernel either
+# a piece of the chain from its beginning or `half_x` alone. That is 3N on top of the 2N: the tensor at the cut is written
+# and read again, and x has to be read a second time, because both kernels need it. With `half_x` beside a piece of the
+# chain two tensors cross the cut, and it costs more. Two kernels are far better than eight (5N instead of 18N), and still
 # move 2.5 times the bytes of one.
 
 # %% [markdown]
@@ -484,8 +499,8 @@ for name in graph.names[:-1]:
 #
 # | | claimed | found here | how |
 # |---|---|---|---|
-# | C03 | In eager mode each operator reads its inputs from memory, computes, and writes its result back before the next one starts | Holds. tanh-GELU: 8 launches, each reads all its inputs and writes its output; 18N elements moved | counted |
-# | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds for the traffic: `F.gelu` is 1 launch and 2N instead of 8 and 18N. "Faster" follows for tensors larger than the cache: 9 times, if bandwidth binds | counted; time modelled |
+# | C03 | In eager mode each operator reads its inputs from memory, computes, and writes its result back before the next one starts | Holds for what each call takes and returns. tanh-GELU: 8 calls, one launch each; every one takes whole tensors and returns a whole tensor, 18N elements in all. That large tensors really pass through DRAM follows from their size, not from this count | counted |
+# | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds for the traffic: `F.gelu` is 1 launch and 2N instead of 8 and 18N. "Faster" follows for tensors larger than the cache: 9 times on an A100, where DRAM bandwidth binds | counted; time modelled |
 # | C20 | Operator fusion computes several functions in one pass and writes no intermediate | Holds. The kernel in Triton, CUDA C++ and Numba-CUDA: 1 launch, 2N, a ninth of the bytes. The NumPy one-liner: 8 passes, 18N, not fused, though one line | counted |
 # | C05, C07 | PyTorch grew to more than 2,000 operators; a chip that must optimise them all favours the incumbent | Not tested here. This chapter shows the mechanism: a built-in saves 16N for one formula and nothing for its neighbour. Chapter 53 counts the operators | - |
 
@@ -493,7 +508,7 @@ for name in graph.names[:-1]:
 # ## Summary
 #
 # - Eager execution writes every intermediate tensor to memory and reads it back. For tanh-GELU: 8 launches, 18N elements.
-# - The least that must move is the inputs and the outputs: 2N. A fused kernel reaches it, with the same arithmetic.
+# - The least that must move is the inputs and the outputs: 2N. A fused kernel reaches it, with no step of the formula left out.
 # - Large tensors gain by the bytes saved, small ones by the launches saved.
 # - One line of NumPy is not one pass. Count before you believe.
 # - Operators can share a kernel if one loop can compute them all and no data leaves the group and comes back.

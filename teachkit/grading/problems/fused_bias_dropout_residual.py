@@ -23,7 +23,8 @@ RUBRIC = (
         1,
         "residual + dropout(x + bias), with exactly the elements kept that the specification names",
         (
-            "an element that is dropped must come out as its residual, unchanged. Are the dropped ones the right ones?",
+            "an element that is dropped must come out as its residual, unchanged. Are the dropped ones the right ones? "
+            "If they are, does each kept one get the bias of its own column?",
             "the random number belongs to the element's flat index in the whole matrix, not to its place in the block "
             "or the row; it is kept where the number is greater than p.",
             "keep = tl.rand(seed, offsets) > p; y = residual + tl.where(keep, (x + bias) / (1 - p), 0.0), and "

@@ -31,7 +31,8 @@ RUBRIC = (
         1,
         "any number of elements, any shape, and views with gaps between elements",
         (
-            "what does the last program do when the number of elements is no multiple of the block?",
+            "look at the input named above. If its strides are not 1, where does a flat index lead? If its size is no "
+            "multiple of the block, what does the last program do?",
             "mask = offsets < n_elements belongs in the load and in the store; the grid is n_elements / block, rounded "
             "up (triton.cdiv).",
             "x[::2] has gaps: a flat index does not find its elements. x.contiguous() copies it where that is needed "

@@ -27,7 +27,8 @@ RUBRIC = (
         "the fewest bytes any legal plan moves, and among those the fewest launches",
         (
             "print traffic_bytes of your plan and of a plan you group by hand on a graph of five operators.",
-            "joining two operators as soon as they may be joined can block a better group later. Compare whole plans.",
+            "a join can block a better group later: joining whatever may be joined does not do, nor always making the "
+            "join that saves most. Compare whole plans.",
             "there are only 4,140 partitions of 8 operators: make them all, one operator after another, each in every "
             "group so far or alone, and take the best legal one.",
         ),
@@ -51,6 +52,7 @@ def make_cases(seed: int) -> list[Case]:
     graphs = [fusion_graphs.random_graph(source, n_nodes) for n_nodes in (4, 5, 6, 6, 7, 7)]
     cases = [Case("correct", "the tanh-GELU chain", (tanh_gelu_graph(source.randrange(1000, 9000)),))]
     cases.append(Case("correct", "two joins of which one can be made", (fusion_graphs.first_join_blocks(),)))
+    cases.append(Case("correct", "three joins of which the best blocks two", (fusion_graphs.best_join_blocks(),)))
     cases += [Case("correct", f"a random graph of {len(graph.nodes)}", (graph,)) for graph in graphs]
     traps = {
         "one operator": fusion_graphs.single(),
