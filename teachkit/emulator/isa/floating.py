@@ -287,24 +287,6 @@ def double_to_float_odd(e: Emitter, value: Value) -> Value:
     return b.bitcast(e.select(inexact, odd, bits), near.type)
 
 
-def _halves(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:
-    """Run ``operation`` on 16-bit floats in ``f32``, or on both halves of a packed pair."""
-    kind = form.type.removesuffix("x2")
-
-    def one(*bits: Value) -> Value:
-        result = operation(*(half_to_float(e, v, kind) for v in bits))
-        if "relu" in form.optional:
-            result = e.intrinsic("llvm.maximumnum", result, e.constant(result, 0.0))
-        if "sat" in form.optional:
-            low = e.intrinsic("llvm.maximumnum", result, e.constant(result, 0.0))
-            result = e.intrinsic("llvm.minimumnum", low, e.constant(result, 1.0))
-        return float_to_half(e, result, kind)
-
-    if not form.type.endswith("x2"):
-        return one(*values)
-    return pack(e, one(*(e.cast("trunc", v, I16) for v in values)), one(*(upper(e, v) for v in values)))
-
-
 def upper(e: Emitter, pair: Value) -> Value:
     return e.cast("trunc", e.builder.lshr(pair, e.constant(pair, 16)), I16)
 
@@ -313,69 +295,6 @@ def pack(e: Emitter, low: Value, high: Value) -> Value:
     """Two 16-bit values as one of 32 bits."""
     wide = e.cast("zext", high, I32)
     return e.builder.or_(e.builder.shl(wide, e.constant(wide, 16)), e.cast("zext", low, I32))
-
-
-HALVES = "f16|f16x2|bf16|bf16x2"
-
-
-@instruction(f"add[.rn][.sat].({HALVES})")
-def add_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _halves(e, form, e.builder.fadd, a, b)
-
-
-@instruction(f"sub[.rn][.sat].({HALVES})")
-def sub_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _halves(e, form, e.builder.fsub, a, b)
-
-
-@instruction(f"mul[.rn][.sat].({HALVES})")
-def mul_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _halves(e, form, e.builder.fmul, a, b)
-
-
-@instruction(f"fma.rn[.sat][.relu].({HALVES})", reads=("T", "T", "T"))
-def fma_half(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
-    """A double holds the exact product and sum well enough to round once."""
-
-    def fused(*values: Value) -> Value:
-        wide = [e.cast("fpext", v, F64) for v in values]
-        return double_to_float_odd(e, e.intrinsic("llvm.fma", *wide))
-
-    return _halves(e, form, fused, a, b, c)
-
-
-@instruction(f"min[.NaN].({HALVES})")
-def min_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    name = "llvm.minimum" if "NaN" in form.optional else "llvm.minimumnum"
-    return _halves(e, form, lambda *v: e.intrinsic(name, *v), a, b)
-
-
-@instruction(f"max[.NaN].({HALVES})")
-def max_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    name = "llvm.maximum" if "NaN" in form.optional else "llvm.maximumnum"
-    return _halves(e, form, lambda *v: e.intrinsic(name, *v), a, b)
-
-
-@instruction(f"neg.({HALVES})", reads=("T",))
-def neg_half(e: Emitter, form: Form, a: Value) -> Value:
-    signs = 0x80008000 if form.type.endswith("x2") else 0x8000
-    return e.builder.xor(a, e.constant(a, signs))
-
-
-@instruction(f"abs.({HALVES})", reads=("T",))
-def abs_half(e: Emitter, form: Form, a: Value) -> Value:
-    magnitude = 0x7FFF7FFF if form.type.endswith("x2") else 0x7FFF
-    return e.builder.and_(a, e.constant(a, magnitude))
-
-
-@instruction("ex2.approx.(f16|f16x2)", "ex2.approx.ftz.(bf16|bf16x2)", reads=("T",))
-def ex2_half(e: Emitter, form: Form, a: Value) -> Value:
-    return _halves(e, form, lambda v: exp2(e, v), a)
-
-
-@instruction(f"tanh.approx.({HALVES})", reads=("T",))
-def tanh_half(e: Emitter, form: Form, a: Value) -> Value:
-    return _halves(e, form, lambda v: tanh(e, form, v), a)
 
 
 def on_pairs(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:

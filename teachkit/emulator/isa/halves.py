@@ -1,0 +1,99 @@
+"""Floating-point arithmetic in 16 bits, one number or two in a register: computed in ``f32``, rounded once more.
+
+Source: PTX ISA, "Half Precision Floating Point Instructions".
+"""
+
+from __future__ import annotations
+
+from teachkit.emulator.engine.emit import F64, I16, Emitter, Value
+from teachkit.emulator.isa.floating import (
+    Operation,
+    double_to_float_odd,
+    exp2,
+    float_to_half,
+    half_to_float,
+    pack,
+    tanh,
+    upper,
+)
+from teachkit.emulator.isa.table import Form, instruction
+
+HALVES = "f16|f16x2|bf16|bf16x2"
+
+
+def _halves(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:
+    """Run ``operation`` on 16-bit floats in ``f32``, or on both halves of a packed pair."""
+    kind = form.type.removesuffix("x2")
+
+    def one(*bits: Value) -> Value:
+        result = operation(*(half_to_float(e, v, kind) for v in bits))
+        if "relu" in form.optional:
+            result = e.intrinsic("llvm.maximumnum", result, e.constant(result, 0.0))
+        if "sat" in form.optional:
+            low = e.intrinsic("llvm.maximumnum", result, e.constant(result, 0.0))
+            result = e.intrinsic("llvm.minimumnum", low, e.constant(result, 1.0))
+        return float_to_half(e, result, kind)
+
+    if not form.type.endswith("x2"):
+        return one(*values)
+    return pack(e, one(*(e.cast("trunc", v, I16) for v in values)), one(*(upper(e, v) for v in values)))
+
+
+@instruction(f"add[.rn][.sat].({HALVES})")
+def add_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return _halves(e, form, e.builder.fadd, a, b)
+
+
+@instruction(f"sub[.rn][.sat].({HALVES})")
+def sub_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return _halves(e, form, e.builder.fsub, a, b)
+
+
+@instruction(f"mul[.rn][.sat].({HALVES})")
+def mul_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return _halves(e, form, e.builder.fmul, a, b)
+
+
+@instruction(f"fma.rn[.sat][.relu].({HALVES})", reads=("T", "T", "T"))
+def fma_half(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    """A double holds the exact product and sum well enough to round once."""
+
+    def fused(*values: Value) -> Value:
+        wide = [e.cast("fpext", v, F64) for v in values]
+        return double_to_float_odd(e, e.intrinsic("llvm.fma", *wide))
+
+    return _halves(e, form, fused, a, b, c)
+
+
+@instruction(f"min[.NaN].({HALVES})")
+def min_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    name = "llvm.minimum" if "NaN" in form.optional else "llvm.minimumnum"
+    return _halves(e, form, lambda *v: e.intrinsic(name, *v), a, b)
+
+
+@instruction(f"max[.NaN].({HALVES})")
+def max_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    name = "llvm.maximum" if "NaN" in form.optional else "llvm.maximumnum"
+    return _halves(e, form, lambda *v: e.intrinsic(name, *v), a, b)
+
+
+@instruction(f"neg.({HALVES})", reads=("T",))
+def neg_half(e: Emitter, form: Form, a: Value) -> Value:
+    signs = 0x80008000 if form.type.endswith("x2") else 0x8000
+    return e.builder.xor(a, e.constant(a, signs))
+
+
+@instruction(f"abs.({HALVES})", reads=("T",))
+def abs_half(e: Emitter, form: Form, a: Value) -> Value:
+    magnitude = 0x7FFF7FFF if form.type.endswith("x2") else 0x7FFF
+    return e.builder.and_(a, e.constant(a, magnitude))
+
+
+@instruction("ex2.approx.(f16|f16x2)", "ex2.approx.ftz.(bf16|bf16x2)", reads=("T",))
+def ex2_half(e: Emitter, form: Form, a: Value) -> Value:
+    return _halves(e, form, lambda v: exp2(e, v), a)
+
+
+@instruction(f"tanh.approx.({HALVES})", reads=("T",))
+def tanh_half(e: Emitter, form: Form, a: Value) -> Value:
+    return _halves(e, form, lambda v: tanh(e, form, v), a)
