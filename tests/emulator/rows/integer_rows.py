@@ -79,7 +79,9 @@ def rows(Row):
         binary(f"and.{kind}", kind, lambda a, b: a & b, values=some)
         binary(f"or.{kind}", kind, lambda a, b: a | b, values=some)
         binary(f"xor.{kind}", kind, lambda a, b: a ^ b, values=some)
-        binary(f"shl.{kind}", kind, lambda a, n: a << n, values=some, second=[0, 1, bits - 1, bits, bits + 1, 1 << 31])
+        # Shifted by its width a register is empty; a Python integer shifted by 2^31 would take 256 MB first.
+        amounts = [0, 1, bits - 1, bits, bits + 1, 1 << 31]
+        binary(f"shl.{kind}", kind, lambda a, n, bits=bits: a << min(n, bits), values=some, second=amounts)
         made.append(Row(f"not.{kind}", kind, (kind,), tuple((a, a ^ ((1 << bits) - 1)) for a in some)))
         made.append(Row(f"cnot.{kind}", kind, (kind,), tuple((a, int(a == 0)) for a in some)))
         if bits > 16:
