@@ -1,6 +1,6 @@
 """The tour: kernels of the lessons, run here and now, and one table of what they did.
 
-Counted: launches and FLOPs. Modelled: DRAM bytes of kernels (cold L2) and every time but a measured one.
+Counted: launches. Modelled: DRAM bytes of kernels (cold L2) and every time but a measured one.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ def _stop(name: str, run: Callable[[], torch.Tensor], expected: torch.Tensor) ->
 
 
 def build_table(stops: list[Stop], n_elements: int = N_ELEMENTS) -> Table:
-    """Return the table: launches, elements moved, FLOPs, and the time each GPU would take."""
+    """Return the table: launches, elements moved, and the time each GPU would take."""
     from teachkit.model.time_model import predict
 
     table = Table(
         title=f"float32 vectors of N = {n_elements:,} elements", title_justify="left", box=box.SIMPLE, pad_edge=False
     )
     table.add_column("what ran", no_wrap=True)
-    for head in ("launches", "moved", "FLOP / N"):
+    for head in ("launches", "moved"):
         table.add_column(f"{head}\ncounted", justify="right", no_wrap=True)
     for gpu in MODELLED_GPUS:
         table.add_column(f"{gpu.split('-')[0]}, us\nmodelled", justify="right", no_wrap=True)
@@ -92,7 +92,6 @@ def build_table(stops: list[Stop], n_elements: int = N_ELEMENTS) -> Table:
             stop.name,
             str(stop.prof.n_launches),
             f"{stop.prof.dram_bytes / 4 / n_elements:.2f} N",
-            f"{stop.prof.flop / n_elements:.0f}",
             *times,
         )
     return table

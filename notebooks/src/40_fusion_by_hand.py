@@ -269,7 +269,8 @@ for n, pair in ((N, (eager_prof, fused_prof)), (1024, (small_eager_prof, small_f
 # Two regimes. With 16 million elements the bytes decide, and the ratio is near that of the bytes, 9. With 1,024
 # elements the [launches](glossary/launch-overhead.md) decide, the GPU hardly matters, and the ratio is that of the
 # launches, 8. The newest GPU does not make the eager version good: an H100 running eight operators is still slower
-# than a V100 running one kernel.
+# than a V100 running one kernel. (Not modelled: what Python and PyTorch spend on the CPU for each operator, which for
+# tensors this small can be more than the launch.)
 
 # %% [markdown]
 # How sure is such a number? A prediction carries a band, *low* to *high*, and says what it spends the time on: the
