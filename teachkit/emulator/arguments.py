@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import struct
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,10 @@ _INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bound:
-    """The memory behind one argument: host addresses [low, high); ``shown`` describes it to a reader."""
+    """The memory behind one argument: host addresses [low, high); ``shown`` describes it to a reader.
+
+    An argument that is no memory, a number or None, has ``low = high = data = 0`` too, but ``is_memory`` false.
+    """
 
     name: str
     low: int
@@ -26,6 +30,8 @@ class Bound:
     data: int
     shown: str
     element_bytes: int
+    is_memory: bool = True
+    is_read_only: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def bind(function: Function, values: Sequence[Any], names: Sequence[str] | None)
             bounds.append(bound)
         else:
             packed.extend(_scalar(function, param, name, value))
-            bounds.append(Bound(name, 0, 0, 0, repr(value), 1))
+            bounds.append(Bound(name, 0, 0, 0, repr(value), 1, is_memory=False))
     return Arguments(bytes(packed), tuple(bounds), tuple(values))
 
 
@@ -75,9 +81,15 @@ def memory_of(name: str, value: Any) -> Bound | None:
     legitimately step outside the view, and on hardware the allocation is what is checked too.
     """
     if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise LaunchError(
+                f"Expected numbers in argument {name!r}, got an array of Python objects.",
+                hint="convert it, for example with .astype(np.float32).",
+            )
         low, high = np.lib.array_utils.byte_bounds(_owner(value))
         data = value.__array_interface__["data"][0]
-        return Bound(name, low, high, data, f"{value.dtype} array of shape {value.shape}", value.itemsize)
+        shown = f"{value.dtype} array of shape {value.shape}"
+        return Bound(name, low, high, data, shown, value.itemsize, is_read_only=not value.flags.writeable)
     if hasattr(value, "data_ptr"):
         return _tensor(name, value)
     return None
@@ -85,11 +97,19 @@ def memory_of(name: str, value: Any) -> Bound | None:
 
 def _tensor(name: str, tensor: Any) -> Bound:
     device = getattr(tensor, "device", None)
+    if device is not None and device.type == "meta":
+        raise LaunchError(
+            f"Expected a tensor with data for argument {name!r}, got one on the meta device.",
+            hint="a meta tensor has a shape and no memory; make it with device='cpu'.",
+        )
     if device is not None and device.type not in ("cpu",):
         raise LaunchError(
             f"Expected argument {name!r} on the CPU, where the emulator runs, got a tensor on {device}.",
             hint="move it with .cpu(), or launch on the GPU that holds it.",
         )
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(tensor, torch.Tensor) and tensor.layout != torch.strided:
+        raise LaunchError(f"Expected a dense tensor for {name!r}, got layout {tensor.layout}.", hint="use .to_dense().")
     data = tensor.data_ptr()
     shown = f"{str(getattr(tensor, 'dtype', '')).removeprefix('torch.')} tensor"
     element = getattr(tensor, "element_size", lambda: 1)()
@@ -101,9 +121,6 @@ def _tensor(name: str, tensor: Any) -> Bound:
             f"Expected a torch tensor or NumPy array for {name!r}, got {type(tensor).__name__}.",
             hint="the size of the memory behind a bare pointer cannot be checked.",
         )
-    torch = sys.modules["torch"]
-    if isinstance(tensor, torch.Tensor) and tensor.layout != torch.strided:
-        raise LaunchError(f"Expected a dense tensor for {name!r}, got layout {tensor.layout}.", hint="use .to_dense().")
     storage = tensor.untyped_storage()
     low = storage.data_ptr()
     return Bound(name, low, low + storage.nbytes(), data, f"{shown} of shape {tuple(tensor.shape)}", element)
@@ -128,18 +145,26 @@ def _scalar(function: Function, param: Variable, name: str, value: Any) -> bytes
     if kind in ("f32", "f64"):
         if not isinstance(value, (int, float)):
             raise _mismatch(function, param, name, value, "a number")
-        return struct.pack("<f" if kind == "f32" else "<d", value)
+        return _float_bytes("<f" if kind == "f32" else "<d", value)
     if isinstance(value, float) and kind in ("b32", "b64", "b16"):
         # Triton 3.6 and later declare float parameters by their bits.
-        return struct.pack({"b16": "<e", "b32": "<f", "b64": "<d"}[kind], value)
+        return _float_bytes({"b16": "<e", "b32": "<f", "b64": "<d"}[kind], value)
     if isinstance(value, float) and kind == "u32":
-        return struct.pack("<f", value)
+        return _float_bytes("<f", value)
     if not isinstance(value, (int, bool)):
         raise _mismatch(function, param, name, value, "a tensor, an array or a number")
     bits = 8 * param.n_bytes
     if not -(1 << (bits - 1)) <= value < (1 << bits):
         raise _mismatch(function, param, name, value, f"an integer of {bits} bits")
     return struct.pack(f"<{_INTEGERS[param.n_bytes]}", value % (1 << bits))
+
+
+def _float_bytes(code: str, value: float) -> bytes:
+    """The nearest value that fits, which is infinity for what is too large."""
+    try:
+        return struct.pack(code, value)
+    except OverflowError:
+        return struct.pack(code, math.inf if value > 0 else -math.inf)
 
 
 def _mismatch(function: Function, param: Variable, name: str, value: Any, expected: str) -> LaunchError:

@@ -8,7 +8,7 @@ count per kernel and a count per source line come from the same array.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from teachkit.emulator.counters import Counters
 from teachkit.emulator.engine.context import LANES, SLOTS_PER_ACCESS
 from teachkit.emulator.isa.counting import worth
-from teachkit.emulator.ptx.model import Instruction, SourceLine
+from teachkit.emulator.ptx.model import Address, Instruction, Register, SourceLine, Symbol
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Site:
     lane_bytes: int = 0
     block_slot: int = 0
     is_part: bool = False  # lanes of an instruction whose other lanes, in another space, have a site before
+    root: str = ""  # the parameter or variable that the address is computed from, where it is surely one
 
     @property
     def max_slot(self) -> int | None:
@@ -60,6 +61,7 @@ class SiteBuilder:
     sites: list[Site] = dataclasses.field(default_factory=list)
     n_slots: int = 0
     block_slot: int = 0
+    provenance: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
 
     def _new(self, kind: str, n_slots: int, instruction: Instruction | None = None, **fields: Any) -> int:
         slot = self.n_slots
@@ -93,7 +95,21 @@ class SiteBuilder:
             lane_bytes=lane_bytes,
             is_atomic=is_atomic,
             is_part=is_part,
+            root=self._root(instruction) if space in ("global", "const") else "",
         )
+
+    def _root(self, instruction: Instruction | None) -> str:
+        if instruction is None:
+            return ""
+        to_shared = instruction.opcode.startswith("cp.")  # its first address
+        for operand in instruction.operands[1:] if to_shared else instruction.operands:
+            if isinstance(operand, Address):
+                place = operand.base
+                found = self.provenance.get(place.name) if isinstance(place, Register) else None
+                found = place.name if isinstance(place, Symbol) else found
+                if found:
+                    return found
+        return ""
 
     def guard(self, instruction: Instruction) -> int:
         """An instruction that only some lanes carry out."""

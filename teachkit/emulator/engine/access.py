@@ -206,12 +206,7 @@ def _split(
         steps = lane_constants(I64, [lane * lane_bytes for lane in range(LANES)])
         in_a_row = b.icmp_unsigned("==", address, b.add(e.vector(first), steps))
         together = b.and_(b.bitcast(in_a_row, I32), lanes)
-    end = b.add(first, I64(LANES * step))
-    conditions = [
-        b.icmp_signed("==", together, I32(-1)),
-        b.icmp_unsigned("<=", end, high),
-        b.icmp_unsigned(">=", first, low),
-    ]
+    conditions = [b.icmp_signed("==", together, I32(-1)), _inside(e, first, LANES * step, low, high)]
     if lane_bytes > 1:
         conditions.append(b.icmp_unsigned("==", b.and_(first, I64(lane_bytes - 1)), I64(0)))
     simple = conditions[0]
@@ -244,7 +239,7 @@ def _load_scalar(e: Emitter, space: str, address: Value, low: Value, high: Value
     b = e.builder
     lane_bytes = n * bits // 8
     site = e.sites.access(e.instruction, space, False, lane_bytes)
-    fits = b.and_(b.icmp_unsigned(">=", address, low), b.icmp_unsigned("<=", b.add(address, I64(lane_bytes)), high))
+    fits = _inside(e, address, lane_bytes, low, high)
     if lane_bytes > 1:
         fits = b.and_(fits, b.icmp_unsigned("==", b.and_(address, I64(lane_bytes - 1)), I64(0)))
     fast_block, slow_block, join = (b.append_basic_block(name) for name in ("one", "apart", "joined"))
@@ -275,6 +270,12 @@ def _load_scalar(e: Emitter, space: str, address: Value, low: Value, high: Value
     return [
         b.load(b.gep(memory, [I64(i * bits // 8)], source_etype=I8), typ=element, align=bits // 8) for i in range(n)
     ]
+
+
+def _inside(e: Emitter, address: Value, n_bytes: int, low: Value, high: Value) -> Value:
+    """Whether ``n_bytes`` from ``address`` lie in [low, high), in a way that no address can overflow."""
+    room = e.intrinsic("llvm.usub.sat", e.builder.sub(high, low), I64(n_bytes - 1))
+    return e.builder.icmp_unsigned("<", e.builder.sub(address, low), room)
 
 
 def _count_run(e: Emitter, site: int, first: Value, n_bytes: int, store: bool) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import linecache
 from typing import Any
 
-from teachkit.emulator.arguments import Arguments, Bound
+from teachkit.emulator.arguments import Arguments
 from teachkit.emulator.engine.context import LANES, Context, Fault
+from teachkit.emulator.ptx.model import Function
 from teachkit.emulator.sites import Site
 from teachkit.errors import KernelFault
 
 Dims = tuple[int, int, int]
+
+_NULL_BYTES = 1 << 16  # no process has memory below: the kernel keeps it free to catch null pointers
 
 
 def explain(
@@ -53,7 +56,8 @@ def explain(
         has = program.local_bytes
         target, name = f"at byte {record.address} of the thread's local memory, which has {has} bytes", None
     else:
-        target, name = _target(arguments, record.address, record.n_bytes)
+        root = site.root if site is not None else ""
+        target, name = _target(program.kernel.function, arguments, root, record.address, record.n_bytes)
     if record.fault == Fault.MISALIGNED:
         return where.error(
             f"Misaligned {what} {target}",
@@ -69,25 +73,27 @@ def explain(
     )
 
 
-def _target(arguments: Arguments, address: int, n_bytes: int) -> tuple[str, str | None]:
-    """The argument that the address belongs to, or lies nearest to."""
-    pointers = [b for b in arguments.bounds if b.high > b.low or b.data]
-    if not pointers:
-        return f"at address {address:#x}; no argument is a tensor", None
-
-    def distance(bound: Bound) -> int:
-        if address < bound.low:
-            return bound.low - address
-        return max(0, address + n_bytes - bound.high)
-
-    nearest = min(pointers, key=distance)
-    offset = address - nearest.data
-    size = nearest.high - nearest.low
-    element = offset // nearest.element_bytes
+def _target(function: Function, arguments: Arguments, root: str, address: int, n_bytes: int) -> tuple[str, str | None]:
+    """The argument that the address is computed from, as far as the code shows, else the one that lies nearest."""
+    names = [parameter.name for parameter in function.params]
+    if root in names:
+        bound = arguments.bounds[names.index(root)]
+    elif root:
+        return f"of the module's variable {root!r}", root
+    elif address < _NULL_BYTES:
+        return f"at address {address:#x}: a null pointer, or one that is no address at all", None
+    else:
+        pointers = [bound for bound in arguments.bounds if bound.high > bound.low]
+        if not pointers:
+            return f"at address {address:#x}; no argument is a tensor", None
+        bound = min(pointers, key=lambda bound: max(bound.low - address, address + n_bytes - bound.high, 0))
+    if not bound.is_memory:
+        return f"at address {address:#x}, computed from argument {bound.name!r}, which is {bound.shown}", bound.name
+    offset = address - bound.data
     return (
-        f"at byte offset {offset} (element {element}) of argument {nearest.name!r}, a {nearest.shown} "
-        f"in an allocation of {size} bytes",
-        nearest.name,
+        f"at byte offset {offset} (element {offset // bound.element_bytes}) of argument {bound.name!r}, "
+        f"a {bound.shown} in an allocation of {bound.high - bound.low} bytes",
+        bound.name,
     )
 
 

@@ -104,6 +104,7 @@ def run(
     if shared_bytes:
         shared = -(-shared // 16) * 16 + shared_bytes
     _check_shared(kernel, shared)
+    _check_writable(program, arguments)
     launching = _Launching(program, grid, block, arguments, shared)
     launching.run_all()
     if launching.record is None:
@@ -122,6 +123,22 @@ def _check_shared(kernel: Any, shared: int) -> None:
             f"{spec.name}, got {shared} for kernel {kernel.name!r}.",
             hint="make the tile smaller or use fewer pipeline stages; H100 allows 232448 bytes.",
         )
+
+
+def _check_writable(program: Program, arguments: Arguments) -> None:
+    """An array that NumPy holds read-only may be memory that the process cannot write."""
+    written: frozenset[str] | None = None
+    for parameter, bound in zip(program.kernel.function.params, arguments.bounds, strict=True):
+        if not bound.is_read_only:
+            continue
+        if written is None:
+            written = frozenset(s.root for s in program.sites if s.is_store and s.space == "global")
+        if parameter.name in written or "" in written:
+            raise LaunchError(
+                f"Expected an array that kernel {program.kernel.name!r} may write for argument {bound.name!r}, "
+                f"got a read-only {bound.shown}.",
+                hint="pass a copy of it: array.copy().",
+            )
 
 
 def modelled_gpu() -> Any:

@@ -71,7 +71,8 @@ class _Translator:
         facts, self.affine = scalars(function, self.blocks, mode.partial_warps)
         self.masked = facts.divergent
         self.uniform = facts.uniform
-        self.sites = SiteBuilder(mode.counting)
+        self.provenance = provenance(self.function, self.blocks)
+        self.sites = SiteBuilder(mode.counting, provenance=self.provenance)
         self.symbols, self.shared_bytes = _shared_layout(module, function)
         local_places, self.local_bytes = _local_layout(function)
         self.symbols |= local_places
@@ -141,7 +142,7 @@ class _Translator:
             shared_across_blocks=self.crossing,
             symbols=self.symbols,
             globals={name: i for i, name in enumerate(self.global_names)},
-            provenance=provenance(self.function, self.blocks),
+            provenance=self.provenance,
             bounds={},
             sites=self.sites,
             scratch={},
