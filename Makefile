@@ -33,7 +33,7 @@ lint: setup ## ruff (lint, format, imports) and mypy
 
 # No CUDA device is used here even where there is one, so that every machine runs the same rows.
 test-python: setup ## the tests in tests/, the browser's among them
-	@CUDA_VISIBLE_DEVICES= $(PYTEST) -n $(WORKERS) --dist loadscope -q
+	@CUDA_VISIBLE_DEVICES= $(PYTEST) -p no:nbval -n $(WORKERS) --dist loadscope -q
 
 test-notebooks: setup ## run lectures against their committed outputs; exercises and solutions for errors
 	@CUDA_VISIBLE_DEVICES= $(NBVAL) --nbval notebooks
