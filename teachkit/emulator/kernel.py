@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from teachkit.emulator import launches
@@ -163,7 +163,7 @@ class Kernel:
         return launch
 
     def _dims(self, dims: int | Sequence[int], limits: Dims, what: str) -> Dims:
-        numbers: tuple[Any, ...] = (dims,) if isinstance(dims, int) else tuple(dims)
+        numbers: tuple[Any, ...] = tuple(dims) if isinstance(dims, Iterable) else (dims,)
         if not 1 <= len(numbers) <= 3 or not all(hasattr(n, "__index__") for n in numbers):
             raise LaunchError(
                 f"Expected one to three ints as the {what} of kernel {self.name!r}, got {dims!r}.",

@@ -3,6 +3,8 @@
 Hypothesis writes structured PTX; the engine and the oracle run it, and must agree on every byte and every count.
 """
 
+import itertools
+
 import hypothesis
 import numpy as np
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ def _straight(draw):
 
 
 @st.composite
-def _block(draw, depth, loop, uniform):
+def _block(draw, depth, loop, uniform, labels):
     """A list of statements. ``loop`` is the label behind the loop around, if any; barriers only where ``uniform``."""
     kinds = ["straight"] * 4
     if depth:
@@ -54,17 +56,17 @@ def _block(draw, depth, loop, uniform):
     else:
         kinds += ["return"]
     return [
-        draw(_statement(kind, depth, loop, uniform))
+        draw(_statement(kind, depth, loop, uniform, labels))
         for kind in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4))
     ]
 
 
 @st.composite
-def _statement(draw, kind, depth, loop, uniform):
+def _statement(draw, kind, depth, loop, uniform, labels):
     if kind == "straight":
         return draw(_straight())
     if kind in ("break", "return"):
-        away = f"bra {loop}" if kind == "break" else "bra LAST"
+        away = f"bra {loop}" if kind == "break" else "ret"
         return f"setp.{draw(_relations)} %p14, {draw(_registers)}, {draw(_operands)}; @%p14 {away};"
     if kind == "exchange":  # every thread stores, all wait, every thread reads another's word
         target, value, shift = draw(_registers), draw(_registers), draw(st.integers(1, 70))
@@ -72,12 +74,12 @@ def _statement(draw, kind, depth, loop, uniform):
             f"st.shared.u32 [%r30], {value}; bar.sync 0; add.u32 %r4, %r1, {shift}; rem.u32 %r4, %r4, %r31; "
             f"shl.b32 %r4, %r4, 2; add.u32 %r4, %r4, %r32; ld.shared.u32 {target}, [%r4]; bar.sync 0;"
         )
-    label = draw(st.integers(0, 2**40))
+    label = next(labels)
     if kind == "if":
         condition = f"setp.{draw(_relations)} %p{depth}, {draw(_registers)}, {draw(_operands)};"
-        then = draw(_block(depth - 1, loop, False))
+        then = draw(_block(depth - 1, loop, False, labels))
         if draw(st.booleans()):
-            other = draw(_block(depth - 1, loop, False))
+            other = draw(_block(depth - 1, loop, False, labels))
             return [f"{condition} @%p{depth} bra T{label};", other, f"bra E{label}; T{label}:", then, f"E{label}:"]
         return [f"{condition} @!%p{depth} bra E{label};", then, f"E{label}:"]
     counter, limit = f"%r{20 + depth}", draw(st.sampled_from(["2", str(LOOP_TURNS), "lane"]))
@@ -85,7 +87,7 @@ def _statement(draw, kind, depth, loop, uniform):
         start, is_uniform = f"and.b32 {counter}, {draw(_registers)}, 7;", False
     else:
         start, is_uniform = f"mov.u32 {counter}, {limit};", uniform
-    body = draw(_block(depth - 1, None if is_uniform else f"E{label}", is_uniform))
+    body = draw(_block(depth - 1, None if is_uniform else f"E{label}", is_uniform, labels))
     return [
         f"{start} H{label}: setp.eq.u32 %p{depth}, {counter}, 0; @%p{depth} bra E{label};",
         f"sub.u32 {counter}, {counter}, 1;",
@@ -104,14 +106,14 @@ def _flat(parts):
 
 @st.composite
 def programs(draw):
-    body = "\n".join(_flat(draw(_block(3, None, True))))
+    body = "\n".join(_flat(draw(_block(3, None, True, itertools.count()))))
     stores = "\n".join(f"st.global.u32 [%rd3+{4 * i}], %r{10 + i};" for i in range(N_REGISTERS))
     return f"""
     mov.u32 %r31, %ntid.x; mov.u32 %r32, tile; mad.lo.u32 %r30, %r1, 4, %r32;
     mov.u32 %r10, %r1; mov.u32 %r11, 7; mov.u32 %r12, %ctaid.x; xor.b32 %r13, %r2, 85; mov.u32 %r14, 0;
     mad.wide.u32 %rd3, %r2, {4 * N_REGISTERS}, %rd0;
+    st.shared.u32 [%r30], %r2; bar.sync 0;
     {body}
-    LAST:
     {stores}"""
 
 
