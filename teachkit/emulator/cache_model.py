@@ -129,10 +129,10 @@ def _empty(n_sets: int, n_ways: int) -> tuple[npt.NDArray[Any], ...]:
 
 
 def _merge(intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorted, non-empty intervals with overlapping ones joined: arguments may share memory."""
+    """Sorted, non-empty intervals; those that share memory, a sector or a border are joined."""
     merged: list[tuple[int, int]] = []
     for low, high in sorted(i for i in intervals if i[1] > i[0]):
-        if merged and low < merged[-1][1]:
+        if merged and low // SECTOR_BYTES <= merged[-1][1] // SECTOR_BYTES:
             merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
         else:
             merged.append((low, high))
