@@ -130,8 +130,8 @@ def report(rows: list[dict[str, Any]]) -> dict[str, float]:
         f"against the interpreter: {summary['geomean']:.0f}x in the geometric mean, {summary['worst']:.0f}x at worst "
         f"(bars: {INTERPRETER_BAR:.0f}x and {INTERPRETER_FLOOR:.0f}x); {summary['read_geomean']:.0f}x with reading\n"
         f"against torch: {summary['torch_geomean']:.2f} times its time in the geometric mean, "
-        f"{summary['torch_worst']:.2f} times at worst; streaming kernels {summary['torch_streaming_worst']:.2f} times at "
-        f"worst (bar: {TORCH_BAR:.0f} times)\n"
+        f"{summary['torch_worst']:.2f} times at worst; streaming kernels {summary['torch_streaming_worst']:.2f} times "
+        f"at worst (bar: {TORCH_BAR:.0f} times)\n"
         f"counting: at most {summary['counting_worst']:.2f} times the plain run"
     )
     return summary

@@ -257,8 +257,8 @@ def test_triton_lines_are_known(samples):
 
 
 def test_two_thousand_instructions_parse_quickly():
-    # 22 ms of processor time on a slow shared core. A parser whose work grows with the square of the text takes seconds;
-    # a machine that is busy with other tests takes a few times longer.
+    # 22 ms of processor time on a slow shared core. A parser whose work grows with the square of the text takes
+    # seconds; a machine that is busy with other tests takes a few times longer.
     text = HEADER + ".entry k() { .reg .b32 %r<9>; .reg .b64 %rd<9>; .reg .pred %p<9>;\n"
     text += "@%p1 ld.global.v2.b32 {%r1, %r2}, [%rd1+16];\n\tadd.s32 %r1, %r2, 0x10;\n" * 1000 + "}"
     seconds = []
