@@ -110,3 +110,12 @@ def array(n, dtype=np.uint32, value=0, shift=0):
     view = room[start : start + n * size].view(dtype)
     view[:] = value
     return view
+
+
+def placed(argument):
+    """A copy of an array at a multiple of 256 bytes, so that its sectors are the same wherever it lands."""
+    if not isinstance(argument, np.ndarray):
+        return argument
+    copy = array(argument.size, argument.dtype)
+    copy[:] = argument.reshape(-1)
+    return copy
