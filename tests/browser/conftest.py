@@ -41,6 +41,7 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 GET_CHROMIUM = "sudo apt-get install --yes chromium"
 
 # Ready means that the notebook's kernel has answered once: cells that are run before it is there are dropped silently.
@@ -165,15 +166,16 @@ def unavailable(what: str, command: str) -> NoReturn:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium, as Debian ships it."""
+    """Headless Chromium: the system's, else the one that `playwright install chromium` gets."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         unavailable("the browser tests need Playwright for Python", "make setup")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        unavailable("the browser tests need Chromium", GET_CHROMIUM)
     with sync_playwright() as playwright:
+        found = [path for path in map(shutil.which, CHROMIUM_NAMES) if path]
+        path = found[0] if found else playwright.chromium.executable_path
+        if not Path(path).exists():
+            unavailable("the browser tests need Chromium", GET_CHROMIUM)
         chromium = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
         yield chromium
         chromium.close()
