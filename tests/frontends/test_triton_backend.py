@@ -178,7 +178,7 @@ def test_parameters_and_gradients_can_be_arguments():
 
 def test_tensor_of_another_device_is_refused():
     x = torch.ones(5)
-    with pytest.raises(LaunchError, match="'y_ptr' on the CPU, where the emulator runs, got a tensor on meta"):
+    with pytest.raises(LaunchError, match="with data for argument 'y_ptr', got one on the meta device"):
         add_kernel[(1,)](x, x.to("meta"), x, 5, BLOCK_SIZE=BLOCK_SIZE)
 
 

@@ -204,7 +204,7 @@ def test_the_process_goes_on(both):
         with observe(launches.append):
             kernel[2, 32](out)
         assert out.tolist() == list(range(64))
-        assert launches[0].counters.global_store_sectors == 8
+        assert launches[0].counters.global_store_bytes == 256
 
 
 def test_a_launch_that_failed_is_not_reported(both):
