@@ -45,6 +45,7 @@ class Fault(enum.IntEnum):
     DEADLOCK = 3
     TRAP = 4
     ASSERT = 5
+    PARTIAL_COPY = 6
 
 
 class FaultRecord(ctypes.Structure):

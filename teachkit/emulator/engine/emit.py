@@ -215,6 +215,11 @@ class Emitter:
         zeros = ir.Constant(vector_of(I32), None)
         return self.builder.shuffle_vector(one, Poison(one.type), zeros)
 
+    def is_predicate(self, operand: Operand) -> bool:
+        """Whether the operand is a predicate register."""
+        register = operand.register if isinstance(operand, Negated) else operand
+        return isinstance(register, Register) and self.register_types.get(register.name) == "pred"
+
     def alike(self, *values: Value) -> list[Value]:
         """All scalars, or all vectors."""
         if any(is_vector(v) for v in values):
@@ -296,6 +301,14 @@ class Emitter:
         if name in masks:
             return lane_constants(I32, [masks[name](lane) for lane in range(LANES)])
         raise self.unsupported(f"special register {name}")
+
+    def fault(self, kind: int, site: int, lanes: Value) -> None:
+        """Report ``lanes`` (32 bits, not all zero) as at fault, for the reason ``kind``."""
+        function = self.module.globals.get("tk_fault")
+        if function is None:
+            signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I32, I64, I64])
+            function = ir.Function(self.module, signature, "tk_fault")
+        self.builder.call(function, [self.context, I64(kind), I64(site), lanes, I64(0), I64(0)])
 
     def lanes(self) -> Value:
         """The lanes that run this instruction, as 32 bits."""

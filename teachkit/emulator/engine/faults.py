@@ -44,6 +44,12 @@ def explain(
         )
     if record.fault == Fault.TRAP:
         return where.error("The kernel stopped itself (trap)", "trap", hint="a device assertion failed.")
+    if record.fault == Fault.PARTIAL_COPY:
+        return where.error(
+            "Expected an asynchronous copy of all its bytes or of none, got one of a part",
+            "partial copy",
+            hint="such copies are not emulated; no compiler that was tried emits them.",
+        )
     is_shared = site is not None and site.space == "shared"
     verb = "store" if site is not None and site.is_store else "load"
     if site is not None and site.is_atomic:

@@ -535,15 +535,11 @@ class _Translator:
         assert self.e.instruction is not None
         hit = lanes if condition is None else b.and_(b.bitcast(self.e.vector(condition), I32), lanes)
         site = self.sites.guard(self.e.instruction)
-        fault = self.llvm.globals.get("tk_fault")
-        if fault is None:
-            signature = ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I32, I64, I64])
-            fault = ir.Function(self.llvm, signature, "tk_fault")
         kind = Fault.ASSERT if flow.fails(self.e.instruction) else Fault.TRAP
         with b.if_then(b.icmp_signed("!=", hit, I32(0))):
             if kind == Fault.ASSERT:
                 tell_host(self.e, "tk_host_assert", hit)
-            b.call(fault, [self.context, I64(kind), I64(site), hit, I64(0), I64(0)])
+            self.e.fault(kind, site, hit)
 
 
 def _shared_layout(module: Module, function: Function) -> tuple[dict[str, int], int]:

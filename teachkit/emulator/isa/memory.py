@@ -5,6 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 
 from teachkit.emulator.engine import access, spaces
+from teachkit.emulator.engine.context import Fault
 from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Operand
@@ -97,18 +98,28 @@ def _store(e: Emitter, form: Form, space: str, target: Operand, source: Operand)
     reads=None,
 )
 def cp_async(e: Emitter, form: Form, target: Operand, source: Operand, size: Operand, *rest: Operand) -> None:
-    """Copy 4, 8 or 16 bytes a lane from global to shared memory, at once; past the source size, zeros."""
+    """Copy 4, 8 or 16 bytes a lane from global to shared memory, at once. A last operand says which lanes copy
+    nothing and write zeros: by a source size of 0, or by a predicate to ignore the source."""
     if not (isinstance(target, Address) and isinstance(source, Address) and isinstance(size, Immediate)):
         raise e.unsupported("a copy size in a register")
-    n = max(1, size.value // 4)
-    guard = e.guard
+    if "L2::cache_hint" in form.optional:
+        rest = rest[:-1]
+    b, guard, site = e.builder, e.guard, e.sites.n_slots
+    part: Value = None
     if rest:
-        kept = e.read(rest[0], "u32")
-        full = e.builder.icmp_unsigned(">=", kept, e.constant(kept, size.value))
-        # Lanes that copy nothing read nothing. Partial sizes other than 0 are not emitted by any compiler here.
-        e.guard = full if guard is None else e.builder.and_(*e.alike(full, guard))
-    values = access.load_values(e, "global", source, 32, n)
+        kept = e.read(rest[0], "pred" if e.is_predicate(rest[0]) else "u32")
+        if e.is_predicate(rest[0]):
+            wanted = b.not_(kept)
+        else:
+            wanted = b.icmp_unsigned(">=", kept, e.constant(kept, size.value))
+            part = b.icmp_unsigned("<", b.sub(kept, e.constant(kept, 1)), e.constant(kept, size.value - 1))
+        e.guard = wanted if guard is None else b.and_(*e.alike(wanted, guard))
+    values = access.load_values(e, "global", source, 32, max(1, size.value // 4))
     e.guard = guard
+    if part is not None:
+        some = b.and_(b.bitcast(e.vector(part), I32), e.lanes())
+        with b.if_then(b.icmp_unsigned("!=", some, I32(0))):
+            e.fault(Fault.PARTIAL_COPY, site, some)
     access.store(e, "shared", target, values, 32)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from teachkit.emulator.oracle.table import Form, Operation, Step, UnmatchedForm, instruction, unsupported
 from teachkit.emulator.oracle.values import Array, is_signed, raw, width
-from teachkit.emulator.ptx.model import Group, Immediate, Instruction, Operand
+from teachkit.emulator.ptx.model import Group, Immediate, Instruction, Negated, Operand, Register
 
 if TYPE_CHECKING:
     from teachkit.emulator.oracle.machine import Machine
@@ -71,7 +71,9 @@ def copy_async(form: Form) -> Operation:
         n_bytes = operands[2]
         assert isinstance(n_bytes, Immediate)
         wanted = np.full(mask.size, n_bytes.value)
-        if len(operands) > 3:
+        if len(operands) > 3 and _is_predicate(machine, operands[3]):
+            wanted = np.where(machine.read(operands[3], "pred"), 0, n_bytes.value)
+        elif len(operands) > 3:
             wanted = np.broadcast_to(machine.read(operands[3], "u32"), mask.shape)
             if (wanted[mask] > n_bytes.value).any():
                 raise unsupported(item, "a source longer than the copy")
@@ -101,6 +103,11 @@ def hint(form: Form) -> Operation:
         machine.write(item.operands[0], np.zeros(1, np.uint64), "b64", mask)
 
     return Step(run)
+
+
+def _is_predicate(machine: Machine, operand: Operand) -> bool:
+    register = operand.register if isinstance(operand, Negated) else operand
+    return isinstance(register, Register) and machine.register_type(register.name) == "pred"
 
 
 def _common(form: Form) -> tuple[str, int, str]:

@@ -107,7 +107,7 @@ def test_a_launch_does_not_keep_its_arguments(both):
     class Array(np.ndarray):
         """NumPy's own arrays cannot be referred to weakly."""
 
-    x = np.zeros(64, np.uint32).view(Array)
+    x = both.array(32).view(Array)
     kept = []
     with observe(kept.append):
         load_ptx(both.kernel("st.global.u32 [%rd1], %r1;"))["k"][1, 32](x)

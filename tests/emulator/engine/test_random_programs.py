@@ -9,6 +9,8 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
+from teachkit.emulator.engine import worker
+
 N_REGISTERS = 6  # %r10 ... hold the program's values; %p1 ... its predicates, one a nesting level
 N_THREADS = (1, 32, 40, 64, 96)
 LOOP_TURNS = 5
@@ -118,11 +120,21 @@ def programs(draw):
 
 
 @hypothesis.settings(max_examples=60, derandomize=True)
-@hypothesis.given(body=programs(), n_threads=st.sampled_from(N_THREADS), n_blocks=st.integers(1, 3))
-def test_random_program(both, body, n_threads, n_blocks):
+@hypothesis.given(
+    body=programs(),
+    n_threads=st.sampled_from(N_THREADS),
+    n_blocks=st.integers(1, 3),
+    turns=st.sampled_from([1, 2, worker.TURNS]),
+)
+def test_random_program(both, body, n_threads, n_blocks, turns):
+    """With few ``turns`` a warp stops and goes on at almost every loop header, which may not show."""
     text = both.kernel(body, variables=".shared .align 4 .b8 tile[512];", pointers=["table"])
     out, table = both.array(n_threads * n_blocks * N_REGISTERS), both.array(64)
     table[:] = np.random.default_rng(1).integers(0, 2**32, 64)
-    found = both.run_both(text, "k", n_blocks, n_threads, [out, table])
+    usual, worker.TURNS = worker.TURNS, turns
+    try:
+        found = both.run_both(text, "k", n_blocks, n_threads, [out, table])
+    finally:
+        worker.TURNS = usual
     found.check_memory()
     found.check_counters()
