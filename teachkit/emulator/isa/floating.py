@@ -2,6 +2,7 @@
 
 ``.approx`` functions are computed well within the error that PTX allows. ``add`` and ``mul`` are rounded each;
 ``ptxas`` may fuse them where the opcode leaves that open, so no bit parity with hardware is claimed.
+Not modelled: the sign and payload of a NaN, which are the host's; PTX makes every NaN 0x7fffffff.
 Source: PTX ISA, "Floating Point Instructions", "Half Precision Floating Point Instructions".
 """
 
