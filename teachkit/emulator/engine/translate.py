@@ -175,6 +175,7 @@ class _Translator:
 
     def run(self) -> Translation:
         b = self.builder
+        self.turn_blocks: dict[int, ir.Block] = {}
         self.turns = b.alloca(I64)
         b.store(self.e.field("turns", I64), self.turns)
         self.masks = {block.index: b.alloca(I32) for block in self.blocks} if self.masked else {}
@@ -245,7 +246,6 @@ class _Translator:
     def _header_body(self, block: flow.Block) -> ir.Block:
         """Where a resumed warp enters a loop header: behind the check of its turns."""
         label = self.warp.append_basic_block(f"turn{block.index}")
-        self.turn_blocks = getattr(self, "turn_blocks", {})
         self.turn_blocks[block.index] = label
         return label
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llvmlite import ir
+
 from teachkit.emulator.engine.emit import F32, F64, I64, WIDTHS, Emitter, Value, like
 from teachkit.emulator.isa.floating import double_to_float_odd, float_to_half, flush, half_to_float, pack
 from teachkit.emulator.isa.integer import count_leading
@@ -12,12 +14,6 @@ FLOATS = "f16|bf16|f32|f64"
 _TO_WHOLE = {"rni": "llvm.roundeven", "rzi": "llvm.trunc", "rmi": "llvm.floor", "rpi": "llvm.ceil"}
 
 
-def _int(bits: int) -> object:
-    from llvmlite import ir
-
-    return ir.IntType(bits)
-
-
 @instruction(f"cvt[.sat].({INTEGERS}).({INTEGERS})", reads=None)
 def integer_to_integer(e: Emitter, form: Form, target: object, source: object) -> None:
     to, of = form.required[-2:]
@@ -25,9 +21,9 @@ def integer_to_integer(e: Emitter, form: Form, target: object, source: object) -
     if "sat" in form.optional:
         value = _clamp(e, value, of, to)
     if WIDTHS[to] > WIDTHS[of]:
-        value = e.cast("sext" if of.startswith("s") else "zext", value, _int(WIDTHS[to]))
+        value = e.cast("sext" if of.startswith("s") else "zext", value, ir.IntType(WIDTHS[to]))
     elif WIDTHS[to] < WIDTHS[of]:
-        value = e.cast("trunc", value, _int(WIDTHS[to]))
+        value = e.cast("trunc", value, ir.IntType(WIDTHS[to]))
     e.write(target, value, to)  # type: ignore[arg-type]
 
 
@@ -72,7 +68,7 @@ def float_to_integer(e: Emitter, form: Form, target: object, source: object) -> 
         value = flush(e, value)
     whole = e.intrinsic(_TO_WHOLE[rounding], value)
     bits = WIDTHS[to]
-    result_type = like(value.type, _int(bits))
+    result_type = like(value.type, ir.IntType(bits))
     name = "llvm.fptosi.sat" if to.startswith("s") else "llvm.fptoui.sat"
     lanes = f"v{value.type.count}" if hasattr(value.type, "count") else ""
     source_name = "f64" if of == "f64" else "f32"
@@ -206,7 +202,7 @@ def rounded_integer(e: Emitter, value: Value, signed: bool, mode: str, to: str) 
     if negative is not None:
         sign = e.select(negative, e.constant(bits, 1 << WIDTHS[to] - 1), e.constant(bits, 0))
         bits = b.or_(bits, sign)
-    return e.cast("trunc", bits, _int(WIDTHS[to])) if WIDTHS[to] < 64 else bits
+    return e.cast("trunc", bits, ir.IntType(WIDTHS[to])) if WIDTHS[to] < 64 else bits
 
 
 @instruction("cvt.(rz|rm|rp)[.ftz][.sat].f32.f64", "cvt.rz[.relu].(f16|bf16).f32", "cvt.(rm|rp).f16.f32", reads=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llvmlite import ir
+
 from teachkit.emulator.engine.emit import F64, I8, I32, I64, WIDTHS, Emitter, Value, is_vector
 from teachkit.emulator.isa.table import Form, instruction
 
@@ -53,7 +55,7 @@ def mul_hi(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     width = WIDTHS[form.type]
     product = e.builder.mul(*(_widen(e, form, v) for v in (a, b)))
     high = e.builder.lshr(product, e.constant(product, width))
-    return e.cast("trunc", high, _int(width))
+    return e.cast("trunc", high, ir.IntType(width))
 
 
 @instruction(f"mad.hi.({INTEGERS})", reads=("T", "T", "T"))
@@ -74,13 +76,7 @@ def mad_wide(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
 
 
 def _widen(e: Emitter, form: Form, value: Value) -> Value:
-    return e.cast("sext" if _signed(form) else "zext", value, _int(2 * WIDTHS[form.type]))
-
-
-def _int(width: int) -> object:
-    from llvmlite import ir
-
-    return ir.IntType(width)
+    return e.cast("sext" if _signed(form) else "zext", value, ir.IntType(2 * WIDTHS[form.type]))
 
 
 @instruction(f"div.({INTEGERS})")
@@ -94,7 +90,7 @@ def div(e: Emitter, form: Form, a: Value, b: Value) -> Value:
         zero = e.builder.icmp_unsigned("==", b, e.constant(b, 0))
         divisor = e.select(zero, e.constant(b, 1), b)
         ratio = e.builder.fdiv(e.cast(to, a, F64), e.cast(to, divisor, F64))
-        quotient = e.cast("trunc", e.cast(back, ratio, I64), _int(WIDTHS[form.type]))
+        quotient = e.cast("trunc", e.cast(back, ratio, I64), ir.IntType(WIDTHS[form.type]))
     zero = e.builder.icmp_unsigned("==", b, e.constant(b, 0))
     return e.select(zero, e.constant(a, -1), quotient)
 
@@ -189,7 +185,7 @@ def _shift(e: Emitter, kind: str, a: Value, amount: Value) -> Value:
 def _fit(e: Emitter, amount: Value, width: int) -> Value:
     if width == 32:
         return amount
-    return e.cast("zext" if width > 32 else "trunc", amount, _int(width))
+    return e.cast("zext" if width > 32 else "trunc", amount, ir.IntType(width))
 
 
 @instruction("shf.(l|r).(wrap|clamp).b32", reads=("b32", "b32", "u32"), writes="b32")
@@ -324,8 +320,6 @@ def bfind(e: Emitter, form: Form, a: Value) -> Value:
 
 
 def count_leading(e: Emitter, a: Value) -> Value:
-    from llvmlite import ir
-
     suffix = f"v32i{a.type.element.width}" if is_vector(a) else f"i{a.type.width}"
     name = f"llvm.ctlz.{suffix}"
     function = e.module.globals.get(name) or ir.Function(

@@ -81,14 +81,10 @@ def permute(e: Emitter, value: Value, source: Value) -> Value:
     return build.call(function, [pointers, everyone, ir.Constant(value.type, None)])
 
 
-def _members(e: Emitter) -> Value:
-    return e.lanes()
-
-
 @instruction("vote.sync.(all|any|uni).pred", reads=None)
 def vote(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
     build = e.builder
-    lanes = _members(e)
+    lanes = e.lanes()
     yes = build.and_(build.bitcast(e.vector(e.read(source, "pred")), I32), lanes)
     every = build.icmp_unsigned("==", yes, lanes)
     some = build.icmp_unsigned("!=", yes, I32(0))
@@ -100,12 +96,12 @@ def vote(e: Emitter, form: Form, target: Operand, source: Operand, members: Oper
 @instruction("vote.sync.ballot.b32", reads=None)
 def ballot(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
     yes = e.builder.bitcast(e.vector(e.read(source, "pred")), I32)
-    e.write(target, e.builder.and_(yes, _members(e)), "b32")
+    e.write(target, e.builder.and_(yes, e.lanes()), "b32")
 
 
 @instruction("activemask.b32", reads=None)
 def activemask(e: Emitter, form: Form, target: Operand) -> None:
-    e.write(target, _members(e), "b32")
+    e.write(target, e.lanes(), "b32")
 
 
 _NEUTRAL = {
@@ -156,7 +152,7 @@ def redux_float(e: Emitter, form: Form, target: Operand, source: Operand, member
 @instruction("match.any.sync.(b32|b64)", "match.all.sync.(b32|b64)", reads=None)
 def match(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
     """Which lanes hold the same value; with ``.all``, every lane that takes part or none."""
-    build, lanes = e.builder, _members(e)
+    build, lanes = e.builder, e.lanes()
     value = e.vector(e.read(source, form.type))
     if ".any." in form.opcode:
         peers: Value = ir.Constant(vector_of(I32), None)
@@ -180,6 +176,6 @@ def match(e: Emitter, form: Form, target: Operand, source: Operand, members: Ope
 def elect(e: Emitter, form: Form, target: Operand, members: Operand) -> None:
     """The lowest lane that takes part is elected; every lane learns which it was."""
     assert isinstance(target, PredicatePair)
-    leader = e.builder.cttz(_members(e), ir.IntType(1)(0))
+    leader = e.builder.cttz(e.lanes(), ir.IntType(1)(0))
     e.write(target.first, leader, "b32")
     e.write(target.second, e.builder.icmp_unsigned("==", lane_numbers(), e.vector(leader)), "pred")
