@@ -1,0 +1,1 @@
+"""One module per suite; ``benchmarks/coverage/__init__.py`` says what it defines."""
