@@ -59,54 +59,62 @@ def replay(
     """
     sm = np.int64(0)
     clock = state[6]
-    for position in range(len(trace)):
+    position = 0
+    while position < len(trace):
         record = trace[position]
+        position += 1
         if record >> np.uint64(63):
             sm = np.int64(record & np.uint64(0xFFFFFFFF)) % n_sms
             continue
         is_store = np.int64(record & np.uint64(1))
         n_sectors = np.int64((record >> np.uint64(1)) & np.uint64(127)) + 1
         is_atomic = np.int64((record >> np.uint64(62)) & np.uint64(1))
-        sector = np.int64((record & np.uint64((1 << 62) - 1)) >> np.uint64(8))
-        end = sector + n_sectors
-        for which in range(len(first)):
-            if first[which] <= sector <= last[which]:
-                place = base[which] + sector - first[which]
-                for i in range(n_sectors):
-                    touched[place + i] |= (1 + is_store) | is_atomic
-                break
-        while sector < end:
-            line = sector >> 2
-            stop = min(end, (line + 1) << 2)
-            wanted = ((1 << (stop - sector)) - 1) << (sector & 3)
-            sector = stop
-            clock += 1
-            if is_store == 0:
-                state[2] += N_SECTORS[wanted]
-                row = sm * l1_sets + line % l1_sets
-                way = _way_of(l1_tags, l1_used, row, line, clock)
-                if l1_tags[row, way] != line:
-                    l1_tags[row, way] = line
-                    l1_valid[row, way] = 0
-                held = np.int64(l1_valid[row, way])
-                state[3] += N_SECTORS[wanted & held]
-                l1_valid[row, way] = held | wanted
-                wanted &= ~held
-                if wanted == 0:
-                    continue
-            state[4] += N_SECTORS[wanted]
-            row = line % l2_sets
-            way = _way_of(l2_tags, l2_used, row, line, clock)
-            if l2_tags[row, way] != line:
-                state[1] += N_SECTORS[l2_dirty[row, way]]
-                l2_tags[row, way] = line
-                l2_valid[row, way] = 0
-                l2_dirty[row, way] = 0
-            held = np.int64(l2_valid[row, way])
-            state[5] += N_SECTORS[wanted & held]
-            if is_store == 0 or is_atomic == 1:
-                state[0] += N_SECTORS[wanted & ~held]
-            l2_valid[row, way] = held | wanted
-            if is_store:
-                l2_dirty[row, way] |= wanted
+        start = np.int64((record & np.uint64((1 << 61) - 1)) >> np.uint64(8))
+        n_runs, gap = 1, np.int64(0)
+        if (record >> np.uint64(61)) & np.uint64(1):
+            n_runs, gap = 32, np.int64(trace[position])
+            position += 1
+        for run in range(n_runs):
+            at = start + run * gap
+            end = at + n_sectors
+            for which in range(len(first)):
+                if first[which] <= at <= last[which]:
+                    place = base[which] + at - first[which]
+                    for i in range(n_sectors):
+                        touched[place + i] |= (1 + is_store) | is_atomic
+                    break
+            while at < end:
+                line = at >> 2
+                stop = min(end, (line + 1) << 2)
+                wanted = ((1 << (stop - at)) - 1) << (at & 3)
+                at = stop
+                clock += 1
+                if is_store == 0:
+                    state[2] += N_SECTORS[wanted]
+                    row = sm * l1_sets + line % l1_sets
+                    way = _way_of(l1_tags, l1_used, row, line, clock)
+                    if l1_tags[row, way] != line:
+                        l1_tags[row, way] = line
+                        l1_valid[row, way] = 0
+                    held = np.int64(l1_valid[row, way])
+                    state[3] += N_SECTORS[wanted & held]
+                    l1_valid[row, way] = held | wanted
+                    wanted &= ~held
+                    if wanted == 0:
+                        continue
+                state[4] += N_SECTORS[wanted]
+                row = line % l2_sets
+                way = _way_of(l2_tags, l2_used, row, line, clock)
+                if l2_tags[row, way] != line:
+                    state[1] += N_SECTORS[l2_dirty[row, way]]
+                    l2_tags[row, way] = line
+                    l2_valid[row, way] = 0
+                    l2_dirty[row, way] = 0
+                held = np.int64(l2_valid[row, way])
+                state[5] += N_SECTORS[wanted & held]
+                if is_store == 0 or is_atomic == 1:
+                    state[0] += N_SECTORS[wanted & ~held]
+                l2_valid[row, way] = held | wanted
+                if is_store:
+                    l2_dirty[row, way] |= wanted
     state[6] = clock

@@ -21,6 +21,7 @@ FRAME_REGISTERS = 64  # saved registers start here
 
 TRACE_BLOCK_MARK = 1 << 63  # a record with this bit carries a block number, the rest are accesses
 TRACE_ATOMIC_BIT = 1 << 62  # with the store bit: reads and writes, at the L2
+TRACE_STRIDE_BIT = 1 << 61  # all lanes, one sector each: the next word says how many sectors apart
 TRACE_STORE_BIT = 1 << 0
 TRACE_COUNT_SHIFT = 1  # (sectors - 1), 7 bits
 TRACE_SECTOR_SHIFT = 8  # address / 32

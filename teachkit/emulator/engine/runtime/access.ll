@@ -1,5 +1,43 @@
 ; The entry points of generated code: check, count, then move the data lane by lane.
 
+; Where lanes are 64 bytes to 4 KiB apart, the processor's own prefetchers lose track: fetch what the next warp will
+; want, if it goes on with the same gap. A prefetch of an address that does not exist does nothing.
+define internal void @tk_prefetch(ptr %addresses, i32 %live) {
+entry:
+  %p.1 = getelementptr i64, ptr %addresses, i64 1
+  %p.31 = getelementptr i64, ptr %addresses, i64 31
+  %a.0 = load i64, ptr %addresses
+  %a.1 = load i64, ptr %p.1
+  %a.31 = load i64, ptr %p.31
+  %gap = sub i64 %a.1, %a.0
+  %span = sub i64 %a.31, %a.0
+  %span.even = mul i64 %gap, 31
+  %even = icmp eq i64 %span, %span.even
+  %beyond = sub i64 %gap, 64
+  %far = icmp ult i64 %beyond, 4032
+  %all = icmp eq i32 %live, -1
+  %go0 = and i1 %even, %far
+  %go = and i1 %go0, %all
+  br i1 %go, label %start, label %end
+
+start:
+  %next0 = add i64 %a.31, %gap
+  br label %loop
+
+loop:
+  %i = phi i64 [ 0, %start ], [ %i.next, %loop ]
+  %at = phi i64 [ %next0, %start ], [ %at.next, %loop ]
+  %p = inttoptr i64 %at to ptr
+  call void @llvm.prefetch.p0(ptr %p, i32 0, i32 3, i32 1)
+  %at.next = add i64 %at, %gap
+  %i.next = add i64 %i, 1
+  %more = icmp ult i64 %i.next, 32
+  br i1 %more, label %loop, label %end
+
+end:
+  ret void
+}
+
 ; Moves `size` bytes a lane between memory and a packed buffer, in lane order, so that the highest lane wins
 ; where several store to one address. In the packed buffer, lanes that are off stay as they are.
 define internal void @tk_pack(ptr %addresses, i32 %live, i64 %size, ptr %packed) {
@@ -12,6 +50,7 @@ entry:
   ]
 
 words:
+  call void @tk_prefetch(ptr %addresses, i32 %live)
   %w.old = load <32 x i32>, ptr %packed, align 64
   %w = call <32 x i32> @llvm.masked.gather.v32i32.v32p0(<32 x ptr> align 4 %pointers, <32 x i1> %mask, <32 x i32> %w.old)
   store <32 x i32> %w, ptr %packed, align 64

@@ -53,11 +53,8 @@ all.at.once:
   %new.bits0 = bitcast <32 x i1> %new.sector to i32
   %new.bits1 = or i32 %new.bits0, %first.bit
   %new.bits = and i32 %new.bits1, %live
-  %new.mask = bitcast i32 %new.bits to <32 x i1>
-  %store.1 = insertelement <32 x i64> poison, i64 %store, i64 0
-  %store.n = shufflevector <32 x i64> %store.1, <32 x i64> poison, <32 x i32> zeroinitializer
-  %records0 = shl <32 x i64> %sector, splat (i64 8)
-  %records = or <32 x i64> %records0, %store.n
+  %store.1 = insertelement <8 x i64> poison, i64 %store, i64 0
+  %store.n = shufflevector <8 x i64> %store.1, <8 x i64> poison, <8 x i32> zeroinitializer
   %n.new32 = call i32 @llvm.ctpop.i32(i32 %new.bits)
   %n.new = zext i32 %n.new32 to i64
   ; Sectors side by side are one record.
@@ -70,7 +67,7 @@ all.at.once:
   %more.sectors = sub i64 %high.sector, %low.sector
   %spanned = add i64 %more.sectors, 1
   %gapless = icmp eq i64 %spanned, %n.new
-  br i1 %gapless, label %one.record, label %many.records
+  br i1 %gapless, label %one.record, label %apart
 
 one.record:
   %whole0 = shl i64 %low.sector, 8
@@ -80,12 +77,54 @@ one.record:
   store i64 %whole, ptr %cursor0
   br label %recorded
 
-many.records:
-  call void @llvm.masked.compressstore.v32i64(<32 x i64> %records, ptr align 8 %cursor0, <32 x i1> %new.mask)
+apart:                                            ; the same gap between all lanes: one record of two words
+  %gap = sub <32 x i64> %sector, %before
+  %all.live = icmp eq i32 %live, -1
+  %gap.one = extractelement <32 x i64> %gap, i64 1
+  %gap.1 = insertelement <32 x i64> poison, i64 %gap.one, i64 0
+  %gap.n = shufflevector <32 x i64> %gap.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %gap.same = icmp eq <32 x i64> %gap, %gap.n
+  %gap.bits = bitcast <32 x i1> %gap.same to i32
+  %gap.all = icmp eq i32 %gap.bits, -2
+  %gap.small = icmp ult i64 %gap.one, 4294967296 ; and up, so that the word is no block's mark
+  %strided0 = and i1 %all.live, %gap.all
+  %strided = and i1 %strided0, %gap.small
+  br i1 %strided, label %two.words, label %many.records
+
+two.words:
+  %strided.1 = shl i64 %low.sector, 8
+  %strided.2 = or i64 %strided.1, %store
+  %strided.3 = or i64 %strided.2, 2305843009213693952 ; TRACE_STRIDE_BIT
+  store i64 %strided.3, ptr %cursor0
+  %p.gap = getelementptr i64, ptr %cursor0, i64 1
+  store i64 %gap.one, ptr %p.gap
   br label %recorded
 
+many.records:                                     ; eight lanes at a time: compressing in registers is the fast way
+  br label %squeeze
+
+squeeze:
+  %q = phi i64 [ 0, %many.records ], [ %q.next, %squeeze ]
+  %q.cursor = phi ptr [ %cursor0, %many.records ], [ %q.cursor.next, %squeeze ]
+  %q.bits = phi i32 [ %new.bits, %many.records ], [ %q.bits.next, %squeeze ]
+  %q.from = getelementptr i64, ptr %sectors, i64 %q
+  %q.sector = load <8 x i64>, ptr %q.from, align 64
+  %q.record0 = shl <8 x i64> %q.sector, splat (i64 8)
+  %q.record = or <8 x i64> %q.record0, %store.n
+  %q.bits8 = trunc i32 %q.bits to i8
+  %q.mask = bitcast i8 %q.bits8 to <8 x i1>
+  %q.packed = call <8 x i64> @llvm.experimental.vector.compress.v8i64(<8 x i64> %q.record, <8 x i1> %q.mask, <8 x i64> poison)
+  store <8 x i64> %q.packed, ptr %q.cursor, align 8
+  %q.n8 = call i8 @llvm.ctpop.i8(i8 %q.bits8)
+  %q.n = zext i8 %q.n8 to i64
+  %q.cursor.next = getelementptr i64, ptr %q.cursor, i64 %q.n
+  %q.bits.next = lshr i32 %q.bits, 8
+  %q.next = add i64 %q, 8
+  %q.more = icmp ult i64 %q.next, 32
+  br i1 %q.more, label %squeeze, label %recorded
+
 recorded:
-  %n.records = phi i64 [ 1, %one.record ], [ %n.new, %many.records ]
+  %n.records = phi i64 [ 1, %one.record ], [ 2, %two.words ], [ %n.new, %squeeze ]
   %cursor.new = getelementptr i64, ptr %cursor0, i64 %n.records
   store ptr %cursor.new, ptr %p.cursor
   call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.new, i64 0)
