@@ -13,8 +13,8 @@ is the suite's name, and nothing else has to be touched to add one. It defines::
     def names() -> list[str]:
         "Names of all tests, in a fixed order. Called in a child process, so it may import what it likes."
 
-    def run(name: str) -> None:
-        "Run one test: return when it passed, raise Skip(reason) or any exception (the cause in coverage.md)."
+    def run(name: str) -> str | None:
+        "Run one test: return when it passed (perhaps a short note), else raise Skip(reason) or any exception."
 
     def setup() -> None:      # optional: called once in every child process before the first test
 

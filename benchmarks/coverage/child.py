@@ -40,7 +40,7 @@ def main(suite: str, descriptor: int) -> None:
         tell("start", name)
         outcome, cause = "passed", ""
         try:
-            module.run(name)
+            cause = module.run(name) or ""
         except frame.Skip as reason:
             outcome, cause = "skipped", str(reason)
         except Exception as error:

@@ -28,7 +28,7 @@ class Failure(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Outcome of one test; ``cause`` is empty where it passed."""
+    """Outcome of one test; ``cause`` says why it failed or was skipped, or is a note about how it passed."""
 
     name: str
     outcome: Outcome

@@ -44,8 +44,11 @@ def _listed(suite: Results) -> list[str]:
         for cause, names in sorted(causes.items(), key=lambda item: (-len(item[1]), item[0])):
             lines.append(f"- {cause.replace('<', '&lt;') or 'no cause given'} ({len(names)}): {', '.join(names)}")
         lines += [""] if causes else []
-    passed = [row.name for row in suite.rows.values() if row.outcome == "passed"]
-    return [*lines, f"<details><summary>{len(passed)} passed</summary>", "", ", ".join(passed), "", "</details>"]
+    notes = _by_cause(suite, "passed")
+    for note, names in sorted(notes.items()):
+        heading = f"{len(names)} passed" + (f" ({note})" if note else "")
+        lines += [f"<details><summary>{heading}</summary>", "", ", ".join(names), "", "</details>", ""]
+    return lines[:-1]
 
 
 def _by_cause(suite: Results, outcome: Outcome) -> dict[str, list[str]]:
