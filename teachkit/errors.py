@@ -125,6 +125,10 @@ class KernelFault(TeachkitError):
         super().__init__(message, hint=hint)
 
 
+class TraceError(TeachkitError):
+    """A launch too long to be recorded step by step."""
+
+
 class LaunchError(TeachkitError):
     """A launch that cannot start: wrong number or kind of arguments, grid or block out of range."""
 

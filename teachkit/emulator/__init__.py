@@ -8,15 +8,23 @@ from __future__ import annotations
 from teachkit.emulator.counters import Counters
 from teachkit.emulator.kernel import Kernel, LoadedModule, Settings, configure, load_ptx
 from teachkit.emulator.launches import Launch, Resources, observe
+from teachkit.emulator.races import Race, find_races
+from teachkit.emulator.steps import Step, Trace
+from teachkit.emulator.tracing import trace
 
 __all__ = [
     "Counters",
     "Kernel",
     "Launch",
     "LoadedModule",
+    "Race",
     "Resources",
     "Settings",
+    "Step",
+    "Trace",
     "configure",
+    "find_races",
     "load_ptx",
     "observe",
+    "trace",
 ]

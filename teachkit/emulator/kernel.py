@@ -146,6 +146,8 @@ class Kernel:
                 hint="the PTX says .reqntid; launch with that, or compile for another.",
             )
         bound = bind(self.function, args, argument_names)
+        for trace in tuple(launches.tracers):
+            trace(self, grid3, block3, bound, shared_bytes, name or self.name)
         watching = launches.observers()
         launch = run(
             self,

@@ -133,6 +133,9 @@ class Backlog:
 
 backlog = Backlog(BACKLOG_LIMIT_BYTES)
 
+tracers: list[
+    Callable[..., None]
+] = []  # called with kernel, grid, block, arguments, shared bytes and name before a launch
 _observers: list[Observer] = []
 _lock = threading.Lock()
 _alone = threading.local()

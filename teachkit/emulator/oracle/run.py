@@ -15,6 +15,7 @@ from teachkit.emulator.oracle.launch_state import LaunchState, Layout
 from teachkit.emulator.oracle.machine import Machine
 from teachkit.emulator.oracle.memory_map import Buffer, Memory, buffer_of
 from teachkit.emulator.oracle.program import Program, build
+from teachkit.emulator.oracle.tally import Tally
 from teachkit.emulator.ptx.model import Function, Module, SourceLine, Variable
 
 _COMMUNICATION = ("atom", "red", "match")
@@ -41,6 +42,7 @@ def run(
     params: Sequence[Any],
     *,
     shared_bytes: int = 0,
+    tally: Tally | None = None,
 ) -> Result:
     """Execute one launch, block after block.
 
@@ -57,6 +59,8 @@ def run(
         pointer), a number, or ``bytes`` (the parameter's own bytes).
     shared_bytes : int
         Dynamic shared memory a block.
+    tally : Tally, optional
+        What counts, where somebody wants to see more than counts.
 
     Returns
     -------
@@ -85,10 +89,12 @@ def run(
         layout=layout,
         dynamic_shared_bytes=shared_bytes,
         one_warp_at_a_time=_communicates(program),
+        tally=tally or Tally(),
     )
     for z in range(state.grid[2]):
         for y in range(state.grid[1]):
             for x in range(state.grid[0]):
+                state.tally.begin_block()
                 Machine(state, (x, y, z)).run()
     return Result(
         counters=state.tally.total(),

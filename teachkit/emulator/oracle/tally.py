@@ -36,6 +36,9 @@ class Tally:
         self._read: list[Array] = []
         self._written: list[Array] = []
 
+    def begin_block(self) -> None:
+        """The next block starts; nothing here depends on which."""
+
     def add(self, item: Instruction, **amounts: int) -> None:
         """Add to counters of the instruction's line."""
         row = self.rows[item.ptx_line, item.source]
