@@ -15,6 +15,24 @@ SECTOR_BYTES = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Limit:
+    """Bounds on one number, summed over the kernels of a call.
+
+    Parameters
+    ----------
+    counter : name of a counter, or ``"n_blocks"`` or ``"n_threads"`` (of the whole grid).
+    low, high : the least and the most it may be; equal where only one number is right.
+    too_few, too_many : what it means to miss them, as the end of a sentence.
+    """
+
+    counter: str
+    low: int
+    high: int
+    too_few: str = ""
+    too_many: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Budget:
     """What one call may use.
 
@@ -25,6 +43,7 @@ class Budget:
     least_bytes : bytes that no kernel with the right result can do without.
     n_tensors : tensors behind ``dram_bytes``; each may cost one more sector, where its end is not a sector's end.
     n_elements : what bytes are divided by in messages.
+    limits : bounds on other counters.
     """
 
     n_launches: int
@@ -32,6 +51,7 @@ class Budget:
     least_bytes: int
     n_tensors: int
     n_elements: int
+    limits: tuple[Limit, ...] = ()
 
 
 def why_over(budget: Budget, launches: tuple[LaunchUse, ...], allowed_operators: frozenset[str]) -> list[str]:
@@ -56,7 +76,22 @@ def why_over(budget: Budget, launches: tuple[LaunchUse, ...], allowed_operators:
             f"DRAM bytes moved: {_per_element(n_bytes, budget)}, but reading the inputs and writing the result takes "
             f"{_per_element(budget.least_bytes, budget)}: part of the work was done outside any kernel"
         )
+    if kernels:
+        problems += [problem for limit in budget.limits if (problem := _why_outside(limit, kernels))]
     return problems
+
+
+def _why_outside(limit: Limit, kernels: list[LaunchUse]) -> str:
+    counted = {
+        "n_blocks": sum(use.n_blocks for use in kernels),
+        "n_threads": sum(use.n_blocks * use.n_block_threads for use in kernels),
+    }
+    n = counted.get(limit.counter, sum(use.counts.get(limit.counter, 0) for use in kernels))
+    if limit.low <= n <= limit.high:
+        return ""
+    wanted = f"{limit.low:,}" if limit.low == limit.high else f"{limit.low:,} to {limit.high:,}"
+    meaning = limit.too_few if n < limit.low else limit.too_many
+    return f"{limit.counter}: {n:,}, budget {wanted}" + (f": {meaning}" if meaning else "")
 
 
 def _plain(name: str) -> str:

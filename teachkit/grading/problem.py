@@ -8,7 +8,7 @@ it saw. Not modelled: time, which earns no points.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 N_HINTS = 3
@@ -57,6 +57,9 @@ class LaunchUse:
     name: str
     kind: str  # "kernel" or "operator"
     dram_bytes: int
+    n_blocks: int = 0  # of a kernel
+    n_block_threads: int = 0
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)  # the emulator's counters by name
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ Not modelled: a sandbox. The submission runs in this process, which is what prac
 from __future__ import annotations
 
 import linecache
+import math
 import sysconfig
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from teachkit.grading.problem import LaunchUse, Outcome
 
 if TYPE_CHECKING:
     import torch
+
+    from teachkit.measure.report import KernelReport
 
 _STUB = ("raise NotImplementedError", "raise NotImplementedError()")
 _EMPTY = ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided")
@@ -49,7 +52,7 @@ def call_counted(submission: Callable[..., Any], args: tuple[Any, ...]) -> Outco
         # Poison lies outside the profile, so that filling a new tensor is not counted as an operator.
         with poisoned_allocations(), profile() as prof:
             value = submission(*args)
-        launches = tuple(LaunchUse(use.name, use.kind, use.counters.dram_bytes) for use in prof.kernels)
+        launches = tuple(_use(report) for report in prof.kernels)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -60,6 +63,12 @@ def call_counted(submission: Callable[..., Any], args: tuple[Any, ...]) -> Outco
         if old is not None and not _same_bytes(old, argument)
     )
     return Outcome(value=value, launches=launches, changed_inputs=changed)
+
+
+def _use(report: KernelReport) -> LaunchUse:
+    counts = {name: n for name, n in report.counters.to_dict().items() if isinstance(n, int)}
+    n_blocks, n_block_threads = math.prod(report.grid or (0,)), math.prod(report.block or (0,))
+    return LaunchUse(report.name, report.kind, report.counters.dram_bytes, n_blocks, n_block_threads, counts)
 
 
 def poisoned_allocations() -> Any:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from teachkit.grading import inputs, trial
-from teachkit.grading.budget import Budget, why_over
+from teachkit.grading.budget import Budget, Limit, why_over
 from teachkit.grading.compare import Expected, mismatches, show_argument, why_no_tensor
 from teachkit.grading.philox import philox_4x32, rand
 from teachkit.grading.problem import LaunchUse
@@ -99,6 +99,24 @@ def test_budget(launches: list[tuple[str, str, int]], message: str | None) -> No
         assert problems == []
     else:
         assert any(message in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"branches": 3}, ""),
+        ({"branches": 1}, "branches: 1, budget 2 to 4: some were left out"),
+        ({"branches": 5}, "branches: 5, budget 2 to 4: twice is too often"),
+        ({}, "branches: 0, budget 2 to 4: some were left out"),
+    ],
+)
+def test_limits_on_counters(counts: dict[str, int], message: str) -> None:
+    limits = (Limit("branches", 2, 4, "some were left out", "twice is too often"), Limit("n_threads", 256, 256))
+    budget = Budget(1, 800, 800, 2, 100, limits)
+    use = LaunchUse("k", "kernel", 800, n_blocks=4, n_block_threads=64, counts=counts)
+    assert why_over(budget, (use,), frozenset()) == ([message] if message else [])
+    few = LaunchUse("k", "kernel", 800, n_blocks=3, n_block_threads=64, counts={"branches": 2})
+    assert why_over(budget, (few,), frozenset()) == ["n_threads: 192, budget 256"]
 
 
 @pytest.mark.parametrize(
