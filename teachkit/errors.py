@@ -170,6 +170,10 @@ class SubmissionFileError(TeachkitError):
         )
 
 
+class DriverError(TeachkitError):
+    """An emulated CUDA driver that this process cannot take."""
+
+
 class CompileError(TeachkitError):
     """Kernel source that its compiler refused; the compiler's own messages are shown."""
 

@@ -36,11 +36,15 @@ class Bound:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Arguments:
-    """Packed parameters, and a bound for each (low = high = 0 where it is no pointer)."""
+    """Packed parameters, and a bound for each (low = high = 0 where it is no pointer).
+
+    ``others`` is memory that the kernel may touch without being given it: it finds pointers there in memory.
+    """
 
     packed: bytes
     bounds: tuple[Bound, ...]
     keep_alive: tuple[Any, ...]
+    others: tuple[Bound, ...] = ()
 
 
 def bind(function: Function, values: Sequence[Any], names: Sequence[str] | None) -> Arguments:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from teachkit.emulator import launches
-from teachkit.emulator.arguments import bind
+from teachkit.emulator.arguments import Arguments, bind
 from teachkit.emulator.launches import Launch, Resources
 from teachkit.emulator.ptx import parse
 from teachkit.emulator.ptx.model import Function, Module
@@ -93,7 +93,7 @@ class Kernel:
         self,
         grid: int | Sequence[int],
         block: int | Sequence[int],
-        args: Sequence[Any],
+        args: Sequence[Any] | Arguments,
         *,
         shared_bytes: int = 0,
         argument_names: Sequence[str] | None = None,
@@ -106,8 +106,9 @@ class Kernel:
         ----------
         grid, block : int or sequence of int
             Blocks of the grid and threads of a block, x first.
-        args : sequence
-            One a PTX parameter: torch CPU tensors, NumPy arrays, ints, floats, bools, None for a null pointer.
+        args : sequence or Arguments
+            One a PTX parameter: torch CPU tensors, NumPy arrays, ints, floats, bools, None for a null pointer. Or all
+            of them packed, with the memory that they may touch.
         shared_bytes : int
             Dynamic shared memory of a block, bytes, on top of what the PTX declares.
         argument_names : sequence of str, optional
@@ -145,7 +146,7 @@ class Kernel:
                 f"Expected the block {(*required, 1, 1)[:3]} that kernel {self.name!r} was compiled for, got {block3}.",
                 hint="the PTX says .reqntid; launch with that, or compile for another.",
             )
-        bound = bind(self.function, args, argument_names)
+        bound = args if isinstance(args, Arguments) else bind(self.function, args, argument_names)
         for trace in tuple(launches.tracers):
             trace(self, grid3, block3, bound, shared_bytes, name or self.name)
         watching = launches.observers()

@@ -89,7 +89,7 @@ def _target(function: Function, arguments: Arguments, root: str, address: int, n
     elif address < _NULL_BYTES:
         return f"at address {address:#x}: a null pointer, or one that is no address at all", None
     else:
-        pointers = [bound for bound in arguments.bounds if bound.high > bound.low]
+        pointers = [bound for bound in arguments.bounds + arguments.others if bound.high > bound.low]
         if not pointers:
             return f"at address {address:#x}; no argument is a tensor", None
         bound = min(pointers, key=lambda bound: max(bound.low - address, address + n_bytes - bound.high, 0))

@@ -162,6 +162,7 @@ class _Launching:
         variables = program.kernel.owner.variables if program.global_names else {}
         places = [variables[name] for name in program.global_names]
         intervals = [(b.low, b.high) for b in arguments.bounds] + [(p[1], p[1] + p[2]) for p in places]
+        intervals += [(b.low, b.high) for b in arguments.others]
         self._n_bounds = len(intervals)
         self._bounds = np.array(intervals or [(0, 0)], dtype=np.uint64)
         self._globals = np.array([p[1] for p in places] or [0], dtype=np.uint64)
