@@ -185,6 +185,10 @@ class CompileError(TeachkitError):
         )
 
 
+class CompileOptionError(TeachkitError):
+    """An option of ``tk.compile`` that cannot be met."""
+
+
 class MissingCompilerError(TeachkitError):
     """A kernel compiler that is not installed here."""
 
@@ -193,3 +197,32 @@ class MissingCompilerError(TeachkitError):
             f"Expected the {compiler} compiler, which is not installed here ({reason}).",
             hint="install it: `make setup`, or pip install 'teachkit[cuda]'.",
         )
+
+
+class UnknownLadderError(TeachkitError):
+    """A ladder of reference kernels that does not exist."""
+
+    def __init__(self, name: str, existing: tuple[str, ...]) -> None:
+        super().__init__(
+            f"Expected the name of a ladder of kernels, got {name!r}.", hint=f"these exist: {', '.join(existing)}."
+        )
+
+
+class UnknownRungError(TeachkitError):
+    """A rung that a ladder does not have."""
+
+    def __init__(self, ladder: str, name: str, existing: tuple[str, ...]) -> None:
+        super().__init__(
+            f"Expected a rung of the ladder {ladder!r}, got {name!r}.", hint=f"it has {', '.join(existing)}."
+        )
+
+
+class KernelInputError(TeachkitError):
+    """An input that a reference kernel does not take: wrong dtype, shape, layout or alignment."""
+
+    def __init__(self, expected: str, got: object, where: str, hint: str) -> None:
+        super().__init__(f"Expected {expected}, got {got}, in {where}.", hint=hint)
+
+
+class ModelInputError(TeachkitError):
+    """A quantity that a calculator cannot use."""
