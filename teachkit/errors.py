@@ -170,6 +170,10 @@ class SubmissionFileError(TeachkitError):
         )
 
 
+class PtxLinkError(TeachkitError):
+    """PTX modules that do not fit together."""
+
+
 class DriverError(TeachkitError):
     """An emulated CUDA driver that this process cannot take."""
 
