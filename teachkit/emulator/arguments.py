@@ -7,7 +7,7 @@ import math
 import struct
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,8 @@ from teachkit.errors import LaunchError
 _INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Bound:
-    """The memory behind one argument: host addresses [low, high); ``shown`` describes it to a reader.
+class Bound(NamedTuple):
+    """The memory behind one argument: host addresses [low, high), of which the kernel is given ``data``.
 
     An argument that is no memory, a number or None, has ``low = high = data = 0`` too, but ``is_memory`` false.
     """
@@ -28,10 +27,27 @@ class Bound:
     low: int
     high: int
     data: int
-    shown: str
-    element_bytes: int
+    value: Any
     is_memory: bool = True
     is_read_only: bool = False
+
+    @property
+    def shown(self) -> str:
+        """What a reader is told of it."""
+        if not self.is_memory:
+            return repr(self.value)
+        kind = "array" if isinstance(self.value, np.ndarray) else "tensor"
+        shape = getattr(self.value, "shape", None)
+        of_shape = "" if shape is None else f" of shape {tuple(shape)}"
+        return f"{str(getattr(self.value, 'dtype', '')).removeprefix('torch.')} {kind}{of_shape}".lstrip()
+
+    @property
+    def element_bytes(self) -> int:
+        """Size of an element; 1 where it is not known."""
+        if isinstance(self.value, np.ndarray):
+            return self.value.itemsize
+        size: int = self.value.element_size() if hasattr(self.value, "element_size") else 1
+        return size
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,16 +81,17 @@ def bind(function: Function, values: Sequence[Any], names: Sequence[str] | None)
     bounds: list[Bound] = []
     for index, (param, value) in enumerate(zip(params, values, strict=True)):
         name = names[index] if names is not None and index < len(names) else param.name
-        packed.extend(bytes(-len(packed) % param.align))
-        bound = memory_of(name, value)
+        if len(packed) % param.align:
+            packed.extend(bytes(-len(packed) % param.align))
+        bound = None if type(value) in (int, float, bool) else memory_of(name, value)
         if bound is not None:
             if param.n_bytes != 8:
                 raise _mismatch(function, param, name, value, "an 8-byte pointer parameter")
-            packed.extend(struct.pack("<Q", bound.data))
+            packed.extend(bound.data.to_bytes(8, "little"))
             bounds.append(bound)
         else:
             packed.extend(_scalar(function, param, name, value))
-            bounds.append(Bound(name, 0, 0, 0, repr(value), 1, is_memory=False))
+            bounds.append(Bound(name, 0, 0, 0, value, False))
     return Arguments(bytes(packed), tuple(bounds), tuple(values))
 
 
@@ -92,8 +109,7 @@ def memory_of(name: str, value: Any) -> Bound | None:
             )
         low, high = np.lib.array_utils.byte_bounds(_owner(value))
         data = value.__array_interface__["data"][0]
-        shown = f"{value.dtype} array of shape {value.shape}"
-        return Bound(name, low, high, data, shown, value.itemsize, is_read_only=not value.flags.writeable)
+        return Bound(name, low, high, data, value, is_read_only=not value.flags.writeable)
     if hasattr(value, "data_ptr"):
         return _tensor(name, value)
     return None
@@ -106,7 +122,7 @@ def _tensor(name: str, tensor: Any) -> Bound:
             f"Expected a tensor with data for argument {name!r}, got one on the meta device.",
             hint="a meta tensor has a shape and no memory; make it with device='cpu'.",
         )
-    if device is not None and device.type not in ("cpu",):
+    if device is not None and device.type != "cpu":
         raise LaunchError(
             f"Expected argument {name!r} on the CPU, where the emulator runs, got a tensor on {device}.",
             hint="move it with .cpu(), or launch on the GPU that holds it.",
@@ -115,19 +131,17 @@ def _tensor(name: str, tensor: Any) -> Bound:
     if torch is not None and isinstance(tensor, torch.Tensor) and tensor.layout != torch.strided:
         raise LaunchError(f"Expected a dense tensor for {name!r}, got layout {tensor.layout}.", hint="use .to_dense().")
     data = tensor.data_ptr()
-    shown = f"{str(getattr(tensor, 'dtype', '')).removeprefix('torch.')} tensor"
-    element = getattr(tensor, "element_size", lambda: 1)()
     if not hasattr(tensor, "untyped_storage"):  # a pointer in a wrapper, e.g. a library's tensor handle
         base = getattr(tensor, "base", None)
         if base is not None and hasattr(base, "untyped_storage"):
-            return dataclasses.replace(_tensor(name, base), data=data)
+            return _tensor(name, base)._replace(data=data)
         raise LaunchError(
             f"Expected a torch tensor or NumPy array for {name!r}, got {type(tensor).__name__}.",
             hint="the size of the memory behind a bare pointer cannot be checked.",
         )
     storage = tensor.untyped_storage()
     low = storage.data_ptr()
-    return Bound(name, low, low + storage.nbytes(), data, f"{shown} of shape {tuple(tensor.shape)}", element)
+    return Bound(name, low, low + storage.nbytes(), data, tensor)
 
 
 def _owner(array: Any) -> Any:

@@ -166,6 +166,15 @@ class Kernel:
         return launch
 
     def _dims(self, dims: int | Sequence[int], limits: Dims, what: str) -> Dims:
+        if type(dims) is tuple and len(dims) == 3:  # what front ends pass, checked fast
+            x, y, z = dims
+            if (
+                type(x) is type(y) is type(z) is int
+                and 0 < x <= limits[0]
+                and 0 < y <= limits[1]
+                and 0 < z <= limits[2]
+            ):
+                return dims
         numbers: tuple[Any, ...] = tuple(dims) if isinstance(dims, Iterable) else (dims,)
         if not 1 <= len(numbers) <= 3 or not all(hasattr(n, "__index__") for n in numbers):
             raise LaunchError(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import concurrent.futures
 import ctypes
 import functools
+import itertools
 import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from teachkit.emulator import launches
 from teachkit.emulator.arguments import Arguments
@@ -164,8 +163,8 @@ class _Launching:
         intervals = [(b.low, b.high) for b in arguments.bounds] + [(p[1], p[1] + p[2]) for p in places]
         intervals += [(b.low, b.high) for b in arguments.others]
         self._n_bounds = len(intervals)
-        self._bounds = np.array(intervals or [(0, 0)], dtype=np.uint64)
-        self._globals = np.array([p[1] for p in places] or [0], dtype=np.uint64)
+        self._bounds = (ctypes.c_uint64 * (2 * len(intervals) or 2))(*itertools.chain.from_iterable(intervals))
+        self._globals = (ctypes.c_uint64 * (len(places) or 1))(*(place[1] for place in places))
         self._packed = ctypes.create_string_buffer(arguments.packed, len(arguments.packed) or 1)
         self.record = Recorded(program, modelled_gpu(), shared_bytes, intervals) if program.mode.counting else None
         self.output = host.Output()
@@ -174,8 +173,8 @@ class _Launching:
         worker = self.program.take(self.block, self.shared_bytes)
         c = worker.context
         c.params = ctypes.addressof(self._packed)
-        c.bounds, c.n_bounds = self._bounds.ctypes.data, self._n_bounds
-        c.globals = self._globals.ctypes.data
+        c.bounds, c.n_bounds = ctypes.addressof(self._bounds), self._n_bounds
+        c.globals = ctypes.addressof(self._globals)
         c.stop = ctypes.addressof(self.stop)
         c.nctaid = self.grid
         c.unfinished = 0

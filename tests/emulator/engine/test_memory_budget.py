@@ -22,9 +22,10 @@ def backlog(monkeypatch):
 
 
 def scattered(both):
-    """A kernel whose lanes read 32 sectors each time: 256 bytes of trace a warp and turn."""
+    """A kernel whose lanes read 32 sectors each time, unevenly apart: 256 bytes of trace a warp and turn."""
     body = """
-    mov.u32 %r6, 0; and.b32 %r4, %r2, 1023; mad.wide.u32 %rd2, %r4, 128, %rd10;
+    mov.u32 %r6, 0; and.b32 %r4, %r2, 1023; and.b32 %r7, %r2, 1; mad.lo.u32 %r4, %r4, 4, %r7;
+    mad.wide.u32 %rd2, %r4, 32, %rd10;
     LOOP: ld.global.u32 %r5, [%rd2]; add.u32 %r6, %r6, 1; setp.lt.u32 %p1, %r6, 20; @%p1 bra LOOP;"""
     return load_ptx(both.kernel(body, pointers=["x"]))["k"]
 
