@@ -37,6 +37,7 @@ class Traffic:
     l1_hits: int
     l2_lookups: int
     l2_hits: int
+    l1_tag_lookups: int = 0
 
 
 class CacheModel:
@@ -115,6 +116,7 @@ class CacheModel:
             l1_hits=l1_hits,
             l2_lookups=l2_lookups,
             l2_hits=l2_hits,
+            l1_tag_lookups=int(self._state[7]),
         )
 
 

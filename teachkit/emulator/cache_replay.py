@@ -55,16 +55,19 @@ def replay(
 ) -> None:
     """Send every record of ``trace`` through the caches, a line of four sectors at a time.
 
-    ``state`` accumulates DRAM sectors read and written, L1 look-ups and hits, L2 look-ups and hits, and the clock.
+    ``state`` accumulates DRAM sectors read and written, L1 look-ups and hits, L2 look-ups and hits, the clock, and
+    lines looked up in L1 (in a row of the same line, one).
     """
     sm = np.int64(0)
     clock = state[6]
+    last_line = np.int64(-1)
     position = 0
     while position < len(trace):
         record = trace[position]
         position += 1
         if record >> np.uint64(63):
             sm = np.int64(record & np.uint64(0xFFFFFFFF)) % n_sms
+            last_line = np.int64(-1)
             continue
         is_store = np.int64(record & np.uint64(1))
         n_sectors = np.int64((record >> np.uint64(1)) & np.uint64(127)) + 1
@@ -90,6 +93,9 @@ def replay(
                 at = stop
                 clock += 1
                 if is_store == 0:
+                    if line != last_line:
+                        state[7] += 1
+                        last_line = line
                     state[2] += N_SECTORS[wanted]
                     row = sm * l1_sets + line % l1_sets
                     way = _way_of(l1_tags, l1_used, row, line, clock)

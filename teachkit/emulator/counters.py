@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-MODELLED_FIELDS = frozenset({"dram_read_bytes", "dram_write_bytes", "l2_hit_rate", "l1_hit_rate"})
+MODELLED_FIELDS = frozenset({"dram_read_bytes", "dram_write_bytes", "l2_hit_rate", "l1_hit_rate", "l1_tag_lookups"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class Counters:
     local_bytes: int = 0
     l2_lookups: int = 0  # sectors looked up in the L2 model: the weight of l2_hit_rate in a sum
     l1_lookups: int = 0  # likewise for l1_hit_rate
+    global_load_wavefronts: int = 0  # passes of global loads through the 32 banks of L1, as of shared memory
+    l1_tag_lookups: int = 0  # lines of 128 bytes looked up in the L1 model
 
     @property
     def dram_bytes(self) -> int:

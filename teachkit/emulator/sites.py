@@ -28,7 +28,8 @@ class Site:
     kind        counters from ``slot``
     ==========  ====================================================
     ``block``   times a warp ran it; lanes that ran it
-    ``access``  requests; lanes; sectors or wavefronts; excess wavefronts, or an atomic's largest conflict
+    ``access``  requests; lanes; sectors or wavefronts; excess wavefronts, a global load's wavefronts,
+                or an atomic's largest conflict
     ``guard``   lanes on which a guarded instruction took effect
     ``branch``  times lanes disagreed
     ==========  ====================================================
@@ -177,7 +178,9 @@ def _access(site: Site, counts: npt.NDArray[np.int64]) -> list[tuple[str, int]]:
         return [("local_bytes", lanes * site.lane_bytes)]
     if site.space == "const":
         return []
+    banks = [] if site.is_store else [("global_load_wavefronts", excess)]
     return [
+        *banks,
         (f"global_{direction}_requests", requests),
         (f"global_{direction}_sectors", measure),
         (f"global_{direction}_bytes", lanes * site.lane_bytes),

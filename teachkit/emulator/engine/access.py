@@ -7,6 +7,7 @@ addresses proves it, and then the access is one wide load or store and its count
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Sequence
 
 from llvmlite import ir
@@ -34,6 +35,7 @@ from teachkit.emulator.engine.emit import (
 from teachkit.emulator.ptx.model import Address, Operand, Register, Symbol
 
 MAX_LANE_BYTES = 16
+_BANK_BYTES = 4
 
 
 def address_of(e: Emitter, operand: Address, space: str) -> Value:
@@ -219,7 +221,8 @@ def _split(
     b.position_at_end(fast_block)
     if e.sites.counting:
         if space == "global":
-            _count_run(e, site, first, (LANES - 1) * step + lane_bytes, store)
+            wavefronts = 0 if store else _bank_wavefronts(step, lane_bytes)
+            _count_run(e, site, first, (LANES - 1) * step + lane_bytes, store, wavefronts)
         else:
             wavefronts = max(1, LANES * lane_bytes // 128)
             add_counts(e, site, [I64(1), I64(LANES), I64(wavefronts), I64(0)])
@@ -248,7 +251,7 @@ def _load_scalar(e: Emitter, space: str, address: Value, low: Value, high: Value
     b.position_at_end(fast_block)
     if e.sites.counting:
         if space == "global":
-            _count_run(e, site, address, lane_bytes, False)
+            _count_run(e, site, address, lane_bytes, False, max(1, lane_bytes // 4))
         else:
             phases = max(1, lane_bytes // 4)
             add_counts(e, site, [I64(1), I64(LANES), I64(phases), I64(0)])
@@ -278,14 +281,24 @@ def _inside(e: Emitter, address: Value, n_bytes: int, low: Value, high: Value) -
     return e.builder.icmp_unsigned("<", e.builder.sub(address, low), room)
 
 
-def _count_run(e: Emitter, site: int, first: Value, n_bytes: int, store: bool) -> None:
+def _bank_wavefronts(step: int, lane_bytes: int) -> int:
+    """Passes through the banks of a load by all lanes, ``step`` bytes apart: the rule of ``tk_wavefronts``."""
+    n_words = max(1, lane_bytes // _BANK_BYTES)
+    total = 0
+    for first in range(0, LANES, LANES // n_words):
+        words = {(lane * step) // _BANK_BYTES // n_words for lane in range(first, first + LANES // n_words)}
+        total += max(collections.Counter(word % (LANES // n_words) for word in words).values())
+    return total
+
+
+def _count_run(e: Emitter, site: int, first: Value, n_bytes: int, store: bool, wavefronts: int) -> None:
     """Count an access by all 32 lanes that touches every sector of ``n_bytes`` from ``first``; trace it."""
     b = e.builder
     shift = I64(SECTOR_BYTES.bit_length() - 1)
     sector = b.lshr(first, shift)
     last = b.lshr(b.add(first, I64(n_bytes - 1)), shift)
     more = b.sub(last, sector)
-    add_counts(e, site, [I64(1), I64(LANES), b.add(more, I64(1)), I64(0)])
+    add_counts(e, site, [I64(1), I64(LANES), b.add(more, I64(1)), I64(wavefronts)])
     record = b.or_(b.shl(sector, I64(TRACE_SECTOR_SHIFT)), b.shl(more, I64(TRACE_COUNT_SHIFT)))
     if store:
         record = b.or_(record, I64(1))

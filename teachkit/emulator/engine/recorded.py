@@ -70,5 +70,6 @@ class Recorded:
             l2_hit_rate=t.l2_hits / t.l2_lookups if t.l2_lookups else None,
             l1_lookups=t.l1_lookups,
             l2_lookups=t.l2_lookups,
+            l1_tag_lookups=t.l1_tag_lookups,
         )
         return total, {line: Counters(**amounts) for line, amounts in lines.items()}

@@ -73,6 +73,9 @@ class Tally:
             },
         )
         (self._written if store else self._read).append(np.unique(pairs[1]))
+        if not store:
+            total, _ = _passes(addresses, _phases(lanes, int(n_bytes.max())), n_bytes)
+            self.add(item, global_load_wavefronts=total)
 
     def atomic_access(
         self, item: Instruction, addresses: Array, lanes: Array, n_bytes: int, *, is_global: bool
@@ -93,18 +96,13 @@ class Tally:
         """A shared access: 8-byte lanes go in two half-warps, 16-byte lanes in four quarter-warps."""
         if not lanes.size:
             return
-        phase = lanes // (LANES * _WORD_BYTES // max(n_bytes, _WORD_BYTES))
-        self.wavefronts(item, offsets, phase, n_bytes, store=store)
+        self.wavefronts(item, offsets, _phases(lanes, n_bytes), n_bytes, store=store)
 
     def wavefronts(self, item: Instruction, offsets: Array, phase: Array, n_bytes: int, *, store: bool) -> None:
         """One wavefront per phase, or as many as the most distinct words that one bank must deliver in it."""
-        which, words = _covered(offsets, np.broadcast_to(n_bytes, offsets.shape), _WORD_BYTES)
-        distinct = np.unique(np.stack([phase[which], words]), axis=1)
-        banks, per_bank = np.unique(np.stack([distinct[0], distinct[1] % _BANKS]), axis=1, return_counts=True)
-        phases = np.unique(banks[0])
-        total = sum(int(per_bank[banks[0] == each].max()) for each in phases)
+        total, n_phases = _passes(offsets, phase, np.broadcast_to(n_bytes, offsets.shape))
         kind = "store" if store else "load"
-        self.add(item, **{f"shared_{kind}_wavefronts": total, "shared_excess_wavefronts": total - phases.size})
+        self.add(item, **{f"shared_{kind}_wavefronts": total, "shared_excess_wavefronts": total - n_phases})
 
     def total(self) -> Counters:
         """The launch's counters."""
@@ -128,6 +126,20 @@ class Tally:
             sums[line].update(row)
             most[line] = max(most[line], self.max_conflict.get((ptx_line, source), 0))
         return {line: _counters(row, atomic_max_conflict=most[line]) for line, row in sums.items()}
+
+
+def _phases(lanes: Array, n_bytes: int) -> Array:
+    """Which phase each lane is served in: all 32 lanes at once, or as many as make 128 bytes."""
+    return lanes // (LANES * _WORD_BYTES // max(n_bytes, _WORD_BYTES))
+
+
+def _passes(addresses: Array, phase: Array, n_bytes: Array) -> tuple[int, int]:
+    """(passes through the banks, phases): in each phase the most distinct words that one bank must deliver."""
+    which, words = _covered(addresses, n_bytes, _WORD_BYTES)
+    distinct = np.unique(np.stack([phase[which], words]), axis=1)
+    banks, per_bank = np.unique(np.stack([distinct[0], distinct[1] % _BANKS]), axis=1, return_counts=True)
+    phases = np.unique(banks[0])
+    return sum(int(per_bank[banks[0] == each].max()) for each in phases), phases.size
 
 
 def _covered(addresses: Array, n_bytes: Array, unit: int) -> tuple[Array, Array]:

@@ -157,6 +157,38 @@ def test_bank_conflicts(both, n_bytes, stride, wavefronts, direction):
     assert c.shared_excess_wavefronts == wavefronts - n_bytes // 4
 
 
+@pytest.mark.parametrize(
+    ("n_bytes", "step_bytes", "wavefronts"),
+    [
+        *((1, 1, 1), (1, 3, 1), (2, 2, 1), (2, 6, 2), (2, 8, 2)),
+        *((4, 0, 1), (4, 4, 1), (4, 8, 2), (4, 12, 1), (4, 16, 4), (4, 20, 1), (4, 128, 32), (4, 132, 1), (4, -8, 2)),
+        *((8, 0, 2), (8, 8, 2), (8, 16, 4), (8, 24, 2), (8, 32, 8), (8, 128, 32), (8, 136, 2)),
+        *((16, 16, 4), (16, 32, 8), (16, 128, 32), (16, 144, 4)),
+    ],
+)
+def test_global_loads_pass_the_same_banks(both, n_bytes, step_bytes, wavefronts):
+    kind = {1: "u8", 2: "u16", 4: "u32", 8: "v2.u32", 16: "v4.u32"}[n_bytes]
+    registers = {1: "%r5", 2: "%h1", 4: "%r5", 8: "{%r5, %r6}", 16: "{%r5, %r6, %r7, %r8}"}[n_bytes]
+    body = f"""
+    mul.lo.s32 %r4, %r1, {step_bytes}; cvt.s64.s32 %rd2, %r4; add.s64 %rd3, %rd0, %rd2; add.s64 %rd3, %rd3, 2048;
+    ld.global.{kind} {registers}, [%rd3];"""
+    found = both.run_both(both.kernel(body), "k", 1, 32, [both.array(2048)])
+    found.check_counters()
+    assert found.launch.counters.global_load_wavefronts == wavefronts
+
+
+def test_global_loads_of_lanes_in_disorder_and_of_few_lanes(both):
+    body = """
+    xor.b32 %r4, %r1, 5; mul.wide.u32 %rd2, %r4, 64; add.s64 %rd3, %rd0, %rd2; ld.global.u32 %r5, [%rd3];
+    setp.lt.u32 %p1, %r1, 5; @%p1 ld.global.u32 %r5, [%rd3];
+    setp.gt.u32 %p3, %r1, 99; @%p3 ld.global.u32 %r5, [%rd3];"""
+    found = both.run_both(both.kernel(body), "k", 1, 32, [both.array(2048)])
+    found.check_counters()
+    c = found.launch.counters
+    assert c.global_load_wavefronts == 16 + 3  # every second word, two banks; then places 5, 4, 7, 6, 1
+    assert c.l1_tag_lookups == 16 + 3
+
+
 def test_bank_conflicts_of_the_lanes_that_are_on(both):
     body = """
     mov.u32 %r3, tile; mad.lo.u32 %r4, %r1, 128, %r3; setp.lt.u32 %p1, %r1, 5; @%p1 ld.shared.u32 %r5, [%r4];

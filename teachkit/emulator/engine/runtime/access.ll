@@ -178,6 +178,11 @@ entry:
 
 count:
   call void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %store)
+  %is.load = icmp eq i64 %store, 0
+  br i1 %is.load, label %banks, label %end
+
+banks:
+  call void @tk_count_banks(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %size)
   br label %end
 
 end:

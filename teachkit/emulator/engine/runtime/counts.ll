@@ -189,9 +189,50 @@ end:
   ret void
 }
 
-; Counts one shared request. Lanes are served in phases of 32, 16 (8-byte) or 8 (16-byte); a phase takes as
-; many wavefronts as the most distinct words that any one bank must deliver.
+; Counts one shared request: its wavefronts, and those above one a phase.
 define internal void @tk_count_shared(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %size) {
+entry:
+  %empty = icmp eq i32 %live, 0
+  br i1 %empty, label %end, label %count
+
+count:
+  %wavefronts = call { i64, i64 } @tk_wavefronts(ptr %addresses, i32 %live, i64 %size)
+  %total = extractvalue { i64, i64 } %wavefronts, 0
+  %ideal = extractvalue { i64, i64 } %wavefronts, 1
+  %excess = sub i64 %total, %ideal
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %total, i64 %excess)
+  br label %end
+
+end:
+  ret void
+}
+
+; Adds the wavefronts of one global load, which passes the same banks, to the last counter of its site.
+define internal void @tk_count_banks(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %size) {
+entry:
+  %empty = icmp eq i32 %live, 0
+  br i1 %empty, label %end, label %count
+
+count:
+  %wavefronts = call { i64, i64 } @tk_wavefronts(ptr %addresses, i32 %live, i64 %size)
+  %total = extractvalue { i64, i64 } %wavefronts, 0
+  %p.sites = getelementptr i8, ptr %ctx, i64 «sites»
+  %sites = load ptr, ptr %p.sites
+  %last = add i64 %site, 3
+  %slot = getelementptr i64, ptr %sites, i64 %last
+  %old = load i64, ptr %slot
+  %new = add i64 %old, %total
+  store i64 %new, ptr %slot
+  br label %end
+
+end:
+  ret void
+}
+
+; Wavefronts of one request by `live` (not 0) lanes, and how many it would take without conflicts. Lanes are served
+; in phases of 32, 16 (8-byte) or 8 (16-byte); a phase takes as many wavefronts as the most distinct words that any
+; one bank must deliver.
+define internal { i64, i64 } @tk_wavefronts(ptr %addresses, i32 %live, i64 %size) {
 entry:
   %conflicts = alloca [32 x i8], align 64
   %units = alloca [32 x i64], align 64
@@ -226,7 +267,32 @@ entry:
   %bits.or = call i64 @llvm.vector.reduce.or.v32i64(<32 x i64> %bits.n)
   %bits.sum = call i64 @llvm.vector.reduce.add.v32i64(<32 x i64> %bits.n)
   %all.differ = icmp eq i64 %bits.or, %bits.sum
-  br i1 %all.differ, label %free.loop, label %phase
+  br i1 %all.differ, label %free.loop, label %stride
+
+stride:                                           ; one step between all lanes: what the step and the banks share
+  %before = shufflevector <32 x i64> %unit, <32 x i64> poison, <32 x i32> <i32 0, i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30>
+  %step = sub <32 x i64> %unit, %before
+  %step.one = extractelement <32 x i64> %step, i64 1
+  %step.1 = insertelement <32 x i64> poison, i64 %step.one, i64 0
+  %step.n = shufflevector <32 x i64> %step.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %step.same = icmp eq <32 x i64> %step, %step.n
+  %step.bits = bitcast <32 x i1> %step.same to i32
+  %step.all = or i32 %step.bits, 1
+  %step.both = and i32 %step.all, %live
+  %is.stride = icmp eq i32 %step.both, -1
+  br i1 %is.stride, label %stride.done, label %phase
+
+stride.done:
+  %stays = icmp eq i64 %step.one, 0
+  %back = sub i64 0, %step.one
+  %shared.power = and i64 %step.one, %back
+  %clipped = call i64 @llvm.umin.i64(i64 %shared.power, i64 %groups)
+  %a.phase = select i1 %stays, i64 1, i64 %clipped
+  %n.phases = udiv i64 32, %groups
+  %stride.total = mul i64 %n.phases, %a.phase
+  %s.0 = insertvalue { i64, i64 } poison, i64 %stride.total, 0
+  %s.1 = insertvalue { i64, i64 } %s.0, i64 %n.phases, 1
+  ret { i64, i64 } %s.1
 
 free.loop:
   %free.start = phi i32 [ 0, %entry ], [ %free.next, %free.loop ]
@@ -241,17 +307,14 @@ free.loop:
   br i1 %free.on, label %free.loop, label %free.done
 
 free.done:
-  %free.live = icmp ne i32 %live, 0
-  br i1 %free.live, label %free.write, label %end
-
-free.write:
-  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %free.more, i64 0)
-  ret void
+  %f.0 = insertvalue { i64, i64 } poison, i64 %free.more, 0
+  %f.1 = insertvalue { i64, i64 } %f.0, i64 %free.more, 1
+  ret { i64, i64 } %f.1
 
 phase:
-  %start = phi i32 [ 0, %entry ], [ %start.next, %phase.end ]
-  %total = phi i64 [ 0, %entry ], [ %total.next, %phase.end ]
-  %ideal = phi i64 [ 0, %entry ], [ %ideal.next, %phase.end ]
+  %start = phi i32 [ 0, %stride ], [ %start.next, %phase.end ]
+  %total = phi i64 [ 0, %stride ], [ %total.next, %phase.end ]
+  %ideal = phi i64 [ 0, %stride ], [ %ideal.next, %phase.end ]
   %phase.mask = shl i32 %phase.mask0, %start
   %here = and i32 %live, %phase.mask
   %idle = icmp eq i32 %here, 0
@@ -310,14 +373,7 @@ phase.end:
   br i1 %phases.more, label %phase, label %finish
 
 finish:
-  %any = icmp ne i32 %live, 0
-  br i1 %any, label %write, label %end
-
-write:
-  %excess = sub i64 %total.next, %ideal.next
-  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %total.next, i64 %excess)
-  br label %end
-
-end:
-  ret void
+  %r.0 = insertvalue { i64, i64 } poison, i64 %total.next, 0
+  %r.1 = insertvalue { i64, i64 } %r.0, i64 %ideal.next, 1
+  ret { i64, i64 } %r.1
 }
