@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
+from teachkit.emulator.checks import hooks
 from teachkit.emulator.engine.context import (
     LANES,
     SECTOR_BYTES,
@@ -35,6 +36,7 @@ from teachkit.emulator.engine.emit import (
 from teachkit.emulator.ptx.model import Address, Operand, Register, Symbol
 
 MAX_LANE_BYTES = 16
+_LINE_BYTES, _PAGE_BYTES = 64, 4096  # of the host
 _BANK_BYTES = 4
 
 
@@ -71,7 +73,7 @@ def load_values(
     address, low, high = place(e, space, operand)
     lane_bytes = n * bits // 8
     mask = e.mask()
-    if not is_vector(address) and mask is None:
+    if not is_vector(address) and mask is None and not e.is_checked:
         return _load_scalar(e, space, address, low, high, bits, n)
     old = [e.vector(e.read(t, f"b{bits}")) for t in targets] or [e.vector(ir.Constant(ir.IntType(bits), 0))] * n
     stride = _stride(e, operand)
@@ -198,6 +200,15 @@ def _split(
     b = e.builder
     site = e.sites.access(e.instruction, space, store, lane_bytes)
     lanes = e.lanes()
+    place = I64(site if e.sites.counting else ~site)
+    everything = [e.context, e.scratch["addresses"], lanes, low, high, place, I64(lane_bytes), e.scratch["packed"]]
+    if e.is_checked:
+        b.store(address, e.scratch["addresses"], align=64)
+        slow(everything)
+        join = b.append_basic_block("checked")
+        b.branch(join)
+        b.position_at_end(join)
+        return
     first = b.extract_element(address, I32(0))
     step = lane_bytes
     if stride is not None and (stride == lane_bytes or (not store and _gap(space, stride, lane_bytes))):
@@ -219,6 +230,8 @@ def _split(
     branch.set_weights([63, 1])
 
     b.position_at_end(fast_block)
+    if space == "global":
+        _prefetch(e, first, LANES * step, store)
     if e.sites.counting:
         if space == "global":
             wavefronts = 0 if store else _bank_wavefronts(step, lane_bytes)
@@ -231,10 +244,20 @@ def _split(
 
     b.position_at_end(slow_block)
     b.store(address, e.scratch["addresses"], align=64)
-    place = I64(site if e.sites.counting else ~site)
-    slow([e.context, e.scratch["addresses"], lanes, low, high, place, I64(lane_bytes), e.scratch["packed"]])
+    slow(everything)
     b.branch(join)
     b.position_at_end(join)
+
+
+def _prefetch(e: Emitter, first: Value, n_bytes: int, store: bool) -> None:
+    """Fetch what lies a page further: a stream gets there soon, and the processor's own prefetchers stop at pages."""
+    function = e.module.globals.get("llvm.prefetch.p0")
+    if function is None:
+        signature = ir.FunctionType(ir.VoidType(), [POINTER, I32, I32, I32])
+        function = ir.Function(e.module, signature, "llvm.prefetch.p0")
+    for line in range(0, n_bytes, _LINE_BYTES):
+        ahead = e.builder.add(first, I64(_PAGE_BYTES + line))
+        e.builder.call(function, [e.builder.inttoptr(ahead, POINTER), I32(int(store)), I32(3), I32(1)])
 
 
 def _load_scalar(e: Emitter, space: str, address: Value, low: Value, high: Value, bits: int, n: int) -> list[Value]:
@@ -336,6 +359,8 @@ def _zip(e: Emitter, a: Value, b: Value) -> Value:
 
 def runtime(e: Emitter, name: str) -> Value:
     """A function of ``runtime/*.ll``, declared in the kernel's module."""
+    if e.is_checked:
+        return hooks.guarded(e, name)
     function = e.module.globals.get(name)
     if function is None:
         parameters = [POINTER, POINTER, I32, I64, I64, I64, I64, POINTER]
