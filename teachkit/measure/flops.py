@@ -8,6 +8,8 @@ Conventions, the same for every chapter:
 - reductions, scans and pooling: 1 for each input element;
 - softmax: 5 for each element (maximum, subtract, exponential, sum, divide); their backward passes 4;
 - layer, group and batch normalisation: 8 for each element (mean 1, variance 3, normalise 2, scale and shift 2);
+  the backward pass of layer normalisation 12 (normalise again 2, scale 1, two sums 3, combine 3, gradients of scale 2
+  and shift 1);
 - everything else (copies, casts, selections, random numbers, fills): 0.
 
 Not modelled: address arithmetic, the extra operations that a kernel makes to evaluate a transcendental function.
@@ -29,6 +31,7 @@ _PER_ELEMENT = {
     "_softmax_backward_data": 4,
     "_log_softmax_backward_data": 4,
     "native_layer_norm": 8,
+    "native_layer_norm_backward": 12,
     "native_group_norm": 8,
     "native_batch_norm": 8,
     "_native_batch_norm_legit": 8,

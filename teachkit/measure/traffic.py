@@ -65,7 +65,9 @@ def _extent(tensor: torch.Tensor) -> Extent:
     # Never more than the span: windows that overlap (unfold) address fewer elements than they have.
     n_elements = min(math.prod(n for _, n in dims), span)
     start = int(tensor.storage_offset()) * size
-    storage = (str(tensor.device), tensor.untyped_storage().data_ptr())
+    memory = tensor.untyped_storage()
+    # Tensors of the meta device have shapes but no memory: their storages are told apart as objects.
+    storage = (str(tensor.device), memory._cdata if tensor.is_meta else memory.data_ptr())
     return Extent(storage, start, start + span * size, n_elements * size, (start, size, tuple(dims)))
 
 

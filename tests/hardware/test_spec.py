@@ -27,7 +27,9 @@ def test_the_promised_devices_are_there() -> None:
         "H100-SXM5-80GB",
         "H200-SXM5-141GB",
         "P100-PCIe-16GB",
+        "P100-SXM2-16GB",
         "RTX-4090-24GB",
+        "RTX-A6000-48GB",
         "T4-PCIe-16GB",
         "V100-PCIe-16GB",
         "V100-SXM2-16GB",
@@ -53,7 +55,7 @@ def test_every_number_has_a_source_and_every_source_is_used(name: str) -> None:
 @pytest.mark.parametrize("name", gpu_names())
 def test_numbers_agree_with_each_other(name: str) -> None:
     spec = gpu(name)
-    lanes = {(6, 0): 64, (7, 0): 64, (7, 5): 64, (8, 0): 64, (8, 9): 128, (9, 0): 128, (10, 0): 128}
+    lanes = {(6, 0): 64, (7, 0): 64, (7, 5): 64, (8, 0): 64, (8, 6): 128, (8, 9): 128, (9, 0): 128, (10, 0): 128}
     derived = spec.n_sms * lanes[spec.compute_capability] * 2 * spec.clock_hz
     # Data sheets print two or three digits.
     assert spec.fp32_flop_per_s == pytest.approx(derived, rel=0.015)
