@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from teachkit import emulator
     from teachkit.frontends import numba_cuda as cuda
     from teachkit.frontends.cuda_c import compile_cuda_c
+    from teachkit.frontends.torch_compile import compile
     from teachkit.grading.checker import check
     from teachkit.hardware.describe import describe
     from teachkit.hardware.device import device
@@ -21,11 +22,23 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["check", "compile_cuda_c", "cuda", "describe", "device", "emulator", "predict", "profile", "roofline"]
+__all__ = [
+    "check",
+    "compile",
+    "compile_cuda_c",
+    "cuda",
+    "describe",
+    "device",
+    "emulator",
+    "predict",
+    "profile",
+    "roofline",
+]
 
 # name -> "module:attribute", or "module" for a name that is a module itself.
 _HOME = {
     "check": "teachkit.grading.checker:check",
+    "compile": "teachkit.frontends.torch_compile:compile",
     "compile_cuda_c": "teachkit.frontends.cuda_c:compile_cuda_c",
     "cuda": "teachkit.frontends.numba_cuda",
     "describe": "teachkit.hardware.describe:describe",

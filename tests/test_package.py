@@ -35,5 +35,5 @@ def test_the_table_and_the_list_of_names_agree() -> None:
 
 
 def test_an_unknown_name_says_what_there_is() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'profil'; it has check, compile_cuda_c, cuda, describe, "):
+    with pytest.raises(AttributeError, match=r"no attribute 'profil'; it has check, compile, compile_cuda_c, cuda, "):
         _ = teachkit.profil

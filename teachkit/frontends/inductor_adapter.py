@@ -2,59 +2,71 @@
 
 With ``torch._inductor.config.cpu_backend = "triton"`` Inductor writes Triton kernels for CPU tensors, which run on the
 emulator. By itself it would shape them for this machine's CPU and time them by the wall clock; here it is told about
-the modelled GPU and gets modelled time. Holds for torch 2.13; tests/frontends/test_inductor_adapter.py probes it.
+the modelled GPU and gets modelled time. The plug-in installs this as soon as Inductor is imported, and it acts only
+while ``cpu_backend`` is ``"triton"``. Holds for torch 2.13; tests/frontends/test_inductor_adapter.py probes it.
 Not modelled: flex_attention on CPU tensors, which Inductor does not lower to Triton.
 """
 
 from __future__ import annotations
 
 import contextlib
-import types
-from collections.abc import Callable, Iterator
+import functools
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from unittest import mock
 
-from teachkit.frontends.target import architecture, modelled_gpu
+from teachkit.frontends import target
+
+_TAG = "teachkit-"
+
+
+def install() -> None:
+    """Tell Inductor about the modelled GPU from now on; calling it again changes nothing."""
+    from torch._inductor.runtime.hints import DeviceProperties
+
+    if getattr(DeviceProperties.create, "knows_modelled_gpu", False):
+        return
+    original = DeviceProperties.create
+
+    @functools.wraps(original)
+    def create(cls: Any, device: Any) -> Any:
+        return _modelled(cls, device) if _is_emulated(device) else original(device)
+
+    # Not cached: the modelled GPU may change.
+    create.knows_modelled_gpu = True  # type: ignore[attr-defined]
+    DeviceProperties.create = classmethod(create)
+    target.on_change(_tag_caches)
+    _tag_caches()
+
+
+def triton_options() -> dict[str, Any]:
+    """Options of ``torch.compile`` with which CPU tensors get Triton kernels, compiled in this process.
+
+    A worker process would compile the same, but takes seconds and memory to start.
+    """
+    return {"cpu_backend": "triton", "compile_threads": 1}
+
+
+def checked_options(mode: str | None, options: Mapping[str, Any] | None, dynamic: bool | None) -> dict[str, Any]:
+    """Options of ``torch.compile`` that ``mode`` stands for, then ``options`` over them."""
+    import torch._inductor
+
+    of_mode = torch._inductor.list_mode_options(mode, dynamic) if mode and mode != "default" else {}
+    return {key.replace("-", "_"): value for key, value in {**of_mode, **(options or {})}.items()}
 
 
 @contextlib.contextmanager
 def triton_for_cpu_tensors() -> Iterator[None]:
     """Compile for the modelled GPU inside the block: ``torch.compile`` of CPU functions makes Triton kernels.
 
-    Compilation happens at the first call of a compiled function, so that call belongs inside. Grids, reduction splits
-    and autotuning are then those of the modelled GPU, whatever this machine is; kernels compile in this process.
+    Compilation happens at the first call of a compiled function, and of its backward pass, so these belong inside.
     """
     import torch._inductor.config as config
-    import torch.compiler.config as compiler_config
-    from torch._dynamo.device_interface import CpuInterface
-    from torch._inductor.runtime.hints import DeviceProperties
 
-    # Graphs in the disk cache are not keyed by the device that they were shaped for.
-    tag = f"{compiler_config.cache_key_tag}teachkit-{modelled_gpu().name}"
-    properties = staticmethod(lambda device=None: _properties())
-    capability = staticmethod(lambda device=None: architecture())
-    with contextlib.ExitStack() as stack:
-        stack.callback(DeviceProperties.create.cache_clear)
-        stack.enter_context(mock.patch.object(CpuInterface, "get_device_properties", properties))
-        stack.enter_context(mock.patch.object(CpuInterface, "get_compute_capability", capability))
-        stack.enter_context(config.patch(cpu_backend="triton", compile_threads=1))
-        stack.enter_context(compiler_config.patch(cache_key_tag=tag))  # type: ignore[attr-defined]
-        stack.enter_context(modelled_benchmarks())
-        DeviceProperties.create.cache_clear()
-        yield
-
-
-@contextlib.contextmanager
-def modelled_benchmarks() -> Iterator[None]:
-    """Inside the block Inductor compares candidates on CPU tensors by modelled time."""
-    from torch._inductor.runtime import benchmarking
-
-    before = benchmarking._BENCHMARK_DISPATCH["cpu"]
+    install()
     use_modelled_benchmarks()
-    try:
+    with config.patch(**triton_options()):
         yield
-    finally:
-        benchmarking.register_benchmarker("cpu", before, override=True)
 
 
 def use_modelled_benchmarks() -> None:
@@ -64,14 +76,14 @@ def use_modelled_benchmarks() -> None:
     """
     from torch._inductor.runtime import benchmarking
 
-    from teachkit.emulator.launches import observe_alone
-    from teachkit.frontends.triton_backend.clock import ModelledClock
-
     before = benchmarking._BENCHMARK_DISPATCH["cpu"]
     if getattr(before, "prices_kernels", False):
         return
 
     def benchmark(self: Any, call: Callable[[], Any], *, warmup: int, rep: int, **options: Any) -> Any:
+        from teachkit.emulator.launches import observe_alone
+        from teachkit.frontends.triton_backend.clock import ModelledClock
+
         clock = ModelledClock()
         with observe_alone(clock.add):
             call()
@@ -83,18 +95,34 @@ def use_modelled_benchmarks() -> None:
     benchmarking.register_benchmarker("cpu", benchmark, override=True)
 
 
-def _properties() -> types.SimpleNamespace:
-    gpu = modelled_gpu()
-    return types.SimpleNamespace(
-        name=gpu.product,
+def _is_emulated(device: Any) -> bool:
+    """Whether Inductor writes Triton kernels for ``device`` that the emulator will run."""
+    config = sys.modules.get("torch._inductor.config")
+    if device.type != "cpu" or config is None or config.cpu_backend != "triton":
+        return False
+    from teachkit.frontends.triton_backend.driver import EmulatorDriver
+
+    return EmulatorDriver.is_active()
+
+
+def _modelled(cls: Any, device: Any) -> Any:
+    gpu = target.modelled_gpu()
+    return cls(
+        type=device.type,
+        index=device.index,
         multi_processor_count=gpu.n_sms,
+        cc=target.architecture(),
         major=gpu.compute_capability[0],
-        minor=gpu.compute_capability[1],
         regs_per_multiprocessor=gpu.registers_per_sm,
         max_threads_per_multi_processor=gpu.max_threads_per_sm,
         max_threads_per_block=1024,
         warp_size=32,
-        total_memory=gpu.dram_bytes,
-        shared_memory_per_block_optin=gpu.shared_bytes_per_block_max,
-        L2_cache_size=gpu.l2_bytes,
     )
+
+
+def _tag_caches() -> None:
+    """Key Inductor's caches by the modelled GPU: a graph is shaped for it, but not keyed by it."""
+    import torch.compiler.config as config
+
+    kept = [part for part in config.cache_key_tag.split() if not part.startswith(_TAG)]
+    config.cache_key_tag = " ".join([*kept, _TAG + target.modelled_gpu().name])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+from collections.abc import Callable
 
 from teachkit import hardware
 from teachkit.errors import UnsupportedArchitecture
@@ -32,6 +33,7 @@ _FORM = re.compile(r"(?:sm_?)?(\d+)a?")
 _chosen: int | None = None
 _ordinals: dict[int, int] = {}
 _lock = threading.Lock()
+_callbacks: list[Callable[[], None]] = []
 
 
 def architecture() -> int:
@@ -68,6 +70,13 @@ def set_architecture(value: int | str | None) -> None:
     """
     global _chosen
     _chosen = None if value is None else checked_architecture(value, where="set_architecture()")
+    for callback in _callbacks:
+        callback()
+
+
+def on_change(callback: Callable[[], None]) -> None:
+    """Call ``callback`` after each :func:`set_architecture`, for those who cache by architecture."""
+    _callbacks.append(callback)
 
 
 def modelled_gpu(arch: int | None = None) -> GpuSpec:

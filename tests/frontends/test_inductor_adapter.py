@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 import torch
+import torch._inductor.config
 import torch.nn.functional as F
-from torch._dynamo.device_interface import CpuInterface
 from torch._inductor.runtime import benchmarking
 from torch._inductor.runtime.hints import DeviceProperties
 
@@ -69,13 +67,15 @@ def test_chain_with_dropout_is_one_kernel_that_drops_a_tenth():
 
 
 def test_kernels_are_shaped_for_the_modelled_gpu():
+    cpu = torch.device("cpu")
     with triton_for_cpu_tensors():
-        properties = DeviceProperties.create(torch.device("cpu"))
+        properties = DeviceProperties.create(cpu)
         assert (properties.multi_processor_count, properties.cc, properties.warp_size) == (108, 80, 32)
+        assert "teachkit-A100-SXM4-40GB" in torch.compiler.config.cache_key_tag
         target.set_architecture(90)
-        DeviceProperties.create.cache_clear()
-        assert DeviceProperties.create(torch.device("cpu")).multi_processor_count == 132
-    assert CpuInterface.get_compute_capability() == ""
+        assert DeviceProperties.create(cpu).multi_processor_count == 132
+        assert "teachkit-H100-SXM5-80GB" in torch.compiler.config.cache_key_tag
+    assert DeviceProperties.create(cpu).cc == ""  # the C++ back end's view is as it was
 
 
 def test_split_of_a_reduction_does_not_depend_on_this_machine(monkeypatch):
@@ -100,14 +100,16 @@ def test_what_the_adapter_relies_on():
         assert condition, f"{what} held in torch 2.13; this is {torch.__version__}: adapt inductor_adapter.py"
 
     probe("cpu" in benchmarking._BENCHMARK_DISPATCH, "benchmarkers are registered by device type")
-    probe(hasattr(DeviceProperties.create, "cache_clear"), "DeviceProperties.create is cached")
-    probe("warp_size" in DeviceProperties._fields, "DeviceProperties has warp_size")
-    with contextlib.ExitStack() as stack:
-        before = benchmarking._BENCHMARK_DISPATCH["cpu"]
-        stack.callback(benchmarking.register_benchmarker, "cpu", before, override=True)
-        use_modelled_benchmarks()
-        priced = benchmarking._BENCHMARK_DISPATCH["cpu"]
-        use_modelled_benchmarks()
-        assert benchmarking._BENCHMARK_DISPATCH["cpu"] is priced
-        # What launches no kernel is timed as before.
-        assert benchmarking.benchmarker.benchmark(lambda: sum(range(1000)), device="cpu", warmup=1, rep=1) > 0
+    fields = "type index multi_processor_count cc major regs_per_multiprocessor max_threads_per_multi_processor"
+    probe(DeviceProperties._fields == (*fields.split(), "max_threads_per_block", "warp_size"), "DeviceProperties")
+    probe(isinstance(torch.compiler.config.cache_key_tag, str), "caches take a tag")
+    probe("max_autotune" in torch._inductor.list_mode_options("max-autotune", None), "modes are sets of options")
+    config = torch._inductor.config
+    probe(config.cpu_backend == "cpp", "the C++ back end is the default")
+    probe({"compile_threads", "cpu_backend"} <= config.get_config_copy().keys(), "both are options of torch.compile")
+
+
+def test_candidates_without_a_kernel_are_timed_as_before():
+    assert benchmarking._BENCHMARK_DISPATCH["cpu"].prices_kernels
+    use_modelled_benchmarks()
+    assert benchmarking.benchmarker.benchmark(lambda: sum(range(1000)), device="cpu", warmup=1, rep=1) > 0

@@ -6,7 +6,6 @@ Exactly one concrete backend class may be visible in this module: Triton's disco
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 import triton.backends.nvidia.compiler as nvidia
@@ -44,10 +43,6 @@ class EmulatorBackend(nvidia.CUDABackend):  # type: ignore[misc]  # Triton has n
         arch = target.arch if isinstance(target.arch, int) else architecture()
         super().__init__(GPUTarget(target.backend, arch, 32))
         self.binary_ext = BINARY_EXTENSION
-        if target.backend == "cpu" and "torch._inductor.runtime.benchmarking" in sys.modules:
-            from teachkit.frontends.inductor_adapter import use_modelled_benchmarks
-
-            use_modelled_benchmarks()
 
     def parse_options(self, opts: dict[str, Any]) -> Any:
         """Options of one compilation, with the architecture, the PTX dialect and fma fusion pinned."""

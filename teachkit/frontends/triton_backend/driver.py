@@ -13,6 +13,8 @@ from typing import Any
 from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
 
+from teachkit.frontends import import_hook
+
 SWITCH = "TEACHKIT_EMULATE"
 """Environment variable: ``1`` emulates although there is a CUDA device."""
 
@@ -23,6 +25,23 @@ _REGISTERS_PER_BLOCK = 65_536
 if os.environ.get(SWITCH) == "1":
     # With a GPU, NVIDIA's driver is active too, and Triton wants a choice between two.
     os.environ.setdefault("TRITON_DEFAULT_BACKEND", "cpu")
+
+
+def _shape_for_the_modelled_gpu() -> None:
+    from teachkit.frontends.inductor_adapter import install
+
+    install()
+
+
+def _price_candidates() -> None:
+    from teachkit.frontends.inductor_adapter import use_modelled_benchmarks
+
+    use_modelled_benchmarks()
+
+
+# Inductor decides on grids and splits before it asks for a driver, and may compile in other processes.
+import_hook.after_import("torch._inductor.runtime.hints", _shape_for_the_modelled_gpu)
+import_hook.after_import("torch._inductor.runtime.benchmarking", _price_candidates)
 
 
 class EmulatorDriver(DriverBase):  # type: ignore[misc]  # Triton has no types
