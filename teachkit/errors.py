@@ -67,9 +67,10 @@ class UnknownGpuError(TeachkitError):
     """No data sheet has the name."""
 
     def __init__(self, name: str, known: tuple[str, ...], nearest: str | None) -> None:
+        self.nearest = nearest
         super().__init__(
-            f"Expected the name of a GPU with a data sheet, got {name!r}; there are {', '.join(known)}.",
-            hint=f"did you mean {nearest!r}?" if nearest else "a GPU is added by one file in teachkit/hardware/gpus.",
+            f"Expected the name of a device with a data sheet, got {name!r}; there are {', '.join(known)}.",
+            hint=f"did you mean {nearest!r}?" if nearest else "a device is added by one file in teachkit/hardware.",
         )
 
 
@@ -127,6 +128,19 @@ class KernelFault(TeachkitError):
 
 class TraceError(TeachkitError):
     """A launch too long to be recorded step by step."""
+
+
+class KernelCheckError(TeachkitError):
+    """What ``teachkit.emulator.check()`` found in a launch, which ran to its end; ``findings`` has everything."""
+
+    def __init__(self, kernel: str, shown: str, *, findings: tuple[object, ...], n_occurrences: int) -> None:
+        self.kernel, self.findings, self.n_occurrences = kernel, findings, n_occurrences
+        n = len(findings)
+        super().__init__(
+            f"Expected nothing for the checks of kernel {kernel!r} to find, got {n} finding{'' if n == 1 else 's'} "
+            f"({n_occurrences} occurrences):\n{shown}",
+            hint="check(raises=False) collects the findings of all launches in its report instead.",
+        )
 
 
 class LaunchError(TeachkitError):

@@ -1,4 +1,4 @@
-"""Facts about GPUs (data sheets, occupancy rules) and about this machine."""
+"""Facts about GPUs and processors (data sheets, occupancy rules) and about this machine."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from teachkit.hardware.cpu import CpuSpec, any_device, cpu, cpu_names
     from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec, gpu, gpu_names
 
-__all__ = ["DEFAULT_GPU_NAME", "GpuSpec", "gpu", "gpu_names"]
+__all__ = ["DEFAULT_GPU_NAME", "CpuSpec", "GpuSpec", "any_device", "cpu", "cpu_names", "gpu", "gpu_names"]
 
 _HOME = {
+    "CpuSpec": "cpu",
+    "any_device": "cpu",
+    "cpu": "cpu",
+    "cpu_names": "cpu",
     "DEFAULT_GPU_NAME": "spec",
     "GpuSpec": "spec",
     "gpu": "spec",

@@ -1,7 +1,7 @@
 """Data sheets of GPUs: one TOML file a device, every number with its unit and its source.
 
 Modelled: nothing; these are facts. Data-sheet values and values measured on hardware are different fields, and so are
-dense and sparse (2:4) tensor rates. A number without a source is left out and reads as ``None``.
+dense and sparse (2:4) tensor rates.
 Not modelled: clocks that change under load, power limits, multi-instance GPU.
 """
 
@@ -10,34 +10,49 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import re
-import tomllib
 from collections.abc import Mapping
-from importlib import resources
-from types import MappingProxyType
-from typing import Any
+from pathlib import Path
+from typing import ClassVar
 
 from teachkit.errors import DataSheetError, UnknownGpuError
+from teachkit.hardware.sheet import Sheet, by_alias, key, parse, shipped
 
 DEFAULT_GPU_NAME = "A100-SXM4-40GB"
 """The GPU that is modelled where nobody names one; the compilers' default target, sm_80, is its architecture."""
 
-_TEXT_KEYS = ("name", "product", "aliases", "architecture", "compute_capability")
+_MEASURED_DRAM_RATES = (
+    "dram_triad_bytes_per_s",
+    "dram_copy_bytes_per_s",
+    "dram_read_bytes_per_s",
+    "dram_write_bytes_per_s",
+)
+_ARITHMETIC = (
+    *(f"{kind}_flop_per_s" for kind in ("fp64", "fp32", "fp16", "bf16")),
+    *(f"tensor_{kind}_flop_per_s" for kind in ("fp64", "tf32", "fp16", "bf16", "fp8", "fp4")),
+    *(f"tensor_{kind}_op_per_s" for kind in ("int8", "int4")),
+    *(f"sparse_tensor_{kind}_flop_per_s" for kind in ("tf32", "fp16", "bf16", "fp8", "fp4")),
+    *(f"sparse_tensor_{kind}_op_per_s" for kind in ("int8", "int4")),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GpuSpec:
+class GpuSpec(Sheet):
     """Facts about one GPU in SI units, as its vendor states them and as others measured them.
 
     Rates are per device and dense unless the name starts with ``sparse_``; tensor rates accumulate in float32 (integers
     in int32). ``None`` means that no source was found. Fields that end in ``_bytes_per_s`` under "measured" are what
-    kernels reach, ``dram_bytes_per_s`` is what the data sheet promises.
+    kernels reach, ``dram_bytes_per_s`` is what the data sheet promises. ``small_kernel_s`` is the time of a kernel with
+    next to no work, one queued behind the other; ``graph_kernel_s`` the same replayed from a CUDA graph.
     """
 
-    name: str
-    product: str
-    aliases: tuple[str, ...]
-    architecture: str
+    SECTIONS: ClassVar[tuple[str, ...]] = ("sm", "memory", "clock", "dense", "sparse", "measured")
+    TEXT_KEYS: ClassVar[tuple[str, ...]] = (*Sheet.TEXT_KEYS, "compute_capability")
+    SCALES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "dram_bytes_per_s": _MEASURED_DRAM_RATES,
+        "n_sms": _ARITHMETIC,
+        "clock_hz": _ARITHMETIC,
+    }
+
     compute_capability: tuple[int, int]
     # [sm]
     n_sms: int
@@ -90,8 +105,15 @@ class GpuSpec:
     l1_bytes_per_cycle_per_sm: float | None = None
     block_turnover_s: float | None = None
     small_kernel_s: float | None = None
+    graph_kernel_s: float | None = None
 
-    sources: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    def __post_init__(self) -> None:
+        written: object = self.compute_capability
+        if isinstance(written, str):
+            major, _, minor = written.partition(".")
+            if not (major.isdigit() and minor.isdigit()):
+                raise DataSheetError(f"{self.name}: expected a compute capability such as '8.0', got {written!r}.")
+            object.__setattr__(self, "compute_capability", (int(major), int(minor)))
 
     @property
     def sm_arch(self) -> str:
@@ -103,141 +125,26 @@ class GpuSpec:
         """Threads that one SM holds at most."""
         return 32 * self.max_warps_per_sm
 
-    @property
-    def changed(self) -> tuple[str, ...]:
-        """Names of the fields that :meth:`replace` changed."""
-        return tuple(name for name, source in self.sources.items() if source.startswith(_CHANGED))
 
-    def replace(self, **changes: Any) -> GpuSpec:
-        """Return a what-if device.
-
-        Parameters
-        ----------
-        **changes
-            Fields and their new values. A new ``dram_bytes_per_s`` scales the measured DRAM bandwidths in the same
-            ratio, unless they are given too: a device keeps the fraction of its data sheet that it reaches.
-
-        Raises
-        ------
-        DataSheetError
-            If a name is not a field.
-        """
-        fields = {field.name for field in dataclasses.fields(self)}
-        for name in changes:
-            if name not in fields:
-                raise DataSheetError(f"Expected a field of GpuSpec, got {name!r}.", hint=_nearest(name, fields))
-        if "dram_bytes_per_s" in changes:
-            ratio = changes["dram_bytes_per_s"] / self.dram_bytes_per_s
-            for name in _MEASURED_DRAM_RATES:
-                if (measured := getattr(self, name)) is not None:
-                    changes.setdefault(name, measured * ratio)
-        sources = dict(self.sources) | {name: f"{_CHANGED} from {getattr(self, name)!r}" for name in changes}
-        return dataclasses.replace(self, **{"sources": MappingProxyType(sources), **changes})
+@functools.cache
+def _registry() -> Mapping[str, GpuSpec]:
+    return shipped(GpuSpec, "gpus")
 
 
-_CHANGED = "changed by replace()"
-_MEASURED_DRAM_RATES = (
-    "dram_triad_bytes_per_s",
-    "dram_copy_bytes_per_s",
-    "dram_read_bytes_per_s",
-    "dram_write_bytes_per_s",
-)
-_INT_SECTIONS = ("sm", "memory")
-_SECTIONS = ("sm", "memory", "clock", "dense", "sparse", "measured")
-_NUMBERS = {field.name: field for field in dataclasses.fields(GpuSpec) if field.name not in (*_TEXT_KEYS, "sources")}
-_UNIT = re.compile(r"(^n_|^max_\w+_per_sm$|^registers_per_sm$|_bytes|_hz$|_per_s$|_s$|_cycles$|^l1_includes_shared$)")
-
-
-def _nearest(name: str, known: set[str] | list[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
-    return f"did you mean {near[0]!r}?" if near else f"the names are {', '.join(sorted(known))}."
+@functools.cache
+def _aliases() -> Mapping[str, GpuSpec]:
+    return by_alias(_registry().values())
 
 
 def parse_spec(text: str, where: str) -> GpuSpec:
-    """Read one data sheet and check it against the schema.
-
-    Parameters
-    ----------
-    text
-        TOML: the text keys, a ``[sources]`` table of citations, and sections of ``key = {value, source}``.
-    where
-        File name, for messages.
+    """Read one GPU's data sheet from TOML text and check it; ``where`` names it in messages.
 
     Raises
     ------
     DataSheetError
-        If a key is unknown or missing, or a number lacks a unit in its name, a positive value or a listed source.
+        If it does not follow the schema.
     """
-    data = tomllib.loads(text)
-    citations = data.pop("sources", {})
-    values: dict[str, Any] = {}
-    for key in _TEXT_KEYS:
-        if key not in data:
-            raise DataSheetError(f"{where}: expected the key {key!r}, found none.")
-        values[key] = data.pop(key)
-    major, minor = values["compute_capability"].split(".")
-    values["compute_capability"] = (int(major), int(minor))
-    values["aliases"] = tuple(values["aliases"])
-    sources: dict[str, str] = {}
-    for section, entries in data.items():
-        if section not in _SECTIONS:
-            raise DataSheetError(f"{where}: expected one of the sections {', '.join(_SECTIONS)}, got [{section}].")
-        for key, entry in entries.items():
-            name = f"sparse_{key}" if section == "sparse" else key
-            values[name] = _checked(f"{where}: [{section}] {key}", section, name, entry)
-            if entry["source"] not in citations:
-                raise DataSheetError(f"{where}: [{section}] {key}: {entry['source']!r} is not listed in [sources].")
-            sources[name] = citations[entry["source"]]
-    required = {name for name, field in _NUMBERS.items() if field.default is dataclasses.MISSING}
-    if missing := sorted(required - values.keys()):
-        raise DataSheetError(f"{where}: expected {', '.join(missing)}, found none.")
-    return GpuSpec(**values, sources=MappingProxyType(sources))
-
-
-def _checked(where: str, section: str, name: str, entry: Any) -> int | float | bool:
-    if name not in _NUMBERS:
-        raise DataSheetError(f"{where} is not a field of GpuSpec.", hint=_nearest(name, set(_NUMBERS)))
-    if not _UNIT.search(name):
-        raise DataSheetError(f"{where}: expected a name that ends in its unit.")
-    if not isinstance(entry, dict) or set(entry) != {"value", "source"}:
-        raise DataSheetError(f"{where}: expected {{ value = ..., source = ... }}, got {entry!r}.")
-    value = entry["value"]
-    if isinstance(value, bool):
-        return value
-    if section in _INT_SECTIONS and name != "dram_bytes_per_s":
-        if not isinstance(value, int) or value < 0:
-            raise DataSheetError(f"{where}: expected a whole number, got {value!r}.")
-        return value
-    if not isinstance(value, (int, float)) or value <= 0:
-        raise DataSheetError(f"{where}: expected a positive number, got {value!r}.")
-    return float(value)
-
-
-@functools.cache
-def _registry() -> Mapping[str, GpuSpec]:
-    folder = resources.files("teachkit.hardware") / "gpus"
-    sheets = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda entry: entry.name)
-    specs: dict[str, GpuSpec] = {}
-    for sheet in sheets:
-        spec = parse_spec(sheet.read_text(encoding="utf-8"), sheet.name)
-        if sheet.name != f"{spec.name}.toml":
-            raise DataSheetError(f"{sheet.name}: expected the file to be called {spec.name}.toml.")
-        specs[spec.name] = spec
-    return MappingProxyType(specs)
-
-
-@functools.cache
-def _aliases() -> Mapping[str, str]:
-    table: dict[str, str] = {}
-    for spec in _registry().values():
-        for alias in (spec.name, *spec.aliases):
-            if table.setdefault(_key(alias), spec.name) != spec.name:
-                raise DataSheetError(f"{spec.name}.toml: the alias {alias!r} is also one of {table[_key(alias)]}.")
-    return MappingProxyType(table)
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\s_-]+", "-", name.strip().lower()).removeprefix("nvidia-")
+    return parse(GpuSpec, text, where)
 
 
 def gpu_names() -> tuple[str, ...]:
@@ -245,19 +152,21 @@ def gpu_names() -> tuple[str, ...]:
     return tuple(_registry())
 
 
-def gpu(name: str | GpuSpec = DEFAULT_GPU_NAME) -> GpuSpec:
+def gpu(name: str | Path | GpuSpec = DEFAULT_GPU_NAME) -> GpuSpec:
     """Return the data sheet of a GPU.
 
     Parameters
     ----------
     name
         A name of :func:`gpu_names`, an alias such as ``"A100"``, or the name that the driver reports; upper and lower
-        case are the same. A :class:`GpuSpec` is returned unchanged.
+        case are the same. Or a file of your own, which ends in ``.toml``. A :class:`GpuSpec` is returned unchanged.
 
     Raises
     ------
     UnknownGpuError
         If there is no such data sheet; the message lists what exists.
+    DataSheetError
+        If the file is missing or does not follow the schema.
 
     Examples
     --------
@@ -266,8 +175,14 @@ def gpu(name: str | GpuSpec = DEFAULT_GPU_NAME) -> GpuSpec:
     """
     if isinstance(name, GpuSpec):
         return name
-    found = _aliases().get(_key(name))
+    if str(name).endswith(".toml"):
+        try:
+            return parse_spec(Path(name).read_text(encoding="utf-8"), Path(name).name)
+        except OSError as error:
+            raise DataSheetError(f"Expected a data sheet at {name}, got {error.strerror}.") from None
+    name = str(name)
+    found = _aliases().get(key(name))
     if found is None:
-        near = difflib.get_close_matches(_key(name), list(_aliases()), n=1, cutoff=0.4)
-        raise UnknownGpuError(name, gpu_names(), _aliases()[near[0]] if near else None)
-    return _registry()[found]
+        near = difflib.get_close_matches(key(name), list(_aliases()), n=1, cutoff=0.4)
+        raise UnknownGpuError(name, gpu_names(), _aliases()[near[0]].name if near else None)
+    return found

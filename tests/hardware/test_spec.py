@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
+from teachkit.emulator.counters import Counters
 from teachkit.errors import DataSheetError, UnknownGpuError
+from teachkit.hardware.sheet import by_alias, read_folder
 from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec, gpu, gpu_names, parse_spec
+from teachkit.model import predict
 
 FILES = {
     entry.name: entry.read_text()
@@ -19,21 +23,20 @@ FILES = {
 
 
 def test_the_promised_devices_are_there() -> None:
-    assert gpu_names() == (
+    promised = {
+        "P100-PCIe-16GB",
+        "V100-PCIe-16GB",
+        "V100-SXM2-16GB",
+        "T4-PCIe-16GB",
         "A100-SXM4-40GB",
         "A100-SXM4-80GB",
-        "B200-SXM6-180GB",
         "H100-PCIe-80GB",
         "H100-SXM5-80GB",
         "H200-SXM5-141GB",
-        "P100-PCIe-16GB",
-        "P100-SXM2-16GB",
+        "B200-SXM6-180GB",
         "RTX-4090-24GB",
-        "RTX-A6000-48GB",
-        "T4-PCIe-16GB",
-        "V100-PCIe-16GB",
-        "V100-SXM2-16GB",
-    )
+    }
+    assert promised <= set(gpu_names())
     assert set(FILES) == {f"{name}.toml" for name in gpu_names()}
 
 
@@ -82,7 +85,7 @@ def test_aliases_and_the_drivers_names_find_the_sheet() -> None:
 def test_an_unknown_name_lists_what_exists_and_suggests() -> None:
     with pytest.raises(UnknownGpuError, match=r"(?s)'H10O'.*RTX-4090-24GB.*Hint: did you mean 'H100"):
         gpu("H10O")
-    with pytest.raises(UnknownGpuError, match=r"Hint: a GPU is added by one file"):
+    with pytest.raises(UnknownGpuError, match=r"Hint: a device is added by one file"):
         gpu("????")
 
 
@@ -96,6 +99,58 @@ def test_replace_makes_a_what_if_device() -> None:
     assert kept.dram_triad_bytes_per_s == 1.9e12
     with pytest.raises(DataSheetError, match="did you mean 'n_sms'"):
         spec.replace(n_sm=1)
+    with pytest.raises(DataSheetError, match="a positive number, got -1"):
+        spec.replace(dram_bytes_per_s=-1)
+    with pytest.raises(DataSheetError, match="a number, got '2 TB/s'"):
+        spec.replace(dram_bytes_per_s="2 TB/s")
+
+
+def test_a_number_of_yours_says_so_and_what_it_replaced() -> None:
+    spec = gpu("A100")
+    yours = spec.replace(dram_bytes_per_s=2e12)
+    assert yours.source("dram_bytes_per_s").startswith("your number, in place of 1555000000000.0 (NVIDIA, white paper")
+    assert yours.source("dram_triad_bytes_per_s").startswith("scaled with dram_bytes_per_s")
+    assert yours.changed == ("dram_bytes_per_s",)
+    assert spec.replace(dram_triad_bytes_per_s=None).source("dram_triad_bytes_per_s").endswith("no source was found")
+
+
+@pytest.mark.parametrize("name", sorted(GpuSpec.numbers()))
+def test_every_number_can_be_replaced(name: str) -> None:
+    before = gpu("A100")
+    old = getattr(before, name)
+    new = not old if isinstance(old, bool) else 2 * (old or 1)
+    after = before.replace(**{name: new})
+    assert getattr(after, name) == new
+    assert after.changed == (name,)
+
+
+def test_arithmetic_follows_the_clock_and_the_number_of_sms() -> None:
+    spec = gpu("A100")
+    both = spec.replace(clock_hz=2 * spec.clock_hz, n_sms=54, tensor_bf16_flop_per_s=1e15)
+    assert both.fp32_flop_per_s == spec.fp32_flop_per_s
+    assert both.tensor_bf16_flop_per_s == 1e15
+    assert spec.replace(n_sms=216).tensor_fp16_flop_per_s == 2 * 312e12
+
+
+def test_a_device_is_added_by_one_file(tmp_path: Path) -> None:
+    text = SHEET.replace('name = "A100-SXM4-40GB"', 'name = "MINE"').replace(
+        'aliases = ["A100", "A100-40GB"]', "aliases = []"
+    )
+    (tmp_path / "MINE.toml").write_text(text.replace("value = 108", "value = 10"))
+    assert read_folder(GpuSpec, tmp_path)["MINE"].n_sms == 10
+    mine = gpu(tmp_path / "MINE.toml")
+    assert (mine.name, mine.n_sms) == ("MINE", 10)
+    assert predict(Counters(n_launches=1, dram_read_bytes=10**9), gpu=str(tmp_path / "MINE.toml")).gpu.name == "MINE"
+    (tmp_path / "OTHER.toml").write_text(text)
+    with pytest.raises(DataSheetError, match=r"expected the file to be called MINE\.toml"):
+        read_folder(GpuSpec, tmp_path)
+    with pytest.raises(DataSheetError, match=r"Expected a data sheet at .*NONE\.toml"):
+        gpu(tmp_path / "NONE.toml")
+
+
+def test_two_devices_of_one_alias_are_refused() -> None:
+    with pytest.raises(DataSheetError, match="the alias 'A100' is also one of"):
+        by_alias([gpu("A100"), dataclasses.replace(gpu("V100"), aliases=("A100",))])
 
 
 SHEET = FILES["A100-SXM4-40GB.toml"]
@@ -104,14 +159,27 @@ SHEET = FILES["A100-SXM4-40GB.toml"]
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (SHEET.replace("n_sms = {", "n_smss = {"), "n_smss is not a field"),
-        (SHEET.replace('value = 108, source = "wp"', 'value = 108, source = "nowhere"'), "not listed"),
+        (SHEET.replace("n_sms = {", "n_smss = {"), "n_smss is not a number of GpuSpec"),
+        (
+            SHEET.replace('value = 108, source = "wp"', 'value = 108, source = "nowhere"'),
+            "a source that .sources. lists, got 'nowhere'",
+        ),
         (SHEET.replace('{ value = 108, source = "wp" }', "108"), "source = ..."),
         (SHEET.replace("value = 108", "value = 1.5"), "whole number"),
         (SHEET.replace("value = 1.41e9", "value = -1.0"), "positive number"),
         (SHEET.replace("[clock]", "[clocks]"), "one of the sections"),
         (SHEET.replace("n_sms = {", "# {"), "expected n_sms"),
         (SHEET.replace("product =", "produkt ="), "'product'"),
+        (
+            SHEET.replace("value = 1.41e9, source", "value = 1410, source"),
+            r"1e\+08 to 1e\+10 Hz, got 1410.\nHint: is the unit",
+        ),
+        (SHEET.replace("value = 1.41e9, ", 'value = 1.41, unit = "GHz", '), "expected the unit Hz, got 'GHz'"),
+        (SHEET.replace("dram_bytes_per_s =", "dram_gb_per_s ="), "did you mean 'dram_bytes_per_s'"),
+        (SHEET.replace('{ value = 1.41e9, source = "wp" }', "{ value = 1.41e9 }"), "a source beside the value"),
+        (SHEET.replace("value = true", "value = 1"), "true or false"),
+        (SHEET.replace('"8.0"', '"eight"'), "a compute capability such as '8.0'"),
+        (SHEET.replace("[sm]", "[sm"), "expected TOML"),
     ],
 )
 def test_a_broken_sheet_says_what_is_wrong(broken: str, words: str) -> None:
