@@ -1,7 +1,8 @@
 ; The entry points of generated code: check, count, then move the data lane by lane.
 
-; Where lanes are 64 bytes to 4 KiB apart, the processor's own prefetchers lose track: fetch what the next warp will
-; want, if it goes on with the same gap. A prefetch of an address that does not exist does nothing.
+; Where lanes are apart, the processor's own prefetchers lose track. Fetch what the next warp will want if it goes on
+; with the same gap; where lanes share lines, what lies a page further, as streams do. A prefetch of an address
+; that does not exist does nothing.
 define internal void @tk_prefetch(ptr %addresses, i32 %live) {
 entry:
   %p.1 = getelementptr i64, ptr %addresses, i64 1
@@ -13,25 +14,28 @@ entry:
   %span = sub i64 %a.31, %a.0
   %span.even = mul i64 %gap, 31
   %even = icmp eq i64 %span, %span.even
-  %beyond = sub i64 %gap, 64
-  %far = icmp ult i64 %beyond, 4032
+  %beyond = sub i64 %gap, 8
+  %far = icmp ult i64 %beyond, 4088
   %all = icmp eq i32 %live, -1
   %go0 = and i1 %even, %far
   %go = and i1 %go0, %all
   br i1 %go, label %start, label %end
 
 start:
-  %next0 = add i64 %a.31, %gap
+  %is.dense = icmp ult i64 %gap, 64
+  %next.warp = add i64 %a.31, %gap
+  %next.page = add i64 %a.0, 4096
+  %first = select i1 %is.dense, i64 %next.page, i64 %next.warp
+  %step = call i64 @llvm.umax.i64(i64 %gap, i64 64)
+  %stop = add i64 %first, %span
   br label %loop
 
 loop:
-  %i = phi i64 [ 0, %start ], [ %i.next, %loop ]
-  %at = phi i64 [ %next0, %start ], [ %at.next, %loop ]
+  %at = phi i64 [ %first, %start ], [ %at.next, %loop ]
   %p = inttoptr i64 %at to ptr
   call void @llvm.prefetch.p0(ptr %p, i32 0, i32 3, i32 1)
-  %at.next = add i64 %at, %gap
-  %i.next = add i64 %i, 1
-  %more = icmp ult i64 %i.next, 32
+  %at.next = add i64 %at, %step
+  %more = icmp ule i64 %at.next, %stop
   br i1 %more, label %loop, label %end
 
 end:
@@ -144,15 +148,106 @@ end:
 ; The four entry points of generated code. `site` < 0 means that nothing is counted; the site number for a
 ; fault report then travels in its complement.
 define void @tk_load_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed) {
-  %live = call i32 @tk_access_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, i64 0)
+  %live = call i32 @tk_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, i64 0)
   call void @tk_pack(ptr %addresses, i32 %live, i64 %size, ptr %packed)
   ret void
 }
 
 define void @tk_store_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed) {
-  %live = call i32 @tk_access_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, i64 1)
+  %live = call i32 @tk_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, i64 1)
   call void @tk_unpack(ptr %addresses, i32 %live, i64 %size, ptr %packed)
   ret void
+}
+
+; The lanes that may touch global memory, counted. All lanes with one gap between them, the usual case, is
+; arithmetic on the first address and the gap; the rest goes lane by lane.
+define internal i32 @tk_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, i64 %store) {
+entry:
+  %address = load <32 x i64>, ptr %addresses, align 8
+  %first = extractelement <32 x i64> %address, i64 0
+  %second = extractelement <32 x i64> %address, i64 1
+  %p.last = getelementptr i64, ptr %addresses, i64 31
+  %last = load i64, ptr %p.last
+  %gap = sub i64 %second, %first
+  %before = shufflevector <32 x i64> %address, <32 x i64> poison, <32 x i32> <i32 0, i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30>
+  %gaps = sub <32 x i64> %address, %before
+  %gap.1 = insertelement <32 x i64> poison, i64 %gap, i64 0
+  %gap.n = shufflevector <32 x i64> %gap.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %same = icmp eq <32 x i64> %gaps, %gap.n
+  %same.bits = bitcast <32 x i1> %same to i32
+  %same.but.first = or i32 %same.bits, 1
+  %together = and i32 %same.but.first, %active
+  %even = icmp eq i32 %together, -1
+  %low.bits = sub i64 %size, 1
+  %room = call i64 @llvm.usub.sat.i64(i64 %high, i64 %low.bits) ; 0, so nothing is below, where the tensor is unknown
+  %above = icmp uge i64 %first, %low
+  %below = icmp ult i64 %last, %room
+  %upward = icmp ule i64 %gap, 1048576           ; so that no lane's address wraps
+  %both = or i64 %first, %gap
+  %rest = and i64 %both, %low.bits
+  %aligned = icmp eq i64 %rest, 0
+  %whole = icmp uge i64 %size, 4                  ; words, as banks have them
+  %in.sectors = and i64 %gap, 31
+  %is.small = icmp ule i64 %gap, 32
+  %is.whole = icmp eq i64 %in.sectors, 0
+  %regular = or i1 %is.small, %is.whole
+  %ok.1 = and i1 %even, %above
+  %ok.2 = and i1 %ok.1, %below
+  %ok.3 = and i1 %ok.2, %upward
+  %ok.4 = and i1 %ok.3, %aligned
+  %ok.5 = and i1 %ok.4, %whole
+  %ok = and i1 %ok.5, %regular
+  br i1 %ok, label %simple, label %general
+
+general:
+  %live = call i32 @tk_access_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, i64 %store)
+  ret i32 %live
+
+simple:
+  %silent = icmp slt i64 %site, 0
+  br i1 %silent, label %done, label %count
+
+count:
+  %sector = lshr i64 %first, 5
+  %last.sector = lshr i64 %last, 5
+  %more = sub i64 %last.sector, %sector
+  %record.0 = shl i64 %sector, 8
+  %record.1 = or i64 %record.0, %store
+  %p.cursor = getelementptr i8, ptr %ctx, i64 «trace_cursor»
+  %cursor = load ptr, ptr %p.cursor
+  br i1 %is.small, label %one.word, label %two.words
+
+one.word:
+  %more.at = shl i64 %more, 1
+  %run = or i64 %record.1, %more.at
+  store i64 %run, ptr %cursor
+  br label %counted
+
+two.words:
+  %strided = or i64 %record.1, 2305843009213693952 ; TRACE_STRIDE_BIT
+  store i64 %strided, ptr %cursor
+  %p.gap = getelementptr i64, ptr %cursor, i64 1
+  %gap.sectors = lshr i64 %gap, 5
+  store i64 %gap.sectors, ptr %p.gap
+  br label %counted
+
+counted:
+  %n.words = phi i64 [ 1, %one.word ], [ 2, %two.words ]
+  %n.other = phi i64 [ %more, %one.word ], [ 31, %two.words ]
+  %cursor.new = getelementptr i64, ptr %cursor, i64 %n.words
+  store ptr %cursor.new, ptr %p.cursor
+  %n.sectors = add i64 %n.other, 1
+  %shift = call i64 @llvm.cttz.i64(i64 %size, i1 true)
+  %step = lshr i64 %gap, %shift
+  %phases.passes = call { i64, i64 } @tk_even_wavefronts(i64 %step, i64 %size)
+  %passes = extractvalue { i64, i64 } %phases.passes, 0
+  %is.store = icmp ne i64 %store, 0
+  %banks = select i1 %is.store, i64 0, i64 %passes
+  call void @tk_add(ptr %ctx, i64 %site, i32 -1, i64 %n.sectors, i64 %banks)
+  br label %done
+
+done:
+  ret i32 -1
 }
 
 define void @tk_load_shared(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed) {

@@ -283,16 +283,8 @@ stride:                                           ; one step between all lanes: 
   br i1 %is.stride, label %stride.done, label %phase
 
 stride.done:
-  %stays = icmp eq i64 %step.one, 0
-  %back = sub i64 0, %step.one
-  %shared.power = and i64 %step.one, %back
-  %clipped = call i64 @llvm.umin.i64(i64 %shared.power, i64 %groups)
-  %a.phase = select i1 %stays, i64 1, i64 %clipped
-  %n.phases = udiv i64 32, %groups
-  %stride.total = mul i64 %n.phases, %a.phase
-  %s.0 = insertvalue { i64, i64 } poison, i64 %stride.total, 0
-  %s.1 = insertvalue { i64, i64 } %s.0, i64 %n.phases, 1
-  ret { i64, i64 } %s.1
+  %even = call { i64, i64 } @tk_even_wavefronts(i64 %step.one, i64 %unit.bytes)
+  ret { i64, i64 } %even
 
 free.loop:
   %free.start = phi i32 [ 0, %entry ], [ %free.next, %free.loop ]
@@ -375,5 +367,21 @@ phase.end:
 finish:
   %r.0 = insertvalue { i64, i64 } poison, i64 %total.next, 0
   %r.1 = insertvalue { i64, i64 } %r.0, i64 %ideal.next, 1
+  ret { i64, i64 } %r.1
+}
+
+; Wavefronts of all lanes, `step` units of `size` bytes (4, 8 or 16) apart, and without conflicts: a phase takes the
+; largest power of two that the step shares with the units across the banks.
+define internal { i64, i64 } @tk_even_wavefronts(i64 %step, i64 %size) {
+  %groups = udiv i64 128, %size
+  %stays = icmp eq i64 %step, 0
+  %back = sub i64 0, %step
+  %power = and i64 %step, %back
+  %clipped = call i64 @llvm.umin.i64(i64 %power, i64 %groups)
+  %a.phase = select i1 %stays, i64 1, i64 %clipped
+  %n.phases = udiv i64 32, %groups
+  %total = mul i64 %n.phases, %a.phase
+  %r.0 = insertvalue { i64, i64 } poison, i64 %total, 0
+  %r.1 = insertvalue { i64, i64 } %r.0, i64 %n.phases, 1
   ret { i64, i64 } %r.1
 }
