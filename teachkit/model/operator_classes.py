@@ -80,7 +80,8 @@ def count_training_step(sizes: EncoderSizes | None = None, dtype: torch.dtype = 
         ``operators`` in the order in which PyTorch runs them.
     """
     sizes = sizes or EncoderSizes()
-    layer = EncoderLayer(sizes).to(device="meta", dtype=dtype)
+    with torch.device("meta"):
+        layer = EncoderLayer(sizes).to(dtype)
     shape = (sizes.sequence, sizes.batch, sizes.width)
     x = torch.empty(shape, device="meta", dtype=dtype, requires_grad=True)
     gradient = torch.empty(shape, device="meta", dtype=dtype)
