@@ -159,6 +159,22 @@ def dot_of_bytes(form: Form) -> Operation:
     return Lanes(result, (kinds[0], kinds[1], result), compute, counting(result))
 
 
+@instruction("dp2a")
+def dot_of_two(form: Form) -> Operation:
+    """Two 16-bit numbers of the first source times two bytes of the second: its lower or its upper ones."""
+    first = 2 * (form.one("lo", "hi") == "hi")
+    kinds = [form.one("u32", "s32"), form.one("u32", "s32")]
+    result = "s32" if "s32" in kinds else "u32"
+
+    def compute(a: Array, b: Array, c: Array) -> Array:
+        numbers = np.ascontiguousarray(a).view(f"{kinds[0][0].replace('s', 'i')}2").reshape(*a.shape, 2)
+        octets = np.ascontiguousarray(b).view(f"{kinds[1][0].replace('s', 'i')}1").reshape(*b.shape, 4)
+        total = (numbers.astype(np.int64) * octets[..., first : first + 2]).sum(-1)
+        return np.asarray((total + c).astype(np.dtype(f"{'i' if result == 's32' else 'u'}4")))
+
+    return Lanes(result, (kinds[0], kinds[1], result), compute, counting(result))
+
+
 def _unpack(a: Array) -> Array:
     """Bits [..., width], lowest first."""
     octets = np.ascontiguousarray(a).view(np.uint8).reshape(*a.shape, a.dtype.itemsize)

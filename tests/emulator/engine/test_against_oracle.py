@@ -79,6 +79,8 @@ OPCODES = {
     **{f"set.{test}.{combine}.{to}.{kind}": (to, (kind, kind, "pred")) for test in ("lt", "ne") for combine in
        ("and", "or", "xor") for to in ("u32", "f32") for kind in ("s32", "f32")},
     **{f"dp4a.{a}.{b}": ("u32", ("u32", "u32", "u32")) for a, b in itertools.product(("u32", "s32"), repeat=2)},
+    **{f"dp2a.{half}.{a}.{b}": ("u32", ("u32", "u32", "u32")) for half in ("lo", "hi") for a, b in
+       itertools.product(("u32", "s32"), repeat=2)},
     **{f"slct.{kind}.{sign}": (f"b{kind[1:]}", (f"b{kind[1:]}",) * 2 + (sign,)) for kind in ("u16", "s32", "f64")
        for sign in ("s32", "f32")},
     **{f"set.{test}.f16x2.f16x2": ("b32", ("f16x2", "f16x2")) for test in ("lt", "geu", "num", "ne")},

@@ -143,6 +143,9 @@ def rows(Row):
     made.append(
         Row("dp4a.s32.s32", "s32", ("s32", "s32", "s32"), ((0x01FF7F80, 0x02030405, 100, bytes_product + 100),))
     )
+    for half, total in (("lo", 3 * 5 - 2 * 7), ("hi", 3 * 11 - 2 * 13)):
+        values = (0xFFFE0003, 0x0D0B0705, 100, total + 100)
+        made.append(Row(f"dp2a.{half}.s32.u32", "s32", ("s32", "u32", "s32"), (values,)))
     a, b, c = 0xF0F0F0F0, 0xCCCCCCCC, 0xAAAAAAAA
     for table in (0x80, 0xFE, 0x96, 0xE8, 0x1B):
         made.append(
