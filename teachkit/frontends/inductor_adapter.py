@@ -34,7 +34,7 @@ def install() -> None:
 
     # Not cached: the modelled GPU may change.
     create.knows_modelled_gpu = True  # type: ignore[attr-defined]
-    DeviceProperties.create = classmethod(create)
+    DeviceProperties.create = classmethod(create)  # type: ignore[assignment, method-assign]
     target.on_change(_tag_caches)
     _tag_caches()
 

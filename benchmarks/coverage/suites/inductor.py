@@ -2,7 +2,10 @@
 
 Listed: every operator of ``torch.testing``'s database that samples CPU tensors of float32, float16 or bfloat16, but
 for linear algebra and Fourier transforms, which Inductor always hands to a library and so say nothing about kernels.
-One sample an operator and dtype: the one with the most elements among the first twelve, up to 16,384 elements.
+One sample an operator and dtype: the one with the most elements among the first twelve, up to 16,384 elements. Rows
+of "backward" also compile the backward pass and compare the gradients of all inputs. Matrix products and convolutions
+use Inductor's Triton templates (the first configuration; ``max_autotune_gemm``). A sample for which Inductor makes no
+kernel (a view, a call of ATen's) says nothing about the emulator, so it is skipped once it is found to be right.
 Counted against what Inductor itself can do: where the Triton route fails, the same sample goes through Inductor's C++
 back end, and a test that fails there too (or that eager PyTorch refuses) is skipped with that reason. Random operators
 use PyTorch's own generator on both sides (``fallback_random``), as PyTorch's test of Inductor does.
@@ -23,6 +26,7 @@ LIMIT_S = 180
 ENVIRONMENT = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 
 DTYPES = ("float32", "float16", "bfloat16")
+BACKWARD = "backward"  # of float32
 LIBRARY_CALLS = ("linalg.", "fft.", "sparse.", "torch.ops.aten._safe_softmax", "svd", "pca_lowrank", "ormqr", "geqrf")
 # Their results are not determined by their inputs: uninitialised memory, or a choice of basis.
 UNDETERMINED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted")
@@ -45,12 +49,18 @@ def operators() -> dict[str, Any]:
 def names() -> list[str]:
     import torch
 
-    return [
+    forward = [
         f"{dtype}/{name}"
         for dtype in DTYPES
         for name, op in operators().items()
         if op.supports_dtype(getattr(torch, dtype), "cpu")
     ]
+    backward = [
+        f"{BACKWARD}/{name}"
+        for name, op in operators().items()
+        if op.supports_autograd and torch.float32 in op.supported_backward_dtypes("cpu")
+    ]
+    return forward + backward
 
 
 def setup() -> None:
@@ -59,30 +69,37 @@ def setup() -> None:
 
     torch.set_num_threads(1)
     config.fallback_random = True
+    config.max_autotune_gemm = True
+    config.max_autotune_gemm_backends = "TRITON"
+    config.test_configs.max_mm_configs = 1
 
 
-def run(name: str) -> str:
+def run(name: str) -> None:
     import torch
 
-    dtype_name, _, op_name = name.partition("/")
-    op = operators()[op_name]
-    sample = chosen_sample(op, getattr(torch, dtype_name))
+    kind, _, op_name = name.partition("/")
+    op, dtype_name = operators()[op_name], "float32" if kind == BACKWARD else kind
+    sample = chosen_sample(op, getattr(torch, dtype_name), requires_grad=kind == BACKWARD)
     try:
-        expected = seeded(call_of(op, sample))
+        expected = evaluated(op, sample)
+    except Skip:
+        raise
     except Exception as error:
         raise Skip(f"eager PyTorch refuses the sample: {first_line(error)}") from error
     try:
-        return triton_route(op, sample, expected, dtype_name)
+        n_launches = triton_route(op, sample, expected, dtype_name)
     except Exception as error:
         other = cpp_route(op, sample, expected, dtype_name)
         if other is not None:
             cause = f"Inductor's C++ back end fails too: {other}"
             raise Skip(cause) from error
         raise
+    if not n_launches:
+        raise Skip("right, but Inductor made no kernel: a view, or a call of ATen's")
 
 
-def triton_route(op: Any, sample: Any, expected: Any, dtype_name: str) -> str:
-    """Compile for the emulator, run, compare; returns a note about what ran."""
+def triton_route(op: Any, sample: Any, expected: Any, dtype_name: str) -> int:
+    """Compile for the emulator, run, compare; returns the number of kernels launched."""
     import torch
 
     from teachkit.emulator import observe
@@ -91,9 +108,9 @@ def triton_route(op: Any, sample: Any, expected: Any, dtype_name: str) -> str:
     torch._dynamo.reset()
     launches: list[Any] = []
     with triton_for_cpu_tensors(), observe(launches.append):
-        got = seeded(torch.compile(call_of(op, sample)))
+        got = evaluated(op, sample, torch.compile)
     compare(got, expected, op, sample, dtype_name)
-    return "" if launches else "no kernel of its own: a view, or handed to ATen"
+    return len(launches)
 
 
 def cpp_route(op: Any, sample: Any, expected: Any, dtype_name: str) -> str | None:
@@ -102,53 +119,65 @@ def cpp_route(op: Any, sample: Any, expected: Any, dtype_name: str) -> str | Non
 
     torch._dynamo.reset()
     try:
-        compare(seeded(torch.compile(call_of(op, sample))), expected, op, sample, dtype_name)
+        with torch._inductor.config.patch(max_autotune_gemm=False):
+            compare(evaluated(op, sample, torch.compile), expected, op, sample, dtype_name)
     except Exception as error:
         return first_line(error, 120)
     return None
 
 
-def chosen_sample(op: Any, dtype: Any) -> Any:
+def chosen_sample(op: Any, dtype: Any, *, requires_grad: bool = False) -> Any:
     """Return the sample with the most elements among the first twelve, up to 16,384 elements."""
     import itertools
 
     import torch
 
     torch.manual_seed(0)
-    samples = list(itertools.islice(op.sample_inputs("cpu", dtype, requires_grad=False), 12))
+    samples = list(itertools.islice(op.sample_inputs("cpu", dtype, requires_grad=requires_grad), 12))
     if not samples:
         raise Skip("the database has no sample")
-    return max(samples, key=lambda sample: n if (n := n_elements(sample)) <= 1 << 14 else -n)
+    return max(samples, key=usefulness)
 
 
-def n_elements(sample: Any) -> int:
+def usefulness(sample: Any) -> tuple[bool, int]:
+    """Sort samples: those without empty tensors first, then by elements, up to 16,384."""
     import torch
     from torch.utils._pytree import tree_leaves
 
     leaves = tree_leaves((sample.input, sample.args, sample.kwargs))
-    return sum(leaf.numel() for leaf in leaves if isinstance(leaf, torch.Tensor))
+    sizes = [leaf.numel() for leaf in leaves if isinstance(leaf, torch.Tensor)]
+    return all(sizes), sum(sizes) if sum(sizes) <= 1 << 14 else -sum(sizes)
 
 
-def call_of(op: Any, sample: Any) -> Callable[[], Any]:
-    """Return a function of no argument that applies the operator to copies of the sample's tensors."""
+def evaluated(op: Any, sample: Any, compiler: Callable[..., Any] = lambda call: call) -> Any:
+    """Return the operator's result on copies of the sample's tensors, and its gradients where the sample has some."""
     import torch
-    from torch.utils._pytree import tree_map_only
+    from torch.utils._pytree import tree_leaves, tree_map_only
 
-    values = tree_map_only(torch.Tensor, torch.clone, (sample.input, sample.args, sample.kwargs))
+    def fresh(tensor: torch.Tensor) -> torch.Tensor:
+        copy = tensor.detach().clone()
+        return copy.requires_grad_() if tensor.requires_grad else copy
+
+    value, args, kwargs = tree_map_only(torch.Tensor, fresh, (sample.input, sample.args, sample.kwargs))
+    leaves = [t for t in tree_leaves((value, args, kwargs)) if isinstance(t, torch.Tensor) and t.requires_grad]
+    torch.manual_seed(0)
+    if not leaves:
+        with torch.no_grad():
+            return compiler(lambda: op(value, *args, **kwargs))()
 
     def call() -> Any:
-        value, args, kwargs = values
-        return op(value, *args, **kwargs)
+        # In-place variants may not write to a leaf.
+        inputs = tree_map_only(torch.Tensor, lambda t: t * 1 if t.requires_grad else t, (value, args))
+        return op(inputs[0], *inputs[1], **kwargs)
 
-    return call
-
-
-def seeded(call: Callable[[], Any]) -> Any:
-    import torch
-
-    torch.manual_seed(0)
-    with torch.no_grad():
-        return call()
+    out = compiler(call)()
+    if sample.output_process_fn_grad is not None:
+        out = sample.output_process_fn_grad(out)
+    outputs = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor) and t.requires_grad]
+    if not outputs:
+        raise Skip("nothing to differentiate")
+    weights = [torch.linspace(0.5, 1.5, t.numel(), dtype=torch.float64).view(t.shape).to(t.dtype) for t in outputs]
+    return out, torch.autograd.grad(outputs, leaves, weights, allow_unused=True)
 
 
 def compare(got: Any, expected: Any, op: Any, sample: Any, dtype_name: str) -> None:
@@ -170,15 +199,18 @@ def closer_to_float64(got: Any, expected: Any, op: Any, sample: Any, rtol: float
     from torch.utils._pytree import tree_leaves, tree_map_only
 
     def widened(value: torch.Tensor) -> torch.Tensor:
-        return value.double() if value.is_floating_point() else value
+        if not value.is_floating_point():
+            return value
+        return value.detach().double().requires_grad_(value.requires_grad)
 
     wide = type(sample)(
         tree_map_only(torch.Tensor, widened, sample.input),
         args=tree_map_only(torch.Tensor, widened, sample.args),
         kwargs=tree_map_only(torch.Tensor, widened, sample.kwargs),
+        output_process_fn_grad=sample.output_process_fn_grad,
     )
     try:
-        truth = seeded(call_of(op, wide))
+        truth = evaluated(op, wide)
     except Exception:
         return False
     for mine, eager, exact in zip(tree_leaves(got), tree_leaves(expected), tree_leaves(truth), strict=True):
