@@ -1,0 +1,87 @@
+"""The test modules that the numba-cuda wheel carries, unmodified, with ``TEACHKIT_NUMBA=1`` and nothing else.
+
+The list is every module of the folders that use a device: ``cudapy``, ``cudadrv``, ``nrt``, ``doc_examples``. Not taken
+are the folders that test the compiler alone (``core``, ``nocuda``), Numba's own simulator (``cudasim``) and timings
+(``benchmarks``). A test that skips itself is skipped here, with the reason that it gives. Besides, the modules need
+filecheck, ml_dtypes and cffi.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import unittest
+from collections.abc import Iterator
+from types import ModuleType
+
+from benchmarks.coverage.frame import Failure, Skip
+
+TITLE = "numba-cuda: the wheel's own tests of everything that uses a device"
+PACKAGES = ("numba-cuda", "numba", "filecheck", "ml-dtypes", "cffi")
+CHUNK = 60
+LIMIT_S = 180
+ENVIRONMENT = {"TEACHKIT_NUMBA": "1"}
+
+TESTS = "numba.cuda.tests"
+FOLDERS = ("cudapy", "cudadrv", "nrt", "doc_examples")
+
+
+def names() -> list[str]:
+    found: list[str] = []
+    for folder in FOLDERS:
+        package = importlib.import_module(f"{TESTS}.{folder}")
+        for entry in sorted(pkgutil.iter_modules(package.__path__), key=lambda entry: entry.name):
+            if not entry.name.startswith("test_"):
+                continue
+            module = f"{folder}.{entry.name}"
+            try:
+                tests = list(_tests(importlib.import_module(f"{TESTS}.{module}")))
+            except unittest.SkipTest:
+                tests = []
+            except BaseException as error:  # pytest's own way to skip a module is no Exception
+                if type(error).__name__ != "Skipped":
+                    raise
+                tests = []
+            found += [f"{module}.{type(test).__name__}.{test._testMethodName}" for test in tests]
+    return found
+
+
+def setup() -> None:
+    # What numba-cuda's conftest.py gives its test case class under pytest.
+    from numba.cuda.testing import CUDATestCase
+
+    CUDATestCase._dump_failed_filechecks = False
+
+
+def run(name: str) -> None:
+    module, case, method = name.rsplit(".", 2)
+    test = getattr(importlib.import_module(f"{TESTS}.{module}"), case)(method)
+    result = unittest.TestResult()
+    # Fixtures of the class and the module belong to a suite, not to a test.
+    unittest.TestSuite([test]).run(result)
+    if result.skipped and not (result.errors or result.failures):
+        raise Skip(result.skipped[0][1])
+    if result.unexpectedSuccesses:
+        raise Failure("passed although numba-cuda expects a failure")
+    for _, text in [*result.errors, *result.failures]:
+        print(text, flush=True)
+        raise Failure(_cause(text))
+
+
+def _cause(text: str) -> str:
+    """The last line of a traceback that is not indented and names an exception."""
+    lines = [line for line in text.splitlines() if line and not line.startswith(" ") and not line.startswith("Stdout")]
+    starts = [line for line in lines if ":" in line or line.endswith(("Error", "Exception"))]
+    after = [line for line in starts if not line.startswith(("Traceback", "During", "The above"))]
+    return (after or lines or [text])[0]
+
+
+def _tests(module: ModuleType) -> Iterator[unittest.TestCase]:
+    def walk(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
+        for item in suite:
+            if isinstance(item, unittest.TestSuite):
+                yield from walk(item)
+            else:
+                yield item
+
+    return walk(unittest.TestLoader().loadTestsFromModule(module))

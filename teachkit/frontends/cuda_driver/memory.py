@@ -1,0 +1,367 @@
+"""Memory that kernels may touch: allocated here, or the program's own that it registered.
+
+All of it is host memory, since kernels run in this process; a device pointer is a host address. What is freed is
+unknown to the kernels that come later, so that they fault instead of reading it.
+Not modelled: memory that takes two addresses, pools with limits, arrays, virtual memory, other processes' memory.
+"""
+
+from __future__ import annotations
+
+import bisect
+import ctypes
+import dataclasses
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from teachkit.frontends.cuda_driver.context import require_context
+from teachkit.frontends.cuda_driver.device import spec
+from teachkit.frontends.cuda_driver.entry import Refused, Status, entry, get, put
+
+_ALIGNMENT = 512  # what CUDA's own allocations are aligned to
+_HOST, _DEVICE = 1, 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Allocation:
+    """``[low, high)``; ``kind`` is "device", "host", "managed", "registered" or "module"."""
+
+    low: int
+    high: int
+    kind: str
+    owner: Any = dataclasses.field(default=None, compare=False, repr=False)
+
+
+class Memory:
+    """Allocations by address."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._at: dict[int, Allocation] = {}
+        self._lock = threading.RLock()
+        self.device_bytes = 0
+
+    def allocate(self, n_bytes: int, kind: str) -> int:
+        """New memory, not initialised; its address."""
+        if n_bytes == 0:
+            raise Refused(Status.INVALID_VALUE)
+        if self.device_bytes + n_bytes > spec().dram_bytes:
+            raise Refused(Status.OUT_OF_MEMORY)
+        room = np.empty(n_bytes + _ALIGNMENT, np.uint8)
+        low = -(-room.ctypes.data // _ALIGNMENT) * _ALIGNMENT
+        self.enter(Allocation(low, low + n_bytes, kind, room))
+        return low
+
+    def enter(self, allocation: Allocation) -> None:
+        """Let kernels touch this memory from now on."""
+        with self._lock:
+            bisect.insort(self._starts, allocation.low)
+            self._at[allocation.low] = allocation
+            if allocation.kind in ("device", "managed"):
+                self.device_bytes += allocation.high - allocation.low
+
+    def forget(self, low: int, *kinds: str) -> None:
+        """Take memory from the kernels; refused unless exactly this was allocated as one of ``kinds``."""
+        with self._lock:
+            found = self._at.get(low)
+            if found is None or found.kind not in kinds:
+                raise Refused(Status.INVALID_VALUE)
+            del self._at[low]
+            self._starts.remove(low)
+            if found.kind in ("device", "managed"):
+                self.device_bytes -= found.high - found.low
+
+    def find(self, address: int | None) -> Allocation | None:
+        """The allocation that an address lies in."""
+        with self._lock:
+            index = bisect.bisect_right(self._starts, address or 0) - 1
+            found = self._at[self._starts[index]] if index >= 0 else None
+        return found if found is not None and (address or 0) < found.high else None
+
+    def all(self) -> Iterator[Allocation]:
+        """Every allocation, lowest first."""
+        with self._lock:
+            return iter([self._at[start] for start in self._starts])
+
+    def check(self, address: int | None, n_bytes: int) -> None:
+        """Refuse ``n_bytes`` at a device address that are not all in one allocation."""
+        found = self.find(address)
+        if n_bytes and (found is None or (address or 0) + n_bytes > found.high):
+            raise Refused(Status.INVALID_VALUE)
+
+
+memory = Memory()
+os.register_at_fork(after_in_child=lambda: setattr(memory, "_lock", threading.RLock()))
+
+
+def _copy(target: int | None, source: int | None, n_bytes: int, *on_device: int | None) -> None:
+    require_context()
+    for address in on_device:
+        memory.check(address, n_bytes)
+    if n_bytes:
+        if not (target and source):
+            raise Refused(Status.INVALID_VALUE)
+        ctypes.memmove(target, source, n_bytes)
+
+
+@entry("cuMemAlloc", "pQ")
+def alloc(pointer: int, n_bytes: int) -> None:
+    require_context()
+    put("Q", pointer, memory.allocate(n_bytes, "device"))
+
+
+@entry("cuMemAllocPitch", "ppQQI")
+def alloc_pitch(pointer: int, pitch: int, width: int, height: int, element: int) -> None:
+    require_context()
+    row = -(-width // _ALIGNMENT) * _ALIGNMENT
+    put("Q", pointer, memory.allocate(row * height, "device"))
+    put("Q", pitch, row)
+
+
+@entry("cuMemAllocManaged", "pQI")
+def alloc_managed(pointer: int, n_bytes: int, flags: int) -> None:
+    require_context()
+    put("Q", pointer, memory.allocate(n_bytes, "managed"))
+
+
+@entry("cuMemAllocAsync", "pQp")
+def alloc_async(pointer: int, n_bytes: int, stream: int) -> None:
+    alloc_from_pool(pointer, n_bytes, 0, stream)
+
+
+@entry("cuMemAllocFromPoolAsync", "pQpp")
+def alloc_from_pool(pointer: int, n_bytes: int, pool: int, stream: int) -> None:
+    put("Q", pointer, memory.allocate(n_bytes, "device"))
+
+
+@entry("cuMemFree", "Q")
+def free(pointer: int) -> None:
+    if pointer:
+        memory.forget(pointer, "device", "managed")
+
+
+@entry("cuMemFreeAsync", "Qp")
+def free_async(pointer: int, stream: int) -> None:
+    if pointer:
+        memory.forget(pointer, "device", "managed")
+
+
+@entry("cuMemHostAlloc", "pQI")
+def host_alloc(pointer: int, n_bytes: int, flags: int) -> None:
+    require_context()
+    put("Q", pointer, memory.allocate(n_bytes, "host"))
+
+
+@entry("cuMemAllocHost", "pQ")
+def alloc_host(pointer: int, n_bytes: int) -> None:
+    require_context()
+    put("Q", pointer, memory.allocate(n_bytes, "host"))
+
+
+@entry("cuMemFreeHost", "p")
+def free_host(pointer: int) -> None:
+    memory.forget(pointer, "host")
+
+
+@entry("cuMemHostRegister", "pQI")
+def register(pointer: int, n_bytes: int, flags: int) -> None:
+    require_context()
+    if not pointer or not n_bytes:
+        raise Refused(Status.INVALID_VALUE)
+    if memory.find(pointer) is not None:
+        raise Refused(Status.HOST_MEMORY_ALREADY_REGISTERED)
+    memory.enter(Allocation(pointer, pointer + n_bytes, "registered"))
+
+
+@entry("cuMemHostUnregister", "p")
+def unregister(pointer: int) -> None:
+    found = memory.find(pointer)
+    if found is None or found.low != pointer or found.kind != "registered":
+        raise Refused(Status.HOST_MEMORY_NOT_REGISTERED)
+    memory.forget(pointer, "registered")
+
+
+@entry("cuMemHostGetDevicePointer", "ppI")
+def host_device_pointer(device: int, host: int, flags: int) -> None:
+    memory.check(host, 1)
+    put("Q", device, host)
+
+
+@entry("cuMemHostGetFlags", "pp")
+def host_flags(flags: int, host: int) -> None:
+    memory.check(host, 1)
+    put("I", flags, 0)
+
+
+@entry("cuMemGetInfo", "pp")
+def info(free_bytes: int, total_bytes: int) -> None:
+    require_context()
+    total = spec().dram_bytes
+    put("Q", free_bytes, total - memory.device_bytes)
+    put("Q", total_bytes, total)
+
+
+@entry("cuMemGetAddressRange", "ppQ")
+def address_range(base: int, n_bytes: int, pointer: int) -> None:
+    found = memory.find(pointer)
+    if found is None:
+        raise Refused(Status.NOT_FOUND)
+    put("Q", base, found.low)
+    put("Q", n_bytes, found.high - found.low)
+
+
+@entry("cuMemcpyHtoD", "QpQ")
+def host_to_device(target: int, source: int, n_bytes: int) -> None:
+    _copy(target, source, n_bytes, target)
+
+
+@entry("cuMemcpyHtoDAsync", "QpQp")
+def host_to_device_async(target: int, source: int, n_bytes: int, stream: int) -> None:
+    _copy(target, source, n_bytes, target)
+
+
+@entry("cuMemcpyDtoH", "pQQ")
+def device_to_host(target: int, source: int, n_bytes: int) -> None:
+    _copy(target, source, n_bytes, source)
+
+
+@entry("cuMemcpyDtoHAsync", "pQQp")
+def device_to_host_async(target: int, source: int, n_bytes: int, stream: int) -> None:
+    _copy(target, source, n_bytes, source)
+
+
+@entry("cuMemcpyDtoD", "QQQ")
+def device_to_device(target: int, source: int, n_bytes: int) -> None:
+    _copy(target, source, n_bytes, target, source)
+
+
+@entry("cuMemcpyDtoDAsync", "QQQp")
+def device_to_device_async(target: int, source: int, n_bytes: int, stream: int) -> None:
+    _copy(target, source, n_bytes, target, source)
+
+
+@entry("cuMemcpy", "QQQ")
+def copy(target: int, source: int, n_bytes: int) -> None:
+    _copy(target, source, n_bytes)  # either side may be plain host memory, which cannot be checked
+
+
+@entry("cuMemcpyAsync", "QQQp")
+def copy_async(target: int, source: int, n_bytes: int, stream: int) -> None:
+    _copy(target, source, n_bytes)
+
+
+def _fill(pointer: int, kind: str, value: int, count: int) -> None:
+    require_context()
+    n_bytes = count * {"B": 1, "H": 2, "I": 4}[kind]
+    memory.check(pointer, n_bytes)
+    if count:
+        ctypes.memmove(pointer, value.to_bytes(n_bytes // count, "little") * count, n_bytes)
+
+
+@entry("cuMemsetD8", "QBQ")
+def set_8(pointer: int, value: int, count: int) -> None:
+    _fill(pointer, "B", value, count)
+
+
+@entry("cuMemsetD8Async", "QBQp")
+def set_8_async(pointer: int, value: int, count: int, stream: int) -> None:
+    _fill(pointer, "B", value, count)
+
+
+@entry("cuMemsetD16", "QHQ")
+def set_16(pointer: int, value: int, count: int) -> None:
+    _fill(pointer, "H", value, count)
+
+
+@entry("cuMemsetD16Async", "QHQp")
+def set_16_async(pointer: int, value: int, count: int, stream: int) -> None:
+    _fill(pointer, "H", value, count)
+
+
+@entry("cuMemsetD32", "QIQ")
+def set_32(pointer: int, value: int, count: int) -> None:
+    _fill(pointer, "I", value, count)
+
+
+@entry("cuMemsetD32Async", "QIQp")
+def set_32_async(pointer: int, value: int, count: int, stream: int) -> None:
+    _fill(pointer, "I", value, count)
+
+
+# CU_POINTER_ATTRIBUTE_...: number -> (type, value)
+def _pointer_attributes(pointer: int, found: Allocation) -> dict[int, tuple[str, int]]:
+    is_host = found.kind in ("host", "registered")
+    return {
+        1: ("Q", require_context()),  # CONTEXT
+        2: ("I", _HOST if is_host else _DEVICE),  # MEMORY_TYPE
+        3: ("Q", pointer),  # DEVICE_POINTER
+        4: ("Q", pointer if is_host or found.kind == "managed" else 0),  # HOST_POINTER
+        6: ("I", 1),  # SYNC_MEMOPS: every copy has ended when its call returns
+        7: ("Q", found.low),  # BUFFER_ID
+        8: ("I", int(found.kind == "managed")),  # IS_MANAGED
+        9: ("i", 0),  # DEVICE_ORDINAL
+        11: ("Q", found.low),  # RANGE_START_ADDR
+        12: ("Q", found.high - found.low),  # RANGE_SIZE
+        13: ("I", 1),  # MAPPED
+    }
+
+
+@entry("cuPointerGetAttribute", "piQ")
+def pointer_attribute(value: int, number: int, pointer: int) -> None:
+    found = memory.find(pointer)
+    known = {} if found is None else _pointer_attributes(pointer, found)
+    if number not in known:
+        raise Refused(Status.INVALID_VALUE)
+    kind, answer = known[number]
+    if number == 4 and not answer:
+        raise Refused(Status.INVALID_VALUE)
+    put(kind, value, answer)
+
+
+@entry("cuPointerGetAttributes", "IppQ")
+def pointer_attributes(count: int, numbers: int, values: int, pointer: int) -> None:
+    found = memory.find(pointer)
+    known = {} if found is None else _pointer_attributes(pointer, found)
+    for number, value in zip(get("i", numbers, count), get("Q", values, count), strict=True):
+        kind, answer = known.get(number, ("I", 0))
+        if number == 9 and found is None:
+            kind, answer = "i", -2  # CU_DEVICE_INVALID
+        put(kind, value, answer)
+
+
+# One pool stands for all: it has no limit of its own and gives memory back at once.
+_POOL = 0x900
+
+
+@entry("cuDeviceGetDefaultMemPool", "pi")
+def default_pool(pool: int, device: int) -> None:
+    put("Q", pool, _POOL)
+
+
+@entry("cuDeviceGetMemPool", "pi")
+def current_pool(pool: int, device: int) -> None:
+    put("Q", pool, _POOL)
+
+
+@entry("cuMemGetDefaultMemPool", "ppi")
+def default_pool_of_kind(pool: int, location: int, kind: int) -> None:
+    put("Q", pool, _POOL)
+
+
+@entry("cuMemGetMemPool", "ppi")
+def current_pool_of_kind(pool: int, location: int, kind: int) -> None:
+    put("Q", pool, _POOL)
+
+
+@entry("cuMemPoolGetAttribute", "pip")
+def pool_attribute(pool: int, number: int, value: int) -> None:
+    is_amount = number > 3  # the first three are switches of 32 bits, the rest numbers of bytes
+    put("Q" if is_amount else "i", value, memory.device_bytes if number in (5, 7) else 0)
+
+
+@entry("cuMemPoolSetAttribute", "pip")
+def set_pool_attribute(pool: int, number: int, value: int) -> None:
+    """Nothing to change: a pool's switches are about reuse, and memory is given back at once."""

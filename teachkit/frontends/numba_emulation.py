@@ -1,0 +1,59 @@
+"""Unmodified ``from numba import cuda`` programs on the emulator: the switch.
+
+``tk.cuda.emulate()``, or the environment variable ``TEACHKIT_NUMBA=1`` for programs that do not know teachkit. The
+compiler stays Numba's own; the driver below it is :mod:`teachkit.frontends.cuda_driver`.
+Not modelled: what that driver does not model.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+from teachkit.frontends.import_hook import after_import
+
+
+def emulate() -> None:
+    """Run this process's Numba-CUDA kernels on the emulator from now on, whether it has a GPU or not.
+
+    Kernels are compiled for the modelled GPU (``TEACHKIT_ARCH``), counted under :func:`teachkit.profile`, and checked
+    for accesses out of bounds. Times between events are modelled, and a warning says so.
+
+    Raises
+    ------
+    DriverError
+        Where the process has loaded NVIDIA's driver already.
+
+    Examples
+    --------
+    >>> from teachkit import cuda
+    >>> cuda.emulate()  # doctest: +SKIP
+    >>> from numba import cuda  # doctest: +SKIP
+    """
+    from teachkit.frontends.cuda_driver import install
+
+    install()
+    _adapt_when_imported()
+
+
+def emulate_when_used() -> None:
+    """The same as soon as ``numba.cuda`` is imported; until then nothing is loaded (``TEACHKIT_NUMBA=1``)."""
+    _adapt_when_imported()
+    after_import("numba.cuda.cudadrv", _install)
+
+
+def _install() -> None:
+    from teachkit.frontends.cuda_driver import install
+
+    install()
+
+
+def _adapt_when_imported() -> None:
+    for module in ("numba.cuda.cudadrv.driver", "numba.cuda.dispatcher", "numba.cuda.codegen"):
+        after_import(module, functools.partial(_adapt, module))
+
+
+def _adapt(module: str) -> None:
+    from teachkit.frontends.numba_adapter import adapt
+
+    adapt(sys.modules[module])
