@@ -10,7 +10,7 @@ from teachkit.emulator.engine.affine import Affine, affine_registers
 from teachkit.emulator.engine.flow import Block, base, defined, used
 from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Instruction, Register, Symbol
 
-_UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid")
+_UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size")
 _VARYING_RESULTS = frozenset(
     "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma call addc subc madc".split()
 )

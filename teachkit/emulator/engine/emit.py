@@ -94,6 +94,7 @@ class Emitter:
     carry: Value | None = None  # the carry flag, where this block has set it
     functions: dict[str, int] = dataclasses.field(default_factory=dict)  # what stands for their addresses
     local_bytes: int = 0  # private memory of a lane
+    shared_bytes: int = 0  # of a block, as the kernel declares them
     variable_bytes: dict[str, int] = dataclasses.field(default_factory=dict)
     constants: frozenset[str] = frozenset()  # module variables in constant space
     is_ordered: bool = False  # set by what makes the order of blocks show: float sums, what atomics return
@@ -291,6 +292,11 @@ class Emitter:
             return self.builder.trunc(self.field("warp", I64), I32)
         if name == "%nwarpid":
             return self.builder.trunc(self.field("n_warps", I64), I32)
+        if name in ("%total_smem_size", "%dynamic_smem_size"):
+            total = self.builder.trunc(self.field("shared_bytes", I64), I32)
+            # Dynamic memory begins at a multiple of 16 behind what the kernel declares.
+            declared = I32(0 if name == "%total_smem_size" else -(-self.shared_bytes // 16) * 16)
+            return self.intrinsic("llvm.usub.sat", total, declared)
         masks = {
             "%lanemask_eq": lambda lane: 1 << lane,
             "%lanemask_lt": lambda lane: (1 << lane) - 1,

@@ -155,7 +155,7 @@ class _Translator:
         e.scratch["params"] = e.field("params", POINTER)
         e.parameter_offsets = self.parameter_offsets
         e.functions = function_addresses(module)
-        e.local_bytes = self.local_bytes
+        e.local_bytes, e.shared_bytes = self.local_bytes, self.shared_bytes
         e.variable_bytes = {v.name: v.n_bytes for v in self.function.variables}
         if self.local_bytes:
             own = b.mul(e.field("warp", I64), I64(LANES * self.local_bytes))
