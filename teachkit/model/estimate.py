@@ -1,19 +1,29 @@
-"""The time model's answer: seconds, every term, what binds, and a band."""
+"""The time model's answer: seconds, every term, what binds, and a band.
+
+Modelled: everything in here; nothing is measured, and every form of it says so.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import html
+import math
+from collections.abc import Callable
 from typing import Any
 
+from teachkit.hardware.cpu import CpuSpec
+from teachkit.hardware.kernel_time import lacks
 from teachkit.hardware.spec import GpuSpec
 
 LABELS = {
     "launch": "launch",
+    "host": "waiting for the host",
     "dram": "DRAM bandwidth",
     "latency": "DRAM latency",
     "l2": "L2 bandwidth",
+    "l1": "L1 accesses",
     "shared": "shared memory",
+    "issue": "instruction issue",
     "fp64": "FP64 rate",
     "fp32": "FP32 rate",
     "fp16": "FP16 rate",
@@ -36,6 +46,8 @@ class Term:
         Factors on it for the ends of the band.
     note
         The number it rests on and its source.
+    waits
+        Whether it is a latency that adds to DRAM traffic as the legs of a right triangle do.
     """
 
     name: str
@@ -43,18 +55,25 @@ class Term:
     low: float
     high: float
     note: str
+    waits: bool = False
+
+
+_BEFORE = ("launch", "host")
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelEstimate:
-    """Modelled time of one launch: its overhead plus the longest of its other terms."""
+    """Modelled time of one launch: what comes before it plus the longest of its other terms.
+
+    Where blocks wait for reads, DRAM traffic and latency together take the root of the sum of their squares.
+    """
 
     name: str
     parts: tuple[Term, ...]
 
     @property
     def terms(self) -> dict[str, float]:
-        """Seconds of each term. All but ``launch`` overlap, so the longest counts."""
+        """Seconds of each term. All but ``launch`` and ``host`` overlap, so the longest counts."""
         return {term.name: term.seconds for term in self.parts}
 
     @property
@@ -63,43 +82,70 @@ class KernelEstimate:
         return self.terms.get("launch", 0.0)
 
     @property
+    def host_s(self) -> float:
+        """Time in which the GPU stands idle because the host has not launched yet, seconds."""
+        return self.terms.get("host", 0.0)
+
+    @property
+    def body_s(self) -> float:
+        """Time of the work itself, seconds."""
+        return self._body(lambda _: 1.0)
+
+    @property
     def bound(self) -> Term | None:
-        """The longest term besides the launch; ``None`` if there is none."""
-        return max((t for t in self.parts if t.name != "launch"), key=lambda term: term.seconds, default=None)
+        """The longest term besides launch and host; ``None`` if there is none."""
+        return max((t for t in self.parts if t.name not in _BEFORE), key=lambda term: term.seconds, default=None)
 
     @property
     def binding(self) -> str:
-        """Name of the term that takes most of the time, the launch included."""
+        """Name of the term that takes most of the time, launch and host included."""
+        before = "host" if self.host_s > self.launch_s else "launch"
         bound = self.bound
-        return bound.name if bound is not None and bound.seconds >= self.launch_s else "launch"
+        return bound.name if bound is not None and self.body_s >= max(self.launch_s, self.host_s) else before
 
     @property
     def seconds(self) -> float:
         """Modelled time, seconds."""
-        return self.launch_s + (self.bound.seconds if self.bound is not None else 0.0)
+        return self._end(lambda _: 1.0)
 
     @property
     def low_s(self) -> float:
         """Low end of the band, seconds."""
-        return self._end("low")
+        return self._end(lambda term: term.low)
 
     @property
     def high_s(self) -> float:
         """High end of the band, seconds."""
-        return self._end("high")
+        return self._end(lambda term: term.high)
 
-    def _end(self, side: str) -> float:
-        ends = {term.name: term.seconds * getattr(term, side) for term in self.parts}
-        launch = ends.pop("launch", 0.0)
-        return float(launch + max(ends.values(), default=0.0))
+    def _end(self, factor: Callable[[Term], float]) -> float:
+        before = sum(term.seconds * factor(term) for term in self.parts if term.name in _BEFORE)
+        return before + self._body(factor)
+
+    def _body(self, factor: Callable[[Term], float]) -> float:
+        ends = {term.name: term.seconds * factor(term) for term in self.parts if term.name not in _BEFORE}
+        if any(term.waits for term in self.parts) and "dram" in ends:
+            ends["waiting for dram"] = math.hypot(ends["dram"], ends["latency"])
+        return max(ends.values(), default=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class TimeEstimate:
-    """Modelled time of a sequence of launches on one GPU."""
+    """Modelled time of a sequence of launches on one device.
 
-    gpu: GpuSpec
+    Attributes
+    ----------
+    gpu
+        Data sheet of the device.
+    kernels
+        One estimate for each launch, in order.
+    launch
+        How they are launched: see :func:`teachkit.model.predict`.
+    """
+
+    gpu: GpuSpec | CpuSpec
     kernels: tuple[KernelEstimate, ...]
+    launch: str = "queue"
 
     provenance = "modelled"
 
@@ -125,14 +171,15 @@ class TimeEstimate:
 
     @property
     def bound_s(self) -> dict[str, float]:
-        """Modelled time split by what it was spent on: the launches, and for each launch its longest term.
+        """Modelled time split by what it was spent on: launches, waiting for the host, and each launch's longest term.
 
         The values add up to ``seconds``.
         """
 
         def split(kernel: KernelEstimate) -> dict[str, float]:
-            bound = {kernel.bound.name: kernel.bound.seconds} if kernel.bound is not None else {}
-            return {"launch": kernel.launch_s} | bound
+            bound = {kernel.bound.name: kernel.body_s} if kernel.bound is not None else {}
+            host = {"host": kernel.host_s} if kernel.host_s else {}
+            return {"launch": kernel.launch_s} | host | bound
 
         return self._sum(split)
 
@@ -141,7 +188,12 @@ class TimeEstimate:
         """Name of the term that takes most of the time."""
         return max(self.bound_s, key=lambda name: self.bound_s[name], default="launch")
 
-    def _sum(self, values_of: Any) -> dict[str, float]:
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Numbers that the data sheet does not have: assumed, or their term left out."""
+        return lacks(self.gpu) if isinstance(self.gpu, GpuSpec) else ()
+
+    def _sum(self, values_of: Callable[[KernelEstimate], dict[str, float]]) -> dict[str, float]:
         total: dict[str, float] = {}
         for kernel in self.kernels:
             for name, seconds in values_of(kernel).items():
@@ -153,7 +205,9 @@ class TimeEstimate:
         return {
             "provenance": self.provenance,
             "gpu": self.gpu.name,
+            "launch": self.launch,
             "changed": list(self.gpu.changed),
+            "lacks": list(self.lacks),
             "seconds": self.seconds,
             "low_s": self.low_s,
             "high_s": self.high_s,
@@ -195,12 +249,14 @@ class TimeEstimate:
 
     def _note(self) -> str:
         rests = {term.name: term.note for kernel in self.kernels for term in kernel.parts}
-        name = "launch" if self.binding == "launch" else self.binding
-        changed = f" Changed by hand: {', '.join(self.gpu.changed)}." if self.gpu.changed else ""
+        changed = f" Your numbers: {', '.join(self.gpu.changed)}." if self.gpu.changed else ""
+        missing = f" Not measured on it: {', '.join(self.lacks)}." if self.lacks else ""
+        label = LABELS[self.binding]
         return (
-            f"Microseconds, all modelled, on {self.gpu.name}; a launch takes its overhead plus its longest other term "
-            f"(*). Band: {time_text(self.low_s)} to {time_text(self.high_s)}. "
-            f"{LABELS[name][0].upper() + LABELS[name][1:]}: {rests.get(name, 'no launches')}.{changed}"
+            f"Microseconds, all modelled, on {self.gpu.name}, launched by {_LAUNCHED[self.launch]}; a launch takes its "
+            f"overhead plus its longest other term (*), DRAM and latency added as legs of a right triangle. "
+            f"Band: {time_text(self.low_s)} to {time_text(self.high_s)}. "
+            f"{label[0].upper() + label[1:]}: {rests.get(self.binding, 'no launches')}.{missing}{changed}"
         )
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
@@ -225,6 +281,14 @@ class TimeEstimate:
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody><tfoot><tr>{foot}</tr></tfoot>"
             f"<caption>{escape(self._note())}</caption></table>"
         )
+
+
+_LAUNCHED = {
+    "queue": "a host that is always ahead",
+    "eager": "eager PyTorch",
+    "compiled": "compiled code, whose host is always ahead",
+    "graph": "a CUDA graph",
+}
 
 
 def time_text(seconds: float) -> str:

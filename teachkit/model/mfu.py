@@ -136,7 +136,7 @@ def eager_mfu(on: str | GpuSpec = "A100-SXM4-40GB", sizes: EncoderSizes | None =
         If the GPU has no tensor cores for half precision.
     """
     estimate = predict(counted := count_training_step(sizes), gpu=on)
-    peak = estimate.gpu.tensor_fp16_flop_per_s
+    peak: float | None = getattr(estimate.gpu, "tensor_fp16_flop_per_s", None)
     if peak is None:
         raise ModelInputError(f"Expected a GPU with half-precision tensor cores, got {estimate.gpu.name}.")
     return counted.total.flop_tensor / (estimate.seconds * peak)

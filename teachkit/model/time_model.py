@@ -1,52 +1,75 @@
-"""How long a launch would take on a GPU of which we have a data sheet.
+"""How long launches would take on a device of which we have a data sheet.
 
-Modelled: ``launch + max(term)`` for each launch, launches one after the other on one stream whose queue never runs
-empty. The terms are DRAM traffic at the bandwidth that was measured for a triad (Little's law below it: a block cannot
-end before one trip to DRAM), L2 and shared-memory traffic, and arithmetic at the data sheet's rates. Nothing is fitted.
-Not modelled: integer and address arithmetic, instruction issue, divergence, loops of dependent loads, atomics on one
-address, copies over PCIe, and a host that is too slow to keep the queue filled.
+Modelled: for each launch its overhead plus the longest of its terms, as :mod:`teachkit.hardware.kernel_time` computes
+them: DRAM traffic, DRAM latency by Little's law, L2, passes through L1 and through shared memory, issue slots,
+arithmetic of each precision, special functions, tensor cores. Launches run one after the other on one stream. A
+processor has the roofline's terms only: memory and arithmetic.
+Not modelled: what that module leaves out, several streams, copies over PCIe.
 """
 
 from __future__ import annotations
 
-import math
+from pathlib import Path
 from typing import Any
 
 from teachkit.emulator.counters import Counters
-from teachkit.hardware.occupancy import occupancy
-from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec, gpu
+from teachkit.errors import PredictionError
+from teachkit.hardware.cpu import CpuSpec, any_device
+from teachkit.hardware.kernel_time import (
+    ASSUMED_BLOCK_TURNOVER_S,
+    ASSUMED_DRAM_FRACTION,
+    ASSUMED_DRAM_LATENCY_S,
+    ASSUMED_GRAPH_KERNEL_S,
+    ASSUMED_SMALL_KERNEL_S,
+    SFU_PER_CYCLE_PER_SM,
+    LaunchMode,
+    kernel_costs,
+    mixed_dram_rate,
+    shape_of,
+)
+from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec
 from teachkit.model.estimate import KernelEstimate, Term, TimeEstimate
 from teachkit.model.subject import Launched, launches_of
 
-SECTOR_BYTES = 32
+ASSUMED_EAGER_HOST_S = 5e-6
+"""Host time of one eager operator where nobody gives another; ``teachkit probe`` measures this machine's."""
 
-# Fractions and times for devices on which nobody measured them, from those on which somebody did. Each is the mean
-# over the distinct measurements in teachkit/hardware/gpus; a test recomputes them.
-ASSUMED_DRAM_FRACTION = 0.83
-ASSUMED_DRAM_LATENCY_S = 370e-9
-ASSUMED_BLOCK_TURNOVER_S = 260e-9
-ASSUMED_SMALL_KERNEL_S = 2.6e-6
-
-SFU_PER_CYCLE_PER_SM = 16
-"""Source: CUDA C++ Programming Guide, table of results per clock cycle, 6.0 to 10.0: reciprocal, exp2, log2, sine."""
-
-# Low and high ends of the band: factors on the seconds of a term.
-_MEASURED = (0.85, 1.15)  # the model's bar on streaming kernels
-_ASSUMED = (0.85, 1.25)  # devices with a measurement reach 0.70 to 0.90 of their data sheet, against 0.83
-_LAUNCH = (0.5, 2.0)  # half when replayed from a CUDA graph (RRZE, A100 and H200); twice when the host lags behind
-_LATENCY = (0.7, 1.5)
-_PEAK = (1.0, 1.7)  # nothing is faster than the data sheet's rate; well-tuned kernels reach 60 % of it and more
+# Low and high ends of the band: factors on the seconds of a term, by what its number is.
+_BANDS = {
+    "launch": (0.5, 2.0),  # half when replayed from a CUDA graph (RRZE, A100 and H200); twice when the host lags behind
+    "measured": (0.85, 1.15),  # the model's bar on streaming kernels
+    "assumed": (0.85, 1.25),  # devices with a measurement reach 0.70 to 0.90 of their data sheet, against 0.83
+    "latency": (0.7, 1.5),
+    "peak": (1.0, 1.7),  # nothing is faster than the data sheet's rate; well-tuned kernels reach 60 % of it and more
+    "issue": (0.6, 1.7),  # PTX instructions, of which ptxas makes fewer or more
+}
+_HOST_BAND = (0.5, 2.0)
 
 
-def predict(subject: Any, gpu: str | GpuSpec = DEFAULT_GPU_NAME) -> TimeEstimate:
-    """Model the time that launches would take on a GPU.
+def predict(
+    subject: Any,
+    gpu: str | Path | GpuSpec | CpuSpec = DEFAULT_GPU_NAME,
+    *,
+    launch: LaunchMode = "queue",
+    host_s: float | None = None,
+    tensor: str = "fp16",
+) -> TimeEstimate:
+    """Model the time that launches would take on a device.
 
     Parameters
     ----------
     subject
         A profile, a report of one kernel, the counters of one launch, or a list of these.
     gpu
-        Name, alias or data sheet of the GPU; ``spec.replace(...)`` gives a what-if device.
+        Name, alias, data sheet or file of the GPU (or processor); ``spec.replace(...)`` gives a what-if device.
+    launch
+        ``"queue"``: the host is always ahead, launches stand in line. ``"eager"``: the host takes ``host_s`` for each
+        operator, and the GPU waits for it. ``"compiled"``: like a queue, since one call launches everything.
+        ``"graph"``: replayed from a CUDA graph, with its smaller overhead.
+    host_s
+        Seconds the host takes for one launch, with ``launch="eager"``; without it 5 us are assumed.
+    tensor
+        What the tensor cores work on, which counters do not tell: ``"fp16"``, ``"bf16"``, ``"tf32"``, ``"fp8"``, ...
 
     Returns
     -------
@@ -56,9 +79,9 @@ def predict(subject: Any, gpu: str | GpuSpec = DEFAULT_GPU_NAME) -> TimeEstimate
     Raises
     ------
     UnknownGpuError
-        If the GPU has no data sheet.
+        If the device has no data sheet.
     PredictionError
-        If the subject has no counters.
+        If the subject has no counters, or ``launch``, ``host_s`` or ``tensor`` make no sense.
     OccupancyError
         If a block does not fit on the GPU.
 
@@ -68,99 +91,90 @@ def predict(subject: Any, gpu: str | GpuSpec = DEFAULT_GPU_NAME) -> TimeEstimate
     >>> predict(counters, gpu="V100").binding
     'dram'
     """
-    spec = _sheet(gpu)
-    return TimeEstimate(spec, tuple(_estimate(launched, spec) for launched in launches_of(subject)))
+    if host_s is not None and (launch != "eager" or not host_s >= 0):
+        raise PredictionError(f'Expected host_s of 0 or more with launch="eager", got {host_s!r} with {launch!r}.')
+    spec = any_device(gpu)
+    if isinstance(spec, CpuSpec):
+        return TimeEstimate(spec, tuple(_on_processor(launched, spec) for launched in launches_of(subject)), launch)
+    launches = launches_of(subject)
+    kernels = tuple(_estimate(launched, spec, launch, tensor) for launched in launches)
+    if launch == "eager":
+        kernels = _behind_the_host(launches, kernels, host_s)
+    return TimeEstimate(spec, kernels, launch)
 
 
-def _sheet(name: str | GpuSpec) -> GpuSpec:
-    return gpu(name)
+def achievable_dram_bytes_per_s(spec: GpuSpec | CpuSpec) -> tuple[float, bool, str]:
+    """Return the DRAM bandwidth that a streaming kernel reaches, whether it was measured, and where it is from.
 
-
-def achievable_dram_bytes_per_s(spec: GpuSpec) -> tuple[float, bool, str]:
-    """Return the DRAM bandwidth that a streaming kernel reaches, whether it was measured, and where it is from."""
-    for field in ("dram_triad_bytes_per_s", "dram_copy_bytes_per_s"):
-        if (measured := getattr(spec, field)) is not None:
-            return measured, True, f"{field}: {spec.sources.get(field, 'given')}"
+    Raises
+    ------
+    PredictionError
+        If the sheet has no bandwidth at all.
+    """
+    if isinstance(spec, GpuSpec):
+        return mixed_dram_rate(spec)
+    if spec.dram_triad_bytes_per_s is not None:
+        return spec.dram_triad_bytes_per_s, True, f"dram_triad_bytes_per_s: {spec.source('dram_triad_bytes_per_s')}"
+    if spec.dram_bytes_per_s is None:
+        raise PredictionError(f"Expected a data sheet with a DRAM bandwidth, got {spec.name} without one.")
     assumed = ASSUMED_DRAM_FRACTION * spec.dram_bytes_per_s
-    return assumed, False, f"assumed: {ASSUMED_DRAM_FRACTION} of the data sheet, as on devices that were measured"
+    return assumed, False, f"assumed: {ASSUMED_DRAM_FRACTION} of the data sheet, as on GPUs that were measured"
 
 
-def _estimate(launched: Launched, spec: GpuSpec) -> KernelEstimate:
-    counters, n = launched.counters, max(launched.counters.n_launches, 1)
-    waves, sm_share, note = _waves(launched, spec)
-    terms = [
-        _launch_term(spec, n),
-        _dram_term(counters, spec),
-        _latency_term(counters, spec, waves, n, note),
-        *_cache_terms(counters, spec, sm_share),
-        *_arithmetic_terms(counters, spec, sm_share),
-    ]
+def _estimate(launched: Launched, spec: GpuSpec, launch: LaunchMode, tensor: str) -> KernelEstimate:
+    shape = shape_of(spec, launched.grid, launched.block, launched.n_registers, launched.shared_bytes)
+    costs = kernel_costs(launched.counters, spec, shape, launch=launch, tensor=tensor)
+    terms = tuple(Term(cost.name, cost.seconds, *_BANDS[cost.kind], cost.note, cost.waits) for cost in costs)
+    return KernelEstimate(launched.name, terms)
+
+
+def _behind_the_host(
+    launches: list[Launched], kernels: tuple[KernelEstimate, ...], host_s: float | None
+) -> tuple[KernelEstimate, ...]:
+    """Give every kernel the time that the GPU waits until the host has launched it."""
+    each = ASSUMED_EAGER_HOST_S if host_s is None else host_s
+    band = _HOST_BAND if host_s is None else (0.8, 1.25)
+    note = f"{each * 1e6:.3g} us an operator, {'assumed' if host_s is None else 'your number'}"
+    host = device = 0.0
+    found = []
+    for launched, kernel in zip(launches, kernels, strict=True):
+        n = max(launched.counters.n_launches, 1)
+        host += n * each
+        end = max(device + kernel.seconds, host + kernel.body_s / n)
+        if end > device + kernel.seconds:
+            gap = Term("host", end - device - kernel.seconds, *band, note)
+            kernel = KernelEstimate(kernel.name, (*kernel.parts, gap))
+        device = end
+        found.append(kernel)
+    return tuple(found)
+
+
+def _on_processor(launched: Launched, spec: CpuSpec) -> KernelEstimate:
+    """The roofline's terms: on a processor our counters say nothing of caches and instructions."""
+    counters: Counters = launched.counters
+    rate, is_measured, note = achievable_dram_bytes_per_s(spec)
+    terms = [Term("dram", counters.dram_bytes / rate, *_BANDS["measured" if is_measured else "assumed"], note)]
+    if spec.dispatch_s is not None:
+        n = max(counters.n_launches, 1)
+        terms.append(Term("launch", n * spec.dispatch_s, *_HOST_BAND, f"dispatch_s: {spec.source('dispatch_s')}"))
+    single = counters.flop_fp32 + counters.flop_fp16 + counters.flop_tensor
+    for name, n_flop in (("fp64", counters.flop_fp64), ("fp32", single)):
+        if (peak := getattr(spec, f"{name}_flop_per_s")) is not None:
+            terms.append(Term(name, n_flop / peak, *_BANDS["peak"], spec.source(f"{name}_flop_per_s")))
     return KernelEstimate(launched.name, tuple(term for term in terms if term.seconds > 0))
 
 
-def _waves(launched: Launched, spec: GpuSpec) -> tuple[float, float, str]:
-    """Rounds in which the grid passes through the GPU, and the share of SMs that have work."""
-    if launched.grid is None or launched.block is None:
-        return 1.0, 1.0, "one wave: the grid is not known"
-    n_blocks, n_threads = math.prod(launched.grid), math.prod(launched.block)
-    fits = occupancy(spec, n_threads, launched.n_registers or 0, launched.shared_bytes)
-    note = f"{fits.n_blocks_per_sm} blocks on an SM, limited by {fits.limiter}"
-    if launched.n_registers is None:
-        note += "; registers not known"
-    sm_share = n_blocks / (spec.n_sms * math.ceil(n_blocks / spec.n_sms)) if n_blocks else 1.0
-    return max(n_blocks / (spec.n_sms * fits.n_blocks_per_sm), 1.0), sm_share, note
-
-
-def _launch_term(spec: GpuSpec, n: int) -> Term:
-    small, latency, turnover = spec.small_kernel_s, spec.dram_latency_s, spec.block_turnover_s
-    one_wave = (latency or ASSUMED_DRAM_LATENCY_S) + (turnover or ASSUMED_BLOCK_TURNOVER_S)
-    seconds = max((small or ASSUMED_SMALL_KERNEL_S) - one_wave, 0.0)
-    source = spec.sources.get("small_kernel_s", "assumed: mean of the devices that were measured")
-    return Term("launch", n * seconds, *_LAUNCH, f"small kernels queued one after the other, less one wave ({source})")
-
-
-def _dram_term(counters: Counters, spec: GpuSpec) -> Term:
-    rate, is_measured, source = achievable_dram_bytes_per_s(spec)
-    return Term("dram", counters.dram_bytes / rate, *(_MEASURED if is_measured else _ASSUMED), source)
-
-
-def _latency_term(counters: Counters, spec: GpuSpec, waves: float, n: int, note: str) -> Term:
-    if not counters.dram_bytes:
-        return Term("latency", 0.0, *_LATENCY, note)
-    seconds = spec.block_turnover_s or ASSUMED_BLOCK_TURNOVER_S
-    if counters.dram_read_bytes:
-        seconds += spec.dram_latency_s or ASSUMED_DRAM_LATENCY_S
-    return Term("latency", waves * n * seconds, *_LATENCY, f"{waves:.3g} waves of blocks; {note}")
-
-
-def _cache_terms(counters: Counters, spec: GpuSpec, sm_share: float) -> list[Term]:
-    terms = []
-    n_sectors = counters.l2_lookups or counters.global_load_sectors + counters.global_store_sectors
-    if spec.l2_bytes_per_s is not None:
-        seconds = SECTOR_BYTES * n_sectors / spec.l2_bytes_per_s
-        terms.append(Term("l2", seconds, *_MEASURED, spec.sources.get("l2_bytes_per_s", "given")))
-    n_wavefronts = counters.shared_load_wavefronts + counters.shared_store_wavefronts
-    seconds = n_wavefronts / (spec.n_sms * spec.clock_hz * sm_share)
-    terms.append(Term("shared", seconds, *_MEASURED, "one wavefront a cycle and SM"))
-    return terms
-
-
-def _arithmetic_terms(counters: Counters, spec: GpuSpec, sm_share: float) -> list[Term]:
-    rates = {
-        "fp64": (counters.flop_fp64, ("fp64_flop_per_s",)),
-        "fp32": (counters.flop_fp32, ("fp32_flop_per_s",)),
-        "fp16": (counters.flop_fp16, ("fp16_flop_per_s", "fp32_flop_per_s")),
-        "tensor": (counters.flop_tensor, ("tensor_fp16_flop_per_s", "fp16_flop_per_s", "fp32_flop_per_s")),
-    }
-    terms = []
-    for name, (n_flop, fields) in rates.items():
-        field = next((field for field in fields if getattr(spec, field) is not None), None)
-        if field is not None:
-            seconds = n_flop / (getattr(spec, field) * sm_share)
-            terms.append(Term(name, seconds, *_PEAK, f"{field}: {spec.sources.get(field, 'given')}"))
-    seconds = counters.sfu_ops / (SFU_PER_CYCLE_PER_SM * spec.n_sms * spec.clock_hz * sm_share)
-    terms.append(Term("sfu", seconds, *_PEAK, f"{SFU_PER_CYCLE_PER_SM} a cycle and SM"))
-    return terms
-
-
-__all__ = ["KernelEstimate", "Term", "TimeEstimate", "achievable_dram_bytes_per_s", "predict"]
+__all__ = [
+    "ASSUMED_BLOCK_TURNOVER_S",
+    "ASSUMED_DRAM_FRACTION",
+    "ASSUMED_DRAM_LATENCY_S",
+    "ASSUMED_EAGER_HOST_S",
+    "ASSUMED_GRAPH_KERNEL_S",
+    "ASSUMED_SMALL_KERNEL_S",
+    "SFU_PER_CYCLE_PER_SM",
+    "KernelEstimate",
+    "Term",
+    "TimeEstimate",
+    "achievable_dram_bytes_per_s",
+    "predict",
+]
