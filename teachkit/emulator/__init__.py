@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from teachkit.emulator.checks import CheckReport, check
 from teachkit.emulator.counters import Counters
 from teachkit.emulator.kernel import Kernel, LoadedModule, Settings, configure, load_ptx
 from teachkit.emulator.launches import Launch, Resources, observe
@@ -13,6 +14,7 @@ from teachkit.emulator.steps import Step, Trace
 from teachkit.emulator.tracing import trace
 
 __all__ = [
+    "CheckReport",
     "Counters",
     "Kernel",
     "Launch",
@@ -22,6 +24,7 @@ __all__ = [
     "Settings",
     "Step",
     "Trace",
+    "check",
     "configure",
     "find_races",
     "load_ptx",

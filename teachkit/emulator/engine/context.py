@@ -101,6 +101,7 @@ class Context(ctypes.Structure):
         ("vote_result", ctypes.c_uint32 * N_BARRIERS),  # the same of the last time the barrier let go
         ("voter_result", ctypes.c_uint32 * N_BARRIERS),
         ("fault", FaultRecord),
+        ("checks", ctypes.c_void_p),  # what the monitor of a checked launch keeps for this worker
     ]
 
 

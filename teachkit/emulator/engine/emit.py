@@ -97,6 +97,7 @@ class Emitter:
     shared_bytes: int = 0  # of a block, as the kernel declares them
     variable_bytes: dict[str, int] = dataclasses.field(default_factory=dict)
     constants: frozenset[str] = frozenset()  # module variables in constant space
+    is_checked: bool = False  # a monitor looks at every access
     is_ordered: bool = False  # set by what makes the order of blocks show: float sums, what atomics return
 
     # ------------------------------------------------------------------------------------- reading operands

@@ -63,7 +63,7 @@ def explain(
         target, name = f"at byte {record.address} of the thread's local memory, which has {has} bytes", None
     else:
         root = site.root if site is not None else ""
-        target, name = _target(program.kernel.function, arguments, root, record.address, record.n_bytes)
+        target, name = target_of(program.kernel.function, arguments, root, record.address, record.n_bytes)
     if record.fault == Fault.MISALIGNED:
         return where.error(
             f"Misaligned {what} {target}",
@@ -79,7 +79,9 @@ def explain(
     )
 
 
-def _target(function: Function, arguments: Arguments, root: str, address: int, n_bytes: int) -> tuple[str, str | None]:
+def target_of(
+    function: Function, arguments: Arguments, root: str, address: int, n_bytes: int
+) -> tuple[str, str | None]:
     """The argument that the address is computed from, as far as the code shows, else the one that lies nearest."""
     names = [parameter.name for parameter in function.params]
     if root in names:

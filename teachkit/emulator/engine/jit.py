@@ -55,7 +55,8 @@ def engine_fingerprint() -> str:
     """Changes whenever the engine's own source does, so that no stale object is ever loaded."""
     digest = hashlib.sha256(f"{_FORMAT} {llvm.llvm_version_info} {cpu()}".encode())
     root = Path(__file__).parents[1]
-    for path in sorted((*root.glob("engine/**/*"), *root.glob("isa/*.py"), root / "sites.py")):
+    rooms = (*root.glob("engine/**/*"), *root.glob("isa/*.py"), *root.glob("checks/*.py"))
+    for path in sorted((*rooms, root / "sites.py")):
         if path.suffix in (".py", ".ll"):
             digest.update(path.read_bytes())
     return digest.hexdigest()

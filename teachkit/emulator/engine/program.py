@@ -27,15 +27,23 @@ class Program:
             t = translate(module, function, mode)
             names = ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve", "local_bytes", "is_ordered")
             facts = {name: getattr(t, name) for name in names}
+            facts |= {"idle_loops": list(t.idle_loops.items())}
             facts |= {"globals": list(t.globals), "sites": [_pack_site(site) for site in t.sites]}
             return jit.compile_object(t.text), facts
 
         key = f"{function.name} {mode} {kernel.owner.text}"
         code, facts = jit.cached("kernel", key, build)
         imports = jit.runtime() | host.callbacks()
+        if mode.checked:
+            from teachkit.emulator.checks.monitor import functions
+
+            imports |= functions()
         self.address, self.keep_alive = jit.load_object(code, WARP_FUNCTION, imports)
-        self.sites = tuple(_unpack_site(fields) for fields in facts["sites"])
+        sites = [_unpack_site(fields) for fields in facts["sites"]]
+        self.sites = tuple(site for site in sites if site.kind != "place")
+        self.places = tuple(site for site in sites if site.kind == "place")  # of what is checked and not counted
         self.max_slots = np.array([s.max_slot for s in self.sites if s.max_slot is not None], np.intp)
+        self.idle_loops: dict[int, str] = dict(facts["idle_loops"])
         self.is_ordered: bool = facts["is_ordered"]
         self.local_bytes: int = facts["local_bytes"]
         self.n_slots: int = facts["n_slots"]

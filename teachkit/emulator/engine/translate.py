@@ -6,6 +6,7 @@ import dataclasses
 
 from llvmlite import ir
 
+from teachkit.emulator.checks import hooks
 from teachkit.emulator.engine import barriers, flow
 from teachkit.emulator.engine.access import MAX_LANE_BYTES, add_counts
 from teachkit.emulator.engine.context import (
@@ -20,6 +21,7 @@ from teachkit.emulator.engine.context import (
 from teachkit.emulator.engine.dataflow import provenance, scalars
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.frames import held_at_end
+from teachkit.emulator.engine.idle_loops import idle_loops
 from teachkit.emulator.engine.inline import flatten, function_addresses
 from teachkit.emulator.isa.host import tell_host
 from teachkit.emulator.isa.table import lookup
@@ -31,10 +33,11 @@ WARP_FUNCTION = "warp"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mode:
-    """Which variant of a kernel: with counters or without, and for blocks that end in a part of a warp."""
+    """Which variant of a kernel: with counters or without, for blocks that end in a part of a warp, checked or not."""
 
     counting: bool = True
     partial_warps: bool = False
+    checked: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Translation:
     trace_reserve: int
     local_bytes: int  # private memory of a lane
     is_ordered: bool  # the order of blocks shows in the result, so they run one after another
+    idle_loops: dict[int, str]  # resume points where a warp can only wait: where they stand
 
 
 def translate(module: Module, function: Function, mode: Mode) -> Translation:
@@ -147,6 +151,7 @@ class _Translator:
             sites=self.sites,
             scratch={},
         )
+        e.is_checked = e.is_ordered = self.mode.checked
         packed = e.field("staging", POINTER)
         addresses = b.gep(packed, [I64(LANES * MAX_LANE_BYTES)], source_etype=I8)
         e.scratch = {"packed": packed, "addresses": addresses, "sites": e.field("sites", POINTER)}
@@ -188,6 +193,8 @@ class _Translator:
         for block in self.blocks:
             self._block(block)
         b.position_at_end(self.exit)
+        if self.mode.checked:
+            hooks.leave(self.e, I32(-1))
         b.ret(I32(Status.EXITED))
         n_accesses = sum(1 for site in self.sites.sites if site.kind == "access")
         return Translation(
@@ -199,6 +206,7 @@ class _Translator:
             globals=self.global_names,
             local_bytes=self.local_bytes,
             is_ordered=self.e.is_ordered,
+            idle_loops=idle_loops(self.resume_points, self.blocks),
             trace_reserve=8 * LANES * (n_accesses + 1) if self.mode.counting else 0,
         )
 
@@ -218,6 +226,8 @@ class _Translator:
             last = b.icmp_signed("==", b.add(self.e.field("warp", I64), I64(1)), self.e.field("n_warps", I64))
             full = b.select(last, b.trunc(self.e.field("last_warp_mask", I64), I32), I32(-1))
             b.store(full, self.masks[0])
+        if self.mode.checked:
+            hooks.start(self.e)
         b.branch(self.labels[0])
         for number, block in enumerate(self.resume_points, start=1):
             here = self.warp.append_basic_block(f"resume{block.index}")
@@ -227,6 +237,8 @@ class _Translator:
                 self.builder.store(self._load_slot(name), self.e.registers[name])
             for index, mask in self.masks.items():
                 b.store(b.load(self._frame(self.mask_slots[index]), typ=I32), mask)
+            if self.mode.checked:
+                hooks.resume(self.e, block.after_barrier)
             self._take_outcome(block)
             b.branch(self.labels[block.index] if not block.is_loop_header else self._header_body(block))
 
@@ -353,6 +365,8 @@ class _Translator:
                 e.guard = self.builder.not_(e.guard)
         e.lane_zero = any(self._is_scalar(name) for name in flow.defined(instruction))
         n_sites = len(self.sites.sites)
+        if self.mode.checked:
+            hooks.before(e, instruction)
         if row.reads is None:
             row.translate(e, form, *instruction.operands)
         else:
@@ -428,6 +442,8 @@ class _Translator:
             self._count_branch(last, condition, (taken, rest))
         targets: list[tuple[int, Value]] = []
         if leaves:
+            if self.mode.checked:
+                hooks.leave(self.e, taken)
             targets = [(s, rest) for s in block.successors[:1]]
         elif condition is None:
             targets = [(s, lanes) for s in block.successors[:1]]
@@ -505,6 +521,8 @@ class _Translator:
         number, expected = barriers.numbers(e, last, waiting)
         if barriers.is_reduction(last):
             barriers.vote(e, last, number, waiting)
+        if self.mode.checked:
+            hooks.wait(e, last, number, expected, waiting)
         b.store(number, self._frame(FRAME_BARRIER))
         b.store(expected, self._frame(FRAME_EXPECTED))
         self._suspend(self.blocks[after], Status.BARRIER, self.held[block.index])

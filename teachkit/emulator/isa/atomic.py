@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from teachkit.emulator.checks import hooks
 from teachkit.emulator.engine import access
 from teachkit.emulator.engine.context import LANES, TRACE_ATOMIC_BIT, TRACE_STORE_BIT
 from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
@@ -96,7 +97,7 @@ def _live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int) -> Va
 def _checked(
     e: Emitter, space: str, lanes: Value, low: Value, high: Value, lane_bytes: int, is_part: bool = False
 ) -> Value:
-    function = e.module.globals.get("tk_access_atomic")
+    function = hooks.guarded(e, "tk_access_atomic") if e.is_checked else e.module.globals.get("tk_access_atomic")
     if function is None:
         parameters = [ir.PointerType(), ir.PointerType(), I32, I64, I64, I64, I64, I64]
         function = ir.Function(e.module, ir.FunctionType(I32, parameters), "tk_access_atomic")

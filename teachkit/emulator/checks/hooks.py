@@ -1,0 +1,136 @@
+"""What a checked kernel calls, as LLVM: the monitor before every access, and an event for what is no access.
+
+In checked mode an access never takes the inlined fast path; it goes through the runtime's function for it, behind the
+monitor, which says which lanes may go on. A kernel that is not checked contains nothing of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from teachkit.emulator.checks.layout import LANES, Event
+from teachkit.emulator.engine import barriers
+from teachkit.emulator.engine.emit import I8, I32, I64, POINTER, Emitter, Value
+from teachkit.emulator.engine.helpers import helper
+from teachkit.emulator.ptx.model import Immediate, Instruction
+from teachkit.emulator.sites import Site
+
+FIRST_PLACE = 1 << 19  # numbers of places that own no counter start here
+_MODES = {"up": 0, "down": 1, "bfly": 2, "idx": 3}
+_NO_SHUFFLE = len(_MODES)
+_ALIGNED = ("mma", "ldmatrix", "stmatrix", "movmatrix")
+_MASK_OPERAND = {"shfl": 4, "vote": 2, "match": 2, "redux": 2}  # place of the member mask
+_ACCESS = "declare i32 @tk_check_access(i64, i64, i32, i64, i64, i64, i64, i64, i32)"
+
+
+def guarded(e: Emitter, name: str) -> Value:
+    """The runtime's function ``name`` behind the monitor."""
+    gives_lanes = name == "tk_access_atomic"
+    result = "i32" if gives_lanes else "void"
+    last, packed = ("i64 %last", "0") if gives_lanes else ("ptr %last", "%packed")
+    is_offset = int(name.endswith("_local"))
+    text = f"""define internal {result} @checked_{name}(ptr %context, ptr %addresses, i32 %active, i64 %low, \
+i64 %high, i64 %site, i64 %size, {last}) {{
+  %c = ptrtoint ptr %context to i64
+  %a = ptrtoint ptr %addresses to i64
+  {"" if gives_lanes else "%packed = ptrtoint ptr %last to i64"}
+  %live = call i32 @tk_check_access(i64 %c, i64 %a, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, \
+i64 {packed}, i32 {is_offset})
+  {"%lanes = " if gives_lanes else ""}call {result} @{name}(ptr %context, ptr %addresses, i32 %live, i64 %low, \
+i64 %high, i64 %site, i64 %size, {last})
+  ret {"i32 %lanes" if gives_lanes else "void"}
+}}"""
+    types = [POINTER, POINTER, I32, I64, I64, I64, I64, I64 if gives_lanes else POINTER]
+    plain = f"declare {result} @{name}(ptr, ptr, i32, i64, i64, i64, i64, {last.partition(' ')[0]})"
+    returns = I32 if gives_lanes else ir.VoidType()
+    return helper(e, f"checked_{name}", returns, types, text, [_ACCESS, plain])
+
+
+def before(e: Emitter, instruction: Instruction) -> None:
+    """Tell the monitor of an instruction that is no access, if that is of interest to it."""
+    base, *parts = instruction.opcode.split(".")
+    operands = instruction.operands
+    if base in _MASK_OPERAND:
+        at = _MASK_OPERAND[base]
+        b_and_c = operands[2:4] if base == "shfl" else ()
+        mode = _MODES[parts[1]] if base == "shfl" else _NO_SHUFFLE
+        for index, operand in enumerate((operands[at], *b_and_c)):
+            slot = e.builder.gep(e.scratch["addresses"], [I64(4 * LANES * index)], source_etype=I8)
+            e.builder.store(e.vector(e.read(operand, "u32")), slot, align=64)
+        buffer = e.builder.ptrtoint(e.scratch["addresses"], I64)
+        _event(e, Event.TOGETHER, I64(mode), buffer)
+    elif base in _ALIGNED:
+        _event(e, Event.ALIGNED)
+    elif base == "membar" or (base == "fence" and "proxy" not in parts):
+        _event(e, Event.FENCE, I64(int("cta" not in parts)))
+    elif base == "bar" and parts[:1] == ["warp"]:
+        _event(e, Event.WARP_BARRIER)
+    elif base in ("bar", "barrier") and "arrive" in parts:
+        number, _ = barriers.numbers(e, instruction, e.lanes())
+        _event(e, Event.ARRIVE, e.builder.zext(number, I64))
+    elif base == "cp" and "commit_group" in parts:
+        _event(e, Event.COMMIT)
+    elif base == "cp" and "wait_all" in parts:
+        _event(e, Event.WAIT, I64(-1))
+    elif base == "cp" and "wait_group" in parts:
+        n = operands[0]
+        if not isinstance(n, Immediate):
+            raise e.unsupported("a number of groups in a register")
+        _event(e, Event.WAIT, I64(n.value))
+
+
+def start(e: Emitter) -> None:
+    """A warp begins."""
+    _call(e, Event.START, I64(0), I64(0), I32(-1), 0)
+
+
+def leave(e: Emitter, lanes: Value) -> None:
+    """Lanes of a warp are done."""
+    _call(e, Event.EXIT, I64(0), I64(0), lanes, 0)
+
+
+def wait(e: Emitter, instruction: Instruction, number: Value, expected: Value, lanes: Value) -> None:
+    """A warp begins to wait at a barrier."""
+    b = e.builder
+    whole = b.zext(b.icmp_unsigned("==", expected, I32(0)), I64)
+    flags = b.or_(whole, I64(_is_aligned(instruction) << 1))
+    _call(e, Event.BARRIER, b.zext(number, I64), flags, lanes, _place(e, instruction))
+
+
+def resume(e: Emitter, instruction: Instruction | None) -> None:
+    """A warp goes on, behind a barrier if there is an instruction."""
+    if instruction is not None:
+        _call(e, Event.RESUME, I64(0), I64(_is_aligned(instruction) << 1), I32(-1), 0)
+
+
+def _is_aligned(instruction: Instruction) -> int:
+    """``bar`` must be met by all threads of a warp together, ``barrier`` only where it says so."""
+    base, *parts = instruction.opcode.split(".")
+    return int(base == "bar" or "aligned" in parts)
+
+
+def _place(e: Emitter, instruction: Instruction) -> int:
+    places: list[Site] = e.sites.sites
+    number = FIRST_PLACE + sum(site.kind == "place" for site in places)
+    places.append(Site("place", number, instruction.opcode, instruction.source, instruction.ptx_line))
+    return number
+
+
+def _event(e: Emitter, kind: Event, a: Value = None, b: Value = None) -> None:
+    """An event of the lanes that run the current instruction, if there are any."""
+    assert e.instruction is not None
+    lanes = e.lanes()
+    place = _place(e, e.instruction)
+    with e.builder.if_then(e.builder.icmp_unsigned("!=", lanes, I32(0))):
+        _call(e, kind, I64(0) if a is None else a, I64(0) if b is None else b, lanes, place)
+
+
+def _call(e: Emitter, kind: Event, a: Value, b: Value, lanes: Value, place: int) -> None:
+    function = e.module.globals.get("tk_check_event")
+    if function is None:
+        types: Sequence[ir.Type] = [I64, I32, I64, I64, I32, I64]
+        function = ir.Function(e.module, ir.FunctionType(ir.VoidType(), types), "tk_check_event")
+    context = e.builder.ptrtoint(e.context, I64)
+    e.builder.call(function, [context, I32(int(kind)), a, b, lanes, I64(place)])
