@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from teachkit.errors import UnknownLadderError
 
 if TYPE_CHECKING:
-    from teachkit.kernels.ladder import Ladder
+    from teachkit.kernels.rungs import Ladder
 
 LADDERS = ("copy", "transpose", "rgb_to_yuv", "reduction", "matmul", "gelu")
 """Names of the ladders; each is a module of this folder with a ``LADDER``."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from teachkit.kernels.ladder import Ladder, Rung, cuda_kernel, require_aligned, require_vector, seeded
+from teachkit.kernels.rungs import Ladder, Rung, cuda_kernel, require_aligned, require_vector, seeded
 
 THREADS = 256
 CHUNK = 32  # elements a thread of the naive kernel copies

@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from teachkit.kernels.ladder import Ladder, Rung, cuda_kernel, require_aligned, require_vector, seeded
+from teachkit.kernels.rungs import Ladder, Rung, cuda_kernel, require_aligned, require_vector, seeded
 from teachkit.kernels.tanh_gelu import eager_gelu, library_gelu
 
 THREADS = 256

@@ -11,7 +11,7 @@ import functools
 
 import torch
 
-from teachkit.kernels.ladder import (
+from teachkit.kernels.rungs import (
     Ladder,
     Language,
     Published,

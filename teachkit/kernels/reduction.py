@@ -11,7 +11,7 @@ import functools
 
 import torch
 
-from teachkit.kernels.ladder import Ladder, Language, Published, Rung, cuda_kernel, require, require_vector, seeded
+from teachkit.kernels.rungs import Ladder, Language, Published, Rung, cuda_kernel, require, require_vector, seeded
 
 THREADS = 128
 MAX_BLOCKS = 1024  # of the kernels that add many elements a thread: two launches are then always enough

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import torch
 
-from teachkit.kernels.ladder import Ladder, Rung, cuda_kernel, require, require_aligned, require_vector, seeded
+from teachkit.kernels.rungs import Ladder, Rung, cuda_kernel, require, require_aligned, require_vector, seeded
 
 THREADS = 256
 SHIFT = 14

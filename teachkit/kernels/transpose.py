@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from teachkit.kernels.ladder import (
+from teachkit.kernels.rungs import (
     Ladder,
     Published,
     Rung,

@@ -31,7 +31,7 @@ Source: J. C. McCallum, "Memory Prices 1957+", jcmit.net/memoryprice.htm."""
 HBM_PREMIUM = 4.5
 """Price of a gigabyte of HBM3E over one of DDR5. Source: TrendForce, 18 December 2025: "four to five times"."""
 DRAM_SHARE_OF_SERVER = 0.5
-"""Source: H. Li et al., "Pond: CXL-Based Memory Pooling Systems for Cloud Platforms", ASPLOS 2023, section 1 (Azure)."""
+"""Source: H. Li et al., "Pond: CXL-Based Memory Pooling for Cloud Platforms", ASPLOS 2023, section 1 (Azure)."""
 
 
 @dataclasses.dataclass(frozen=True)
