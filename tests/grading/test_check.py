@@ -155,7 +155,7 @@ def test_text_of_anything() -> None:
 def test_points_are_known_without_torch() -> None:
     code = (
         "import sys; from teachkit.grading import registry; "
-        "print([registry.max_points(s) for s in registry.slugs()], 'torch' in sys.modules, 'triton' in sys.modules)"
+        "print(min(map(registry.max_points, registry.slugs())) > 0, 'torch' in sys.modules, 'triton' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[4, 4, 4, 4] False False"
+    assert done.stdout.strip() == "True False False"

@@ -1,0 +1,14 @@
+"""The norm is clamped, but each loss is read at once."""
+
+ITEM = "budget"
+REASON = "budget 1"
+
+
+def hidden_sync(features, targets, weights, lr, n_steps):
+    history = []
+    for _ in range(n_steps):
+        error = features @ weights - targets
+        history.append((error**2).mean().item())
+        grad = 2 / len(targets) * (features.t() @ error)
+        weights = weights - lr * grad / grad.norm().clamp(min=1)
+    return weights, history
