@@ -9,7 +9,6 @@ from teachkit.emulator.checks import CheckReport, check
 from teachkit.emulator.counters import Counters
 from teachkit.emulator.kernel import Kernel, LoadedModule, Settings, configure, load_ptx
 from teachkit.emulator.launches import Launch, Resources, observe
-from teachkit.emulator.races import Race, find_races
 from teachkit.emulator.steps import Step, Trace
 from teachkit.emulator.tracing import trace
 
@@ -19,14 +18,12 @@ __all__ = [
     "Kernel",
     "Launch",
     "LoadedModule",
-    "Race",
     "Resources",
     "Settings",
     "Step",
     "Trace",
     "check",
     "configure",
-    "find_races",
     "load_ptx",
     "observe",
     "trace",

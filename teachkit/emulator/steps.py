@@ -69,10 +69,6 @@ class Step:
         Lanes on which it took effect: ``active`` without those that its guard (``@%p``) switched off.
     opcode, ptx_line, source
         The instruction, where it stands in the PTX, and the line of the kernel's source that it was made from.
-    interval
-        Barriers of the block that the warp had passed.
-    warp_interval
-        Synchronisations of the warp's own lanes that it had passed (``bar.warp.sync``, shuffles, votes).
     touches
         Global and shared memory that it touched.
     """
@@ -84,8 +80,6 @@ class Step:
     opcode: str
     ptx_line: int
     source: SourceLine | None
-    interval: int
-    warp_interval: int
     touches: tuple[Touch, ...] = ()
 
     @property

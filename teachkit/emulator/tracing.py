@@ -28,8 +28,6 @@ Dims = tuple[int, int, int]
 
 MAX_STEPS = 200_000
 _ALIGN_BYTES = 256
-_WARP_SYNCS = ("shfl.sync", "vote.sync", "match.any.sync", "match.all.sync", "bar.warp.sync", "redux.sync")
-_BLOCK_BARRIERS = ("bar.sync", "bar.red", "barrier.sync", "barrier.red", "bar.cta.sync", "barrier.cta")
 
 _lock = threading.Lock()
 
@@ -145,13 +143,11 @@ class Recorder(Tally):
         self._touches: list[list[Touch]] = []
         self._block = -1
         self._last: dict[int, int] = {}  # warp -> its latest row
-        self._intervals: dict[int, int] = {}
-        self._warp_intervals: dict[int, int] = {}
 
     def begin_block(self) -> None:
         """The next block starts."""
         self._block += 1
-        self._last, self._intervals, self._warp_intervals = {}, {}, {}
+        self._last = {}
 
     def executed(self, item: Instruction, active: Array, on: Array) -> None:
         """One row for each warp that takes part."""
@@ -174,14 +170,8 @@ class Recorder(Tally):
                     "opcode": item.opcode,
                     "ptx_line": item.ptx_line,
                     "source": item.source,
-                    "interval": self._intervals.get(warp, 0),
-                    "warp_interval": self._warp_intervals.get(warp, 0),
                 }
             )
-            if item.opcode.startswith(_BLOCK_BARRIERS) and ons[warp]:
-                self._intervals[warp] = self._intervals.get(warp, 0) + 1
-            elif item.opcode.startswith(_WARP_SYNCS) and ons[warp]:
-                self._warp_intervals[warp] = self._warp_intervals.get(warp, 0) + 1
 
     def global_access(self, item: Instruction, addresses: Array, lanes: Array, n_bytes: Any, *, store: bool) -> None:
         """Addresses in global memory, as offsets into arguments."""

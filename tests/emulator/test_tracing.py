@@ -1,4 +1,4 @@
-"""Traces: the steps are those that the counters count, addresses are the arguments', and races are found."""
+"""Traces: the steps are those that the counters count, and addresses are the arguments'."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from teachkit import emulator
-from teachkit.emulator import Step, Trace, find_races, load_ptx
+from teachkit.emulator import Step, Trace, load_ptx
 from teachkit.errors import KernelFault, TraceError
 from teachkit.frontends.cuda_c import compile_cuda_c
 
@@ -23,22 +23,10 @@ __global__ void two_ways(const float *x, float *out, int n_rounds) {
     else { for (int k = 0; k < n_rounds; ++k) v = sqrtf(v); }
     out[i] = v;
 }
-__global__ void reverse(const float *x, float *out, int with_barrier) {
-    __shared__ float tile[64];
-    tile[threadIdx.x] = x[threadIdx.x];
-    if (with_barrier) __syncthreads();
-    out[threadIdx.x] = tile[blockDim.x - 1 - threadIdx.x];
-}
 __global__ void count(int *bins, const int *x, int safe) {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (safe) atomicAdd(&bins[x[i]], 1);
     else bins[x[i]] += 1;
-}
-__global__ void shift(float *x, float *out) { out[threadIdx.x] = x[threadIdx.x + 1]; x[threadIdx.x] = 0; }
-__global__ void swap_in_warp(float *x, int with_sync) {
-    float v = x[threadIdx.x ^ 1];
-    if (with_sync) __syncwarp();
-    x[threadIdx.x] = v;
 }
 """
 
@@ -136,46 +124,8 @@ def test_a_long_launch_is_refused(kernels) -> None:
         kernels["add"][4, 32](torch.ones(128), torch.ones(128), torch.empty(128), 128)
 
 
-def test_a_missing_barrier_is_a_race(kernels) -> None:
-    for with_barrier, n_races in ((0, 1), (1, 0)):
-        trace, _ = traced(kernels["reverse"], 1, 64, torch.rand(64), torch.empty(64), with_barrier)
-        races = find_races(trace)
-        assert len(races) == n_races
-    trace, _ = traced(kernels["reverse"], 1, 64, torch.rand(64), torch.empty(64), 0)
-    (race,) = find_races(trace)
-    assert race.place == "shared"
-    assert {race.first.kind, race.second.kind} == {"store", "load"}
-    assert race.n_places == 64
-    assert "in no order" in str(race)
-
-
-def test_unprotected_sums_race_and_atomics_do_not(kernels) -> None:
-    x = torch.arange(64, dtype=torch.int32) % 4
-    for safe, is_racy in ((1, False), (0, True)):
-        trace, _ = traced(kernels["count"], 2, 32, torch.zeros(4, dtype=torch.int32), x, safe)
-        assert bool(find_races(trace)) is is_racy
-
-
-def test_blocks_that_touch_their_own_elements_do_not_race(kernels) -> None:
-    trace, _ = traced(kernels["add"], 4, 32, torch.ones(128), torch.ones(128), torch.empty(128), 128)
-    assert find_races(trace) == []
-
-
-def test_neighbours_of_two_warps_race_and_name_the_element(kernels) -> None:
-    trace, _ = traced(kernels["shift"], 1, 64, torch.ones(65), torch.empty(64))
-    (race,) = find_races(trace)
-    assert race.place == next(iter(trace.sizes))
-    assert {race.first.kind, race.second.kind} == {"load", "store"}
-
-
-def test_lanes_of_one_warp_need_a_synchronisation_too(kernels) -> None:
-    for with_sync, is_racy in ((1, False), (0, True)):
-        trace, _ = traced(kernels["swap_in_warp"], 1, 32, torch.ones(32), with_sync)
-        assert bool(find_races(trace)) is is_racy
-
-
 def test_a_step_says_which_lanes_took_effect() -> None:
-    step = Step(0, 0, 0b1111, 0b0011, "st.global.b32", 1, None, 0, 0)
+    step = Step(0, 0, 0b1111, 0b0011, "st.global.b32", 1, None)
     assert (step.n_on, step.at_work) == (2, 0b0011)
-    branch = Step(0, 0, 0b1111, 0b0011, "bra", 1, None, 0, 0)
+    branch = Step(0, 0, 0b1111, 0b0011, "bra", 1, None)
     assert branch.at_work == 0b1111
