@@ -2,7 +2,7 @@
 
 ``tests/frontends/test_numba_adapter.py`` says which of these a new version has changed.
 - ``cudadrv.driver._Linker.complete`` returns machine code; here it gets the PTX behind it, which the emulator runs.
-- ``dispatcher._Kernel.launch`` knows what the arguments are called.
+- ``dispatcher._Kernel`` is compiled with source lines, and knows what the arguments of a launch are called.
 - ``dispatcher.launch`` and ``CUDACodeLibrary.get_cufunc`` call the driver: what an emulated kernel did wrong is raised
   there in the emulator's words instead of as a number.
 """
@@ -39,6 +39,7 @@ def _adapt_driver(module: Any) -> None:
 
 
 def _adapt_dispatcher(module: Any) -> None:
+    module._Kernel.__init__ = _with_lines(module._Kernel.__init__)
     module._Kernel.launch = _labelled(module._Kernel.launch)
     module.launch = _in_our_words(module.launch)
 
@@ -101,6 +102,16 @@ def _ptx_of(linker: Any) -> str:
     if any(name in text for text in texts for name in _FROM_RUNTIME):
         texts.append(RUNTIME.read_text())
     return link(texts)
+
+
+def _with_lines(init: Callable[..., None]) -> Callable[..., None]:
+    """Counters and faults name the kernel's source lines, which costs the code nothing."""
+
+    @functools.wraps(init)
+    def call(kernel: Any, *args: Any, lineinfo: bool = False, **kwargs: Any) -> None:
+        init(kernel, *args, lineinfo=True, **kwargs)
+
+    return call
 
 
 def _labelled(launch: Callable[..., Any]) -> Callable[..., Any]:

@@ -78,6 +78,7 @@ _FAULTS = {
 }
 
 _thread = threading.local()
+_n_calls = 0
 
 
 def entry(name: str, kinds: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -94,6 +95,8 @@ def entry(name: str, kinds: str) -> Callable[[Callable[..., None]], Callable[...
 
 def _call(function: Callable[..., None], *args: Any) -> int:
     """Nothing may be raised into C: the status tells the caller, the exception waits for :func:`take_cause`."""
+    global _n_calls
+    _n_calls += 1
     try:
         function(*args)
     except Refused as refusal:
@@ -119,6 +122,11 @@ def _status_of(error: BaseException) -> Status:
     if isinstance(error, MemoryError):
         return Status.OUT_OF_MEMORY
     return Status.LAUNCH_FAILED if isinstance(error, TeachkitError) else Status.UNKNOWN
+
+
+def n_calls() -> int:
+    """How often this process has called the driver."""
+    return _n_calls
 
 
 def take_cause() -> BaseException | None:
