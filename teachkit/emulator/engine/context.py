@@ -87,6 +87,7 @@ class Context(ctypes.Structure):
         ("trace_reserve", ctypes.c_int64),  # bytes the code may append between two checks
         ("trace_limit", ctypes.c_int64),  # bytes after which the worker takes no further block
         ("turns", ctypes.c_int64),  # loop iterations before a warp yields
+        ("yields", ctypes.c_int64),  # times that warps of a block yield before the worker comes back
         ("stop", ctypes.c_void_p),  # i64 flag shared by all workers
         ("block", ctypes.c_int64),
         ("warp", ctypes.c_int64),

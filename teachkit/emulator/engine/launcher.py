@@ -10,32 +10,29 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from teachkit.emulator import launches
 from teachkit.emulator.arguments import Arguments
-from teachkit.emulator.engine import host, jit
+from teachkit.emulator.checks import session as checks
+from teachkit.emulator.engine import host
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.faults import explain
 from teachkit.emulator.engine.inline import function_addresses
 from teachkit.emulator.engine.program import Program
 from teachkit.emulator.engine.recorded import Recorded
+from teachkit.emulator.engine.residents import Progress, Residents, prepare
 from teachkit.emulator.engine.translate import Mode
 from teachkit.emulator.engine.worker import TRACE_LIMIT_BYTES, Dims, Worker, aligned
 from teachkit.emulator.launches import Launch, Resources
 from teachkit.emulator.ptx.model import Module
-from teachkit.errors import KernelFault, LaunchError
+from teachkit.errors import LaunchError
+from teachkit.hardware.occupancy import occupancy
+
+if TYPE_CHECKING:
+    from teachkit.emulator.checks.watch import Watch
 
 ALONE_S = 100e-6  # below this much work another thread costs more than it gives
-_FIRST_SLICE = 64  # blocks that a worker runs before it looks at the clock for the first time
-_SLICE_S = 0.02  # how often it looks later on
-_GRACE_S = 1.0  # for blocks that still run after another one failed
-
-
-@functools.cache
-def _run_function() -> Callable[..., int]:
-    signature = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-    return signature(jit.runtime()["tk_run"])
 
 
 @functools.cache
@@ -98,14 +95,18 @@ def run(
 ) -> Launch | None:
     """Run every block. See :meth:`teachkit.emulator.kernel.Kernel.launch`."""
     n_block_threads = block[0] * block[1] * block[2]
-    program = program_of(kernel, Mode(counting, partial_warps=n_block_threads % LANES != 0))
+    checking = checks.active()
+    program = program_of(kernel, Mode(counting, n_block_threads % LANES != 0, checking is not None))
     shared = program.shared_bytes
     if shared_bytes:
         shared = -(-shared // 16) * 16 + shared_bytes
     _check_shared(kernel, shared)
     _check_writable(program, arguments)
-    launching = _Launching(program, grid, block, arguments, shared)
-    launching.run_all()
+    launching = Launching(program, grid, block, arguments, shared)
+    if checking is None:
+        launching.run_all()
+    else:
+        checking.run(launching, name)
     if launching.record is None:
         return None
     needs = resources or Resources(shared_bytes=shared)
@@ -148,13 +149,14 @@ def modelled_gpu() -> Any:
     return gpu(settings.gpu or DEFAULT_GPU_NAME)
 
 
-class _Launching:
+class Launching:
     """One launch in progress. ``record`` is what it leaves to be counted, None where nobody observes."""
 
     def __init__(self, program: Program, grid: Dims, block: Dims, arguments: Arguments, shared_bytes: int) -> None:
         self.program, self.grid, self.block, self.arguments = program, grid, block, arguments
         self.shared_bytes = shared_bytes
         self.n_blocks = grid[0] * grid[1] * grid[2]
+        self.gpu = modelled_gpu()
         self.next = ctypes.c_int64(0)
         self.stop = ctypes.c_int64(0)  # 1: start no other block; 2: leave running blocks as well
         self.workers: list[Worker] = []
@@ -163,28 +165,46 @@ class _Launching:
         intervals = [(b.low, b.high) for b in arguments.bounds] + [(p[1], p[1] + p[2]) for p in places]
         intervals += [(b.low, b.high) for b in arguments.others]
         self._n_bounds = len(intervals)
-        self._bounds = (ctypes.c_uint64 * (2 * len(intervals) or 2))(*itertools.chain.from_iterable(intervals))
+        self.intervals = (ctypes.c_uint64 * (2 * len(intervals) or 2))(*itertools.chain.from_iterable(intervals))
         self._globals = (ctypes.c_uint64 * (len(places) or 1))(*(place[1] for place in places))
         self._packed = ctypes.create_string_buffer(arguments.packed, len(arguments.packed) or 1)
-        self.record = Recorded(program, modelled_gpu(), shared_bytes, intervals) if program.mode.counting else None
+        self.record = Recorded(program, self.gpu, shared_bytes, intervals) if program.mode.counting else None
         self.output = host.Output()
+        self.progress = Progress()
+        self.watch: Watch | None = None  # of a launch that is checked
 
-    def _worker(self) -> Worker:
+    def worker(self) -> Worker:
+        """A worker made ready for this launch."""
         worker = self.program.take(self.block, self.shared_bytes)
         c = worker.context
         c.params = ctypes.addressof(self._packed)
-        c.bounds, c.n_bounds = ctypes.addressof(self._bounds), self._n_bounds
+        c.bounds, c.n_bounds = ctypes.addressof(self.intervals), self._n_bounds
         c.globals = ctypes.addressof(self._globals)
         c.stop = ctypes.addressof(self.stop)
         c.nctaid = self.grid
-        c.unfinished = 0
+        prepare(worker)
         c.fault.fault = 0
         worker.counts[:] = 0
+        if self.watch is not None:
+            self.watch.attach(c)
         host.listen(c, self.output)
         self.workers.append(worker)
         return worker
 
+    @functools.cached_property
+    def n_resident_blocks(self) -> int:
+        """How many blocks the modelled GPU holds at once, registers aside."""
+        n_threads = self.block[0] * self.block[1] * self.block[2]
+        a_processor = occupancy(self.gpu, n_threads, shared_bytes=self.shared_bytes).n_blocks_per_sm
+        return max(1, a_processor * int(self.gpu.n_sms))
+
+    def place(self, worker: Worker) -> Dims:
+        """The block that the worker has in hand."""
+        number, (x, y, _) = worker.context.block, self.grid
+        return number % x, number // x % y, number // (x * y)
+
     def run_all(self) -> None:
+        """Run every block; raises the first fault."""
         if self.n_blocks == 0:
             return
         try:
@@ -212,14 +232,13 @@ class _Launching:
 
     def _run_blocks(self) -> None:
         """First alone; when that has taken long enough to be worth it, with the other threads."""
-        first = self._worker()
+        first = self.worker()
         start = time.perf_counter()
         deadline = _deadline(start)
         end = 1
         while self.next.value < self.n_blocks and not self.stop.value:
-            self._drive(first, min(end, self.n_blocks), deadline)
-            done = min(self.next.value, end)
-            self.next.value = min(self.next.value, end, self.n_blocks)
+            Residents(self, first, deadline).run(min(end, self.n_blocks))
+            done = self.next.value
             elapsed = time.perf_counter() - start
             left = self.n_blocks - done
             is_alone = self.program.is_ordered or n_threads() == 1
@@ -235,12 +254,12 @@ class _Launching:
 
     def _together(self, first: Worker, n_helpers: int, deadline: float | None) -> None:
         while len(self.workers) < n_helpers + 1:
-            self._worker()
+            self.worker()
         futures: list[concurrent.futures.Future[None]] = []
         try:
             for worker in self.workers[1 : n_helpers + 1]:
-                futures.append(_pool().submit(self._drive, worker, self.n_blocks, deadline))
-            self._drive(first, self.n_blocks, deadline)
+                futures.append(_pool().submit(Residents(self, worker, deadline).run, self.n_blocks))
+            Residents(self, first, deadline).run(self.n_blocks)
             for future in futures:
                 if not future.cancel():  # one that has not begun has nothing left to do
                     future.result()
@@ -248,24 +267,6 @@ class _Launching:
             self.stop.value = 2
             concurrent.futures.wait(futures)  # they work on this launch's memory
             raise
-
-    def _drive(self, worker: Worker, end: int, deadline: float | None) -> None:
-        """Run blocks until ``end``; comes back to Python now and then, where Ctrl-C and the clock are seen."""
-        run, c = _run_function(), worker.context
-        context, counter = ctypes.addressof(c), ctypes.addressof(self.next)
-        n_blocks = c.budget = _FIRST_SLICE
-        before, stopped = time.perf_counter(), 0.0
-        while run(context, self.program.address, counter, end):
-            now = time.perf_counter()
-            if deadline is not None and now > deadline:
-                raise _time_up(self.program.kernel.name)
-            if self.stop.value == 1:
-                stopped = stopped or now
-                if now - stopped > _GRACE_S:
-                    self.stop.value = 2
-            if c.budget <= 0:
-                n_blocks = c.budget = n_blocks * 2 if now - before < _SLICE_S else max(1, n_blocks // 2)
-            before = now
 
     def _make_room(self) -> None:
         """Replay the trace when it has grown large, so that memory stays bounded."""
@@ -278,15 +279,3 @@ def _deadline(start: float) -> float | None:
 
     limit = settings.time_limit_s
     return None if limit is None else start + limit
-
-
-def _time_up(name: str) -> KernelFault:
-    from teachkit.emulator.kernel import settings
-
-    return KernelFault(
-        f"Kernel {name!r} was stopped after {settings.time_limit_s} s.",
-        hint="look for a loop that never ends, or a lock that nobody releases; "
-        "teachkit.emulator.configure(time_limit_s=...) sets the limit.",
-        kernel=name,
-        kind="time limit",
-    )

@@ -43,7 +43,7 @@ class Program:
         self.sites = tuple(site for site in sites if site.kind != "place")
         self.places = tuple(site for site in sites if site.kind == "place")  # of what is checked and not counted
         self.max_slots = np.array([s.max_slot for s in self.sites if s.max_slot is not None], np.intp)
-        self.idle_loops: dict[int, str] = dict(facts["idle_loops"])
+        self.idle_loops = {number: tuple(where) for number, where in facts["idle_loops"]}
         self.is_ordered: bool = facts["is_ordered"]
         self.local_bytes: int = facts["local_bytes"]
         self.n_slots: int = facts["n_slots"]

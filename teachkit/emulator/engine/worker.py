@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from teachkit.emulator.cache_model import Trace
-from teachkit.emulator.engine.context import LANES, Context
+from teachkit.emulator.engine.context import FRAME_RESUME, FRAME_STATUS, LANES, Context
 
 if TYPE_CHECKING:
     from teachkit.emulator.engine.program import Program
 
 Dims = tuple[int, int, int]
 
-TURNS = 4096  # loop iterations of a warp before another gets its turn
 TRACE_LIMIT_BYTES = 64 << 20  # after which the caches are replayed and the trace starts anew
 _KEPT_TRACE_BYTES = 1 << 20  # of an idle worker
 
@@ -34,6 +33,7 @@ class Worker:
 
     def __init__(self, program: Program, block: Dims, shared_bytes: int) -> None:
         self.block, self.shared_bytes = block, shared_bytes
+        self.patience = 0  # loop iterations of its block, before others start beside it
         n_threads = block[0] * block[1] * block[2]
         n_warps = -(-n_threads // LANES)
         self.context = c = Context()
@@ -43,7 +43,7 @@ class Worker:
         c.staging = self._room(1024)
         c.local = self._room(n_warps * LANES * program.local_bytes)
         c.thread_ids = self._thread_ids(block, n_warps)
-        c.n_warps, c.turns = n_warps, TURNS
+        c.n_warps = n_warps
         c.last_warp_mask = (1 << (n_threads - LANES * (n_warps - 1))) - 1
         c.ntid = block
         c.trace_reserve, c.trace_limit = max(program.trace_reserve, 16), TRACE_LIMIT_BYTES
@@ -64,6 +64,17 @@ class Worker:
     def fits(self, block: Dims, shared_bytes: int) -> bool:
         """Whether the worker was made for such blocks."""
         return self.block == block and self.shared_bytes == shared_bytes
+
+    def frames(self) -> bytes:
+        """All that the warps of an unfinished block hold."""
+        c = self.context
+        return ctypes.string_at(c.frames, c.n_warps * c.frame_bytes)
+
+    def warps(self) -> list[tuple[int, int]]:
+        """Status of each warp, and the number of the place where it goes on."""
+        c = self.context
+        heads = (ctypes.cast(c.frames + w * c.frame_bytes, ctypes.POINTER(ctypes.c_int32)) for w in range(c.n_warps))
+        return [(head[FRAME_STATUS // 4], head[FRAME_RESUME // 4]) for head in heads]
 
     def take_trace(self) -> Trace:
         """The trace so far, which starts anew."""

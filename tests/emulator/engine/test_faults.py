@@ -227,10 +227,11 @@ def test_trap(both):
     assert (caught.value.kind, caught.value.block, caught.value.thread) == ("trap", (1, 0, 0), (5, 0, 0))
 
 
-ENDLESS = {
-    "every block": "LOOP: bra LOOP;",
-    "the last block": "setp.lt.u32 %p1, %r3, 90; @%p1 bra END; LOOP: add.u32 %r4, %r4, 1; bra LOOP; END:",
-    "one lane": "setp.ne.u32 %p1, %r1, 5; @%p1 bra END; LOOP: ld.volatile.global.u32 %r4, [%rd0]; bra LOOP; END:",
+ENDLESS = {  # each loop changes something, else it would be known for what it is
+    "every block": "LOOP: red.global.add.u32 [%rd0], 1; bra LOOP;",
+    "the last block": "setp.lt.u32 %p1, %r3, 90; @%p1 bra END; mov.u32 %r4, 0; LOOP: add.u32 %r4, %r4, 1; "
+    "st.volatile.global.u32 [%rd0], %r4; bra LOOP; END:",
+    "one lane": "setp.ne.u32 %p1, %r1, 5; @%p1 bra END; LOOP: st.volatile.global.u32 [%rd0], %r1; bra LOOP; END:",
 }
 
 

@@ -9,7 +9,7 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
-from teachkit.emulator.engine import worker
+from teachkit.emulator.engine import residents
 
 N_REGISTERS = 6  # %r10 ... hold the program's values; %p1 ... its predicates, one a nesting level
 N_THREADS = (1, 32, 40, 64, 96)
@@ -124,17 +124,17 @@ def programs(draw):
     body=programs(),
     n_threads=st.sampled_from(N_THREADS),
     n_blocks=st.integers(1, 3),
-    turns=st.sampled_from([1, 2, worker.TURNS]),
+    turns=st.sampled_from([1, 2, residents.first_turns]),
 )
 def test_random_program(both, body, n_threads, n_blocks, turns):
     """With few ``turns`` a warp stops and goes on at almost every loop header, which may not show."""
     text = both.kernel(body, variables=".shared .align 4 .b8 tile[512];", pointers=["table"])
     out, table = both.array(n_threads * n_blocks * N_REGISTERS), both.array(64)
     table[:] = np.random.default_rng(1).integers(0, 2**32, 64)
-    usual, worker.TURNS = worker.TURNS, turns
+    usual, residents.first_turns = residents.first_turns, turns
     try:
         found = both.run_both(text, "k", n_blocks, n_threads, [out, table])
     finally:
-        worker.TURNS = usual
+        residents.first_turns = usual
     found.check_memory()
     found.check_counters()

@@ -61,6 +61,8 @@ entry:
   %p.unfinished = getelementptr i8, ptr %ctx, i64 «unfinished»
   %p.budget = getelementptr i8, ptr %ctx, i64 «budget»
   %p.fault = getelementptr i8, ptr %ctx, i64 «fault.fault»
+  %p.yields = getelementptr i8, ptr %ctx, i64 «yields»
+  %yields = load i64, ptr %p.yields
   %unfinished = load i64, ptr %p.unfinished
   store i64 0, ptr %p.unfinished
   %going.on = icmp ne i64 %unfinished, 0
@@ -87,8 +89,13 @@ room:
   %full = icmp ugt i64 %used, %limit
   br i1 %full, label %done, label %claim
 
-claim:
+claim:                                            ; look before taking, so that the counter stays exact on one thread
   store i64 %budget.left, ptr %p.budget
+  %peek = load atomic i64, ptr %next monotonic, align 8
+  %none.left = icmp sge i64 %peek, %end
+  br i1 %none.left, label %done, label %claim.one
+
+claim.one:
   %block = atomicrmw add ptr %next, i64 1 seq_cst
   %over = icmp sge i64 %block, %end
   br i1 %over, label %done, label %start
@@ -191,8 +198,10 @@ healthy:                                          ; a block that did what it may
 
 turns:
   %tired.next = add i64 %tired, %yielded.next
-  %pause = icmp ugt i64 %tired.next, 64
-  br i1 %pause, label %unfinish, label %release.try
+  %pause = icmp uge i64 %tired.next, %yields
+  %is.tired = icmp ne i64 %yielded.next, 0
+  %come = and i1 %pause, %is.tired
+  br i1 %come, label %unfinish, label %release.try
 
 unfinish:
   store i64 1, ptr %p.unfinished

@@ -1,0 +1,47 @@
+"""Loops in which a warp can only wait: they store nothing, so that a turn without a change will never bring one."""
+
+from __future__ import annotations
+
+from teachkit.emulator.engine.flow import Block
+
+
+def idle_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, tuple[str, int, int]]:
+    """The resume points, by number, that head a loop which stores nothing: a warp there can only wait for others.
+
+    A compare-and-swap or an exchange that goes round in vain changes nothing. Values are where the loop stands: source
+    file ("" where unknown), line, PTX line.
+    """
+    found: dict[int, tuple[str, int, int]] = {}
+    for number, header in enumerate(resume_points, start=1):
+        if header.is_loop_header:
+            inside = _reaching(blocks, header.index)
+            instructions = [i for index in inside for i in blocks[index].instructions]
+            if not any(_has_effect(i.opcode) for i in instructions):
+                first = next((i for i in instructions if i.source is not None), instructions[0])
+                file, line = ("", 0) if first.source is None else (first.source.file, first.source.line)
+                found[number] = file, line, first.ptx_line
+    return found
+
+
+def _reaching(blocks: list[Block], header: int) -> list[int]:
+    """Blocks of the loop with this header: those between it and the jumps back to it."""
+    ends = [block.index for block in blocks if header in block.successors and block.index >= header]
+    inside = {header, *ends}
+    before: dict[int, list[int]] = {block.index: [] for block in blocks}
+    for block in blocks:
+        for successor in block.successors:
+            before[successor].append(block.index)
+    open_ends = [index for index in ends if index != header]
+    while open_ends:
+        for index in before[open_ends.pop()]:
+            if index not in inside:
+                inside.add(index)
+                open_ends.append(index)
+    return sorted(inside)
+
+
+def _has_effect(opcode: str) -> bool:
+    parts = opcode.split(".")
+    if parts[0] == "atom":
+        return not {"cas", "exch"} & set(parts)
+    return parts[0] in ("st", "red", "call", "cp", "stmatrix", "bar", "barrier")
