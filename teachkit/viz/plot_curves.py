@@ -7,6 +7,7 @@ Not modelled: spread; each point is a median or a model's number.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.lines import Line2D
 
@@ -42,10 +43,10 @@ def plot_curves(
     """
     points = [(late, early, crossing(curves[late], curves[early])) for late, early in crossings]
     told = [_told(late, early, n) for late, early, n in points]
-    with styled_figure(9.2, 5.2, alt_text=_alt_text(curves, told, unit)) as (figure, axes):
+    with styled_figure(8.8, 4.6, alt_text=_alt_text(curves, told, unit)) as (figure, axes):
         handles = []
         for (title, curve), (colour, marker) in zip(curves.items(), _STYLES, strict=False):
-            style = {"color": PALETTE[colour], "marker": marker, "markersize": 7}
+            style: dict[str, Any] = {"color": PALETTE[colour], "marker": marker, "markersize": 7}
             hollow = {**style, "markerfacecolor": "white", "markeredgewidth": 1.6}
             n = curve.n_measured
             start = max(n - 1, 0)
@@ -57,15 +58,22 @@ def plot_curves(
             if n_cross is not None:
                 curve = curves[late]
                 axes.axvline(n_cross, color="#666666", linestyle=":", linewidth=1.4)
-                label = f"{n_cross:,.0f}"
+                label = f"about {_rounded(n_cross)}"
                 top = axes.get_ylim()[1]
-                axes.annotate(label, (n_cross, top), (3, -4), textcoords="offset points", va="top", rotation=90)
+                plain = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
+                where = {"xytext": (5, -4), "textcoords": "offset points", "va": "top"}
+                axes.annotate(label, (n_cross, top), rotation=90, bbox=plain, zorder=4, **where)
         kinds = [
             Line2D([], [], color="#444444", marker="o", linestyle="-", label="measured"),
             Line2D([], [], color="#444444", marker="o", markerfacecolor="white", linestyle="--", label="modelled"),
             Line2D([], [], color="#666666", linestyle=":", label="one overtakes another"),
         ]
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0, "alignment": "left"}
+        beside: dict[str, Any] = {
+            "loc": "upper left",
+            "bbox_to_anchor": (1.01, 1.0),
+            "borderaxespad": 0.0,
+            "alignment": "left",
+        }
         axes.legend(handles=handles + kinds, fontsize=9.5, **beside)
     return figure
 
@@ -73,7 +81,12 @@ def plot_curves(
 def _told(late: str, early: str, n: float | None) -> str:
     if n is None:
         return f"{late} does not overtake {early} within these sizes"
-    return f"{late} is faster than {early} from about {n:.2g} on"
+    return f"{late} is faster than {early} from about {_rounded(n)} on"
+
+
+def _rounded(n: float) -> str:
+    """Two digits that count: the sizes on both sides are a power of ten apart."""
+    return f"{float(f'{n:.2g}'):,.0f}"
 
 
 def _alt_text(curves: Mapping[str, Curve], told: Sequence[str], unit: str) -> str:
