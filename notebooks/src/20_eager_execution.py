@@ -293,7 +293,7 @@ for title, n_elements in (("by hand", SMALL), ("by hand", LARGE), ("built in", L
     with tk.profile() as sized:
         programs[title](sample)
     plans[f"{title}, {n_elements:,} elements"] = timeline(sized, "A100-SXM4-40GB", host_s=5e-6)
-STEPS = ("0.5 * x", "x ** 3", "0.044 *", "x +", "0.798 *", "tanh", "1 +", "*")
+STEPS = ("0.5 * x", "x ** 3", "0.044 *", "x +", "0.798 *", "tanh", "1 +", "last *")
 plot_timeline(plans, labels={title: STEPS for title in plans if "hand" in title})
 
 # %% [markdown]

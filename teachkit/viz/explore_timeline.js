@@ -3,8 +3,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const LANE = { height: 34, gap: 8, left: 50, axis: 26 };
-const CHAR_PX = 7.2; // width of a character of the labels
-const LEAST_WIDTH = 440;
+const CHAR_PX = 6.6; // width of a character of the labels
+const LEAST_WIDTH = 300;
 const BUSY_AFTER_MS = 1500;
 
 function svg(tag, attributes = {}, ...children) {
@@ -81,7 +81,7 @@ function render({ model, el }) {
 
   function bar(x0, x1, y, kind, texts, title) {
     const group = svg("g", { class: `tk-bar tk-${kind}` }, svg("title", {}, title), svg("rect", { x: x0, y, width: Math.max(x1 - x0, 0.5), height: LANE.height, ...(kind === "wait" ? { fill: `url(#tk-hatch-${unique})` } : {}) }));
-    const lines = texts.find((candidate) => Math.max(...candidate.map((line) => line.length)) * CHAR_PX + 4 <= x1 - x0) ?? [];
+    const lines = texts.find((candidate) => Math.max(...candidate.map((line) => line.length)) * CHAR_PX + 3 <= x1 - x0) ?? [];
     lines.forEach((line, index) => group.append(svg("text", { x: (x0 + x1) / 2, y: y + LANE.height / 2 + 4.5 + (index - (lines.length - 1) / 2) * 14 }, line)));
     return group;
   }
