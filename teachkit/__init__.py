@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from teachkit.grading.checker import check
     from teachkit.hardware.describe import describe
     from teachkit.hardware.device import device
+    from teachkit.measure.eager_kernels import eager_kernels
     from teachkit.measure.profiler import profile
     from teachkit.model.time_model import predict
     from teachkit.viz.plot_roofline import plot_roofline as roofline
@@ -29,6 +30,7 @@ __all__ = [
     "cuda",
     "describe",
     "device",
+    "eager_kernels",
     "emulator",
     "predict",
     "profile",
@@ -43,6 +45,7 @@ _HOME = {
     "cuda": "teachkit.frontends.numba_cuda",
     "describe": "teachkit.hardware.describe:describe",
     "device": "teachkit.hardware.device:device",
+    "eager_kernels": "teachkit.measure.eager_kernels:eager_kernels",
     "emulator": "teachkit.emulator",
     "predict": "teachkit.model.time_model:predict",
     "profile": "teachkit.measure.profiler:profile",

@@ -12,9 +12,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from teachkit.errors import CompileOptionError
 from teachkit.frontends import target
 
 _TAG = "teachkit-"
@@ -126,3 +127,52 @@ def _tag_caches() -> None:
 
     kept = [part for part in config.cache_key_tag.split() if not part.startswith(_TAG)]
     config.cache_key_tag = " ".join([*kept, _TAG + target.modelled_gpu().name])
+
+
+def compile_graph(graph: Any, inputs: Sequence[Any], options: Mapping[str, Any]) -> tuple[Callable[..., Any], str]:
+    """Compile a graph of ATen operators, without Dynamo and without gradients.
+
+    Parameters
+    ----------
+    graph : torch.fx.GraphModule
+        Takes the inputs one by one and returns a list of tensors.
+    inputs : sequence of torch.Tensor
+        Examples of its inputs; shapes and strides are fixed by them.
+    options : dict
+        Options of Inductor, over :func:`triton_options`.
+
+    Returns
+    -------
+    call : callable
+        Takes the inputs one by one.
+    source : str
+        The Python program that Inductor wrote: kernels, and a function ``call`` that launches them.
+
+    Raises
+    ------
+    CompileOptionError
+        If Inductor cannot compile the graph under these options.
+    """
+    import torch
+    import torch._functorch.config as functorch_config
+    from torch._dynamo.exc import TorchDynamoException
+    from torch._inductor import config
+    from torch._inductor.compile_fx import compile_fx, compile_fx_inner
+
+    sources: list[str] = []
+
+    def inner_compile(*args: Any, **kwargs: Any) -> Any:
+        code = compile_fx_inner(*args, **kwargs)
+        sources.append(getattr(code, "source_code", "") or "")
+        return code
+
+    chosen = {**triton_options(), **options}
+    with torch.no_grad(), config.patch(chosen), functorch_config.patch(enable_autograd_cache=False):
+        try:
+            call: Any = compile_fx(graph, inputs, inner_compile=inner_compile)
+        except TorchDynamoException as error:
+            raise CompileOptionError(
+                f"Expected a graph that Inductor compiles, got {type(error).__name__}: {error}",
+                hint="run the operator without compiling it.",
+            ) from error
+    return call, "\n".join(sources)
