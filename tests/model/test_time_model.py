@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import types
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +15,6 @@ from teachkit.errors import OccupancyError, PredictionError, UnknownGpuError
 from teachkit.hardware.spec import gpu, gpu_names
 from teachkit.measure.report import KernelReport
 from teachkit.model import predict, time_model
-
-STREAMS = Path(__file__).parents[1] / "data" / "hw_stream_bandwidth.csv"
-SHEETS = {"V100-PCIE-16GB": "V100-PCIe-16GB", "A100-40GB": "A100-SXM4-40GB"}
-# Arrays read and written by each kernel, from the comment on top of the file.
-ARRAYS = {"init": (0, 1), "read": (1, 0), "scale": (1, 1), "triad": (2, 1), "stencil3": (1, 1), "stencil5": (1, 1)}
 
 
 def counters(**fields: int) -> Counters:
@@ -195,37 +187,3 @@ def test_more_work_never_takes_less_time(name: str, work: dict[str, int], n_bloc
     for field, amount in work.items():
         more = predict(report(n_blocks, 128, counters(**work | {field: 2 * amount + 1})), gpu=name)
         assert more.seconds >= estimate.seconds
-
-
-def streams() -> Iterator[tuple[str, int, str, float, float]]:
-    """GPU, block size, kernel, measured and modelled bandwidth in GB/s."""
-    n_bytes = 2 << 30
-    with STREAMS.open() as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    assert len(rows) == 64
-    for row in rows:
-        spec, n_threads = gpu(SHEETS[row["gpu"]]), int(row["block_size_threads"])
-        # "exactly two blocks on each SM (shared memory blocks more)"
-        shared_bytes = (spec.shared_bytes_per_sm // 2 - spec.shared_bytes_reserved_per_block) // 1024 * 1024
-        for kernel, (n_read, n_written) in ARRAYS.items():
-            work = counters(dram_read_bytes=n_read * n_bytes, dram_write_bytes=n_written * n_bytes)
-            seconds = predict(report(n_bytes // 8 // n_threads, n_threads, work, shared_bytes), gpu=spec).seconds
-            modelled = (n_read + n_written) * n_bytes / seconds / 1e9
-            yield spec.name, n_threads, kernel, float(row[f"{kernel}_gb_per_s"]), modelled
-
-
-def test_streaming_kernels_at_full_occupancy_are_within_15_percent() -> None:
-    errors = {
-        (name, kernel): modelled / measured - 1
-        for name, n_threads, kernel, measured, modelled in streams()
-        if n_threads == 1024
-    }
-    assert len(errors) == 12
-    assert max(abs(error) for error in errors.values()) < 0.15, errors
-
-
-def test_streaming_kernels_at_any_occupancy_are_within_20_percent_on_average() -> None:
-    for sheet in SHEETS.values():
-        errors = [abs(modelled / measured - 1) for name, _, _, measured, modelled in streams() if name == sheet]
-        assert len(errors) == 32 * 6
-        assert sum(errors) / len(errors) < 0.20

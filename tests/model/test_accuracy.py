@@ -1,0 +1,68 @@
+"""The model against measurements on hardware that others published: the bars it must hold."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+
+from tests.model import measured
+from tests.model.measured import SHEETS, Pair, Strided
+
+
+@pytest.fixture(scope="module")
+def streams() -> list[Pair]:
+    return list(measured.streams())
+
+
+@pytest.fixture(scope="module")
+def strides() -> list[Strided]:
+    return list(measured.strides())
+
+
+def mean_error(pairs: list[Pair]) -> float:
+    return statistics.mean(abs(pair.error) for pair in pairs)
+
+
+def test_streams_at_full_occupancy_are_within_15_percent(streams: list[Pair]) -> None:
+    full = [pair for pair in streams if pair.at == "1024"]
+    assert {(pair.gpu, pair.what) for pair in full} == {(gpu, k) for gpu in SHEETS.values() for k in measured.ARRAYS}
+    assert max(abs(pair.error) for pair in full) < 0.15
+
+
+@pytest.mark.parametrize("gpu", SHEETS.values())
+def test_streams_at_all_occupancies_are_within_20_percent_on_average(streams: list[Pair], gpu: str) -> None:
+    of_gpu = [pair for pair in streams if pair.gpu == gpu]
+    assert len(of_gpu) == 32 * 6
+    assert mean_error(of_gpu) < 0.20
+    # Not a bar but a guard: the model reached 2.9 % and 6.2 % when this was written, and 28 % at the worst point.
+    assert mean_error(of_gpu) < 0.07
+    assert max(abs(pair.error) for pair in of_gpu) < 0.30
+
+
+def test_gpus_without_a_measured_bandwidth_are_within_the_bars_on_average() -> None:
+    blind = list(measured.streams(knows_bandwidth=False))
+    assert len(blind) == 384
+    assert mean_error(blind) < 0.20
+
+
+def test_passes_of_loads_through_the_banks_are_those_of_hardware_on_every_row(strides: list[Strided]) -> None:
+    assert len(strides) == 144
+    wrong = [s for s in strides if s.counted_wavefronts != s.measured_wavefronts]
+    assert wrong == []
+
+
+def test_cycles_of_loads_that_hit_in_l1(strides: list[Strided]) -> None:
+    assert mean_error([s.cycles for s in strides]) < 0.10
+    # Where the banks decide, and not the unpublished hash of the tags, cycles are the passes.
+    by_banks = [s for s in strides if s.counted_wavefronts >= 4 and s.cycles.modelled == s.counted_wavefronts]
+    assert len(by_banks) > 20
+    assert max(abs(s.cycles.error) for s in by_banks) < 0.20
+
+
+def test_latency_by_buffer_size() -> None:
+    pairs = list(measured.latencies(every=5))
+    assert len(pairs) == 40
+    assert mean_error(pairs) < 0.10
+    near = [pair for pair in pairs if abs(pair.error) < 0.10]
+    assert len(near) >= 0.8 * len(pairs)
