@@ -21,6 +21,7 @@ from teachkit.hardware.spec import GpuSpec
 _L1_WAYS = 4
 _L2_WAYS = 16
 _SECTORS_PER_LINE = 4
+_HOME_SECTORS = 16
 
 Trace = npt.NDArray[np.uint64]
 
@@ -68,6 +69,7 @@ class CacheModel:
         self._last = np.array([(high - 1) // SECTOR_BYTES for _, high in merged] or [-1], dtype=np.int64)
         sizes = self._last - self._first + 1
         self._base = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._home = _homes(merged, intervals, sizes)
         self._touched = np.zeros(int(self._base[-1]), dtype=np.uint8)
         self._state = np.zeros(8, dtype=np.int64)
 
@@ -99,6 +101,7 @@ class CacheModel:
             self._first,
             self._last,
             self._base,
+            self._home,
             self._touched,
             self._state,
         )
@@ -128,6 +131,28 @@ def _empty(n_sets: int, n_ways: int) -> tuple[npt.NDArray[Any], ...]:
         np.zeros((n_sets, n_ways), dtype=np.uint8),
         np.zeros((n_sets, n_ways), dtype=np.int64),
     )
+
+
+def _homes(
+    merged: Sequence[tuple[int, int]], intervals: Sequence[tuple[int, int]], sizes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Sector in which each merged interval begins on the modelled GPU.
+
+    One after the other in the order of ``intervals``, each at a multiple of 512 bytes, as PyTorch's allocator on a GPU
+    does: where the host happened to put an array decides neither cache sets nor how it is cut into lines.
+    """
+    order = sorted(
+        range(len(merged)),
+        key=lambda which: next(
+            (i for i, (low, high) in enumerate(intervals) if merged[which][0] <= low < high <= merged[which][1]), 0
+        ),
+    )
+    homes = np.zeros(max(len(merged), 1), dtype=np.int64)
+    free = 0
+    for which in order:
+        homes[which] = free
+        free += -(-int(sizes[which]) // _HOME_SECTORS) * _HOME_SECTORS
+    return homes
 
 
 def _merge(intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -50,10 +50,13 @@ def replay(
     first: Any,
     last: Any,
     base: Any,
+    home: Any,
     touched: Any,
     state: Any,
 ) -> None:
     """Send every record of ``trace`` through the caches, a line of four sectors at a time.
+
+    Allocations lie where ``home`` says, not where the host put them.
 
     ``state`` accumulates DRAM sectors read and written, L1 look-ups and hits, L2 look-ups and hits, the clock, and
     lines looked up in L1 (in a row of the same line, one).
@@ -79,13 +82,14 @@ def replay(
             position += 1
         for run in range(n_runs):
             at = start + run * gap
-            end = at + n_sectors
             for which in range(len(first)):
                 if first[which] <= at <= last[which]:
                     place = base[which] + at - first[which]
                     for i in range(n_sectors):
                         touched[place + i] |= (1 + is_store) | is_atomic
+                    at += home[which] - first[which]
                     break
+            end = at + n_sectors
             while at < end:
                 line = at >> 2
                 stop = min(end, (line + 1) << 2)

@@ -1,6 +1,7 @@
 """One launch on the LLVM engine and on the NumPy oracle, on the same memory, and what may differ between them."""
 
 import dataclasses
+import mmap
 from typing import NamedTuple
 
 import numpy as np
@@ -105,9 +106,9 @@ def kernel(body, *, before="", variables="", pointers=(), directives=""):
 def array(n, dtype=np.uint32, value=0, shift=0):
     """``n`` elements that start ``shift`` bytes after a multiple of 256, as far from the next one as possible."""
     size = np.dtype(dtype).itemsize
-    room = np.zeros(n * size + 512, np.uint8)
-    start = -room.__array_interface__["data"][0] % 256 + shift
-    view = room[start : start + n * size].view(dtype)
+    # Whole pages: the allocation itself begins at a multiple of 256, as it does on a GPU.
+    room = np.frombuffer(mmap.mmap(-1, n * size + 512), np.uint8)
+    view = room[shift : shift + n * size].view(dtype)
     view[:] = value
     return view
 

@@ -130,6 +130,23 @@ def test_allocations_that_overlap_or_touch_are_counted_once(tiny):
     assert model.traffic().compulsory_read_bytes == 128
 
 
+def two_arrays(spec, x, y):
+    """Read one array and write another, forwards and back; they lie at ``x`` and ``y``."""
+    n = 6 * KIB
+    model = CacheModel(spec, 0, [(BASE + x, BASE + x + n), (BASE + y, BASE + y + n)])
+    accesses = [access for at in range(0, n, 128) for access in (read(x + at, 4), write(y + at, 4))]
+    model.feed([np.array([block(0), *accesses, *accesses[::-1]], np.uint64)])
+    return model.traffic()
+
+
+@pytest.mark.parametrize(("x", "y"), [(64, 1 << 20), (1 << 20, 96), (32, (1 << 20) + 13 * 128 + 64)])
+def test_where_the_host_put_the_arrays_decides_nothing(tiny, x, y):
+    """64 bytes more or less would cut a warp's 128 bytes into two lines, and other cache sets evict other lines."""
+    t = two_arrays(tiny, x, y)
+    assert t == two_arrays(tiny, 0, 1 << 20)
+    assert t.l1_tag_lookups == 2 * 6 * KIB // 128 - 1  # one a line and way, but the last is the first on the way back
+
+
 def test_nothing_at_all(tiny):
     t = traffic(tiny, [])
     assert (t.dram_read_bytes, t.dram_write_bytes, t.l1_lookups) == (0, 0, 0)
