@@ -86,7 +86,7 @@ LADDER = Ladder(
             "sequential",
             "Lanes add neighbouring words of the upper half: no two of them meet in a bank.",
             "sum_sequential",
-            ("shared_excess_wavefronts", "shared_load_wavefronts"),
+            ("shared_excess_wavefronts", "shared_load_wavefronts", "warp_instructions"),
         ),
         _rung(
             "first add on load",
