@@ -42,10 +42,16 @@ def load_ptx(text: str) -> LoadedModule:
 
 
 class LoadedModule(Mapping[str, "Kernel"]):
-    """The kernels of one PTX file by name."""
+    """The kernels of one PTX file by name.
+
+    Two things that a front end may know, for :func:`teachkit.emulator.check`: ``sources``, text of files by name where
+    it is on no disk, and ``has_replicated_scalars``, whether every thread loads what the program loads once (Triton).
+    """
 
     def __init__(self, text: str, module: Module) -> None:
         self.text, self.module = text, module
+        self.sources: dict[str, str] = {}
+        self.has_replicated_scalars = False
         self._kernels = {f.name: Kernel(self, f) for f in module.functions.values() if f.is_entry}
 
     def __getitem__(self, name: str) -> Kernel:

@@ -63,7 +63,9 @@ def compile_cuda_c(
         names = {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
     finally:
         nvrtc.nvrtcDestroyProgram(program)
-    return KernelModule(text, names)
+    module = KernelModule(text, names)
+    module.emulated.sources[file_name] = source
+    return module
 
 
 def _plain_kernels(source: str) -> list[str]:

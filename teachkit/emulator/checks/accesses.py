@@ -19,7 +19,7 @@ from teachkit.emulator.checks.clocks import (
 )
 from teachkit.emulator.checks.copies import hold_back, is_committed
 from teachkit.emulator.checks.layout import (
-    ENTRY_EPOCH,
+    ENTRY_READER,
     GLOBAL,
     IS_ASYNC,
     IS_ATOMIC,
@@ -27,6 +27,7 @@ from teachkit.emulator.checks.layout import (
     IS_RELEASE,
     IS_STORE,
     IS_STRONG,
+    IS_UNIFORM,
     LANES,
     LOCAL,
     SHARED,
@@ -38,6 +39,8 @@ from teachkit.emulator.checks.memory import compiled, halves, octets, words
 from teachkit.emulator.checks.shadow import (
     check_write,
     entry_of,
+    epoch_in,
+    own_read,
     read_piece,
     report,
     same_bytes,
@@ -168,6 +171,8 @@ def follow(
         _synchronise(table, area, addresses, lanes, attributes, is_shared, warp)
     else:
         words(area[Area.IS_DIRTY_AT])[warp] = 1
+        if table[Table.REPLICATED] and not attributes & IS_STORE and _is_uniform(addresses, lanes):
+            attributes |= IS_UNIFORM
     shadow = shadow_of(table, area, is_shared)
     shift = table[Table.SHARED_SHIFT] if is_shared else table[Table.GLOBAL_SHIFT]
     n_pieces, g = n_bytes >> shift, 1 << shift
@@ -190,7 +195,7 @@ def follow(
                 data = packed + lane * n_bytes + piece * g
                 memory = addresses[lane] + piece * g
                 kind, other = check_write(table, area, shadow, at + piece, warp, lane, attributes, memory, data, g)
-                reads_nothing = is_shared and shadow[0][at + piece] >> ENTRY_EPOCH < shadow[3]
+                reads_nothing = is_shared and epoch_in(shadow[0][at + piece]) < shadow[3]
                 if kind == 0 and reads_nothing and attributes & IS_ATOMIC and table[Table.INIT]:
                     kind = Found.UNINITIALISED.value
                 shadow[0][at + piece] = _STAMPED
@@ -199,6 +204,16 @@ def follow(
                 _report(table, area, kind, other, is_shared, addresses[lane], site, warp, lane, n_bytes, lanes)
     if attributes & IS_STORE:
         _stamp(table, area, shadow, addresses, lanes, attributes, site, n_bytes, packed, warp, epoch)
+
+
+@compiled
+def _is_uniform(addresses: Any, lanes: Any) -> Any:
+    different, first = 0, 0
+    for lane in range(LANES):
+        if lanes >> lane & 1:
+            first = first if first else addresses[lane]
+            different |= addresses[lane] ^ first
+    return different == 0
 
 
 @compiled
@@ -259,7 +274,8 @@ def _stamp(
                 if not same_bytes(packed + lane * n_bytes + piece * g, theirs, g):
                     kind, shown = Found.SAME_INSTRUCTION.value, place - (area[Area.SHARED_AT] if is_shared else 0)
                     report(table, area, kind, site, warp, lane, before, shown, n_bytes, lanes)
-            stamp_write(shadow, at + piece, entry)
+            after = own_read(table, area, shadow, at + piece, warp, lane)
+            stamp_write(shadow, at + piece, entry | after << ENTRY_READER)
     if attributes & IS_ASYNC:
         for lane in range(LANES):
             if lanes >> lane & 1:

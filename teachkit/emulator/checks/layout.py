@@ -49,7 +49,8 @@ class Table(enum.IntEnum):
     MAX_FINDINGS = 31
     N_TOTAL = 32  # findings, repetitions included
     OVERFLOW = 33  # bits of Overflow
-    LENGTH = 34
+    REPLICATED = 34  # whether one address for all lanes stands for one load of the program, not of each thread
+    LENGTH = 35
 
 
 class Area(enum.IntEnum):
@@ -90,19 +91,23 @@ class Area(enum.IntEnum):
 MAX_COPIES = 8192  # asynchronous copies of a warp that may be on their way
 N_COPY_FIELDS = 6  # address, group << 8 | lane, bytes, entry, two words of data
 
-# An access as a shadow entry: lane (5 bits), strong, whole GPU, still on its way, site (20 bits), epoch.
+# An access as a shadow entry: lane (5 bits), strong, whole GPU, still on its way, one address for all lanes, site
+# (20 bits), epoch (25 bits); of a write, which load of the same thread it came after (8 bits, see shadow.py).
 ENTRY_STRONG = 5
 ENTRY_GPU = 6
 ENTRY_PENDING = 7
-ENTRY_SITE = 8
-ENTRY_EPOCH = 28
+ENTRY_UNIFORM = 8
+ENTRY_SITE = 10
+ENTRY_EPOCH = 30
+ENTRY_READER = 55
 MAX_SITE = (1 << 20) - 1
+MAX_EPOCH = (1 << 25) - 1
 
 # Attributes of a site.
 SPACE_MASK = 7
 GLOBAL, SHARED, LOCAL, CONST = 1, 2, 3, 4
 SPACES = {"global": GLOBAL, "shared": SHARED, "local": LOCAL, "const": CONST}
-IS_STORE, IS_ATOMIC, IS_STRONG, IS_RELEASE, IS_GPU, IS_ASYNC = (1 << bit for bit in range(3, 9))
+IS_STORE, IS_ATOMIC, IS_STRONG, IS_RELEASE, IS_GPU, IS_ASYNC, IS_UNIFORM = (1 << bit for bit in range(3, 10))
 
 
 class Overflow(enum.IntEnum):

@@ -1,4 +1,4 @@
-"""Host memory by address, for code that Numba compiles."""
+"""Host memory by its address, for code that Numba compiles."""
 
 from __future__ import annotations
 

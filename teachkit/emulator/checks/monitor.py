@@ -51,6 +51,7 @@ def _build(version: int) -> tuple[Any, Any]:
     ) -> Any:
         of_worker = words(context)
         area = words(of_worker[checks])
+        area[Area.VERSION] = version  # a variable of the closure is a part of the cache's key
         table = words(area[Area.TABLE_AT])
         at = ~site if site < 0 else site
         mask = types.int64(lanes) & _ALL
@@ -63,11 +64,11 @@ def _build(version: int) -> tuple[Any, Any]:
     def on_event(context: Any, kind: Any, a: Any, b: Any, lanes: Any, site: Any) -> None:
         of_worker = words(context)
         area = words(of_worker[checks])
+        area[Area.VERSION] = version
         table = words(area[Area.TABLE_AT])
         if kind == Event.START:
             if area[Area.BLOCK] != of_worker[block]:
                 begin_block(table, area, of_worker[block], of_worker[last_at])
-                area[Area.VERSION] = version
             return
         shadow = shadow_of(table, area, True)
         event(table, area, shadow, kind, of_worker[warp_at], a, b, types.int64(lanes) & _ALL, site)

@@ -131,7 +131,7 @@ class Session:
             if error.kind == "deadlock" and "sync" in self.report.checks and error.block is not None:
                 x, y, z = error.block
                 stuck = watch.stuck(x + grid[0] * (y + grid[1] * z))
-        sources = getattr(launching.program.kernel.owner, "sources", {})
+        sources = launching.program.kernel.owner.sources
         writer = Writer(launching.program, name, grid, launching.block, launching.arguments, sources)
         findings, n_occurrences, notes = watch.findings(writer, stuck)
         with _lock:

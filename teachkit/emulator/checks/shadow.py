@@ -2,6 +2,9 @@
 
 Every piece has the last write and up to two reads since, from different warps or blocks where there are such. A piece
 is as large as the kernel's smallest access to that memory, so that accesses never share one without overlapping.
+
+Compilers of block programs (Triton) let every thread load a scalar and one thread store it again. All but that thread
+drop what they loaded, so a load does not race with the store that follows it in the program.
 """
 
 from __future__ import annotations
@@ -13,13 +16,17 @@ from teachkit.emulator.checks.layout import (
     ENTRY_EPOCH,
     ENTRY_GPU,
     ENTRY_PENDING,
+    ENTRY_READER,
     ENTRY_SITE,
     ENTRY_STRONG,
+    ENTRY_UNIFORM,
     IS_ASYNC,
     IS_ATOMIC,
     IS_GPU,
     IS_STRONG,
+    IS_UNIFORM,
     LANES,
+    MAX_EPOCH,
     MAX_SITE,
     N_FIELDS,
     Area,
@@ -36,24 +43,37 @@ def entry_of(epoch: Any, site: Any, lane: Any, attributes: Any) -> Any:
     entry = epoch << ENTRY_EPOCH | min(site, MAX_SITE) << ENTRY_SITE | lane
     entry |= int((attributes & IS_STRONG) != 0) << ENTRY_STRONG
     entry |= int((attributes & IS_GPU) != 0) << ENTRY_GPU
+    entry |= int((attributes & IS_UNIFORM) != 0) << ENTRY_UNIFORM
     return entry | int((attributes & IS_ASYNC) != 0) << ENTRY_PENDING
+
+
+@compiled
+def epoch_in(entry: Any) -> Any:
+    """The epoch of an entry, 0 for none."""
+    return entry >> ENTRY_EPOCH & MAX_EPOCH
+
+
+@compiled
+def _reader(site: Any) -> Any:
+    """A load's site in the few bits that a write has for it."""
+    return 1 + site % 255
 
 
 @compiled
 def warp_of(table: Any, entry: Any) -> Any:
     """The warp of the launch that made an entry."""
-    return words(table[Table.EPOCHS_AT])[entry >> ENTRY_EPOCH] >> CLOCK_BITS
+    return words(table[Table.EPOCHS_AT])[epoch_in(entry)] >> CLOCK_BITS
 
 
 @compiled
 def is_past(table: Any, area: Any, warp: Any, lane: Any, entry: Any) -> Any:
     """Whether the access of ``entry`` surely comes before what the lane does now."""
-    made = words(table[Table.EPOCHS_AT])[entry >> ENTRY_EPOCH]
+    made = words(table[Table.EPOCHS_AT])[epoch_in(entry)]
     n_warps = table[Table.N_WARPS]
     if made >> CLOCK_BITS == area[Area.BLOCK] * n_warps + warp:
         now = halves(area[Area.CLOCKS_AT])[warp * n_warps + warp]
         return entry & (LANES - 1) == lane or made & ((1 << CLOCK_BITS) - 1) < now
-    return is_ordered(table, area, warp, entry >> ENTRY_EPOCH)
+    return is_ordered(table, area, warp, epoch_in(entry))
 
 
 @compiled
@@ -73,12 +93,12 @@ def stamp_read(table: Any, area: Any, reads: Any, n: Any, first: Any, at: Any, w
     lane = entry & (LANES - 1)
     for slot in (at, n + at):
         old = reads[slot]
-        if old >> ENTRY_EPOCH < first or old == 0:
+        if epoch_in(old) < first or old == 0:
             reads[slot] = entry
             return
         if is_past(table, area, warp, lane, old):
             # A strong read does not take the place of a plain one that nothing has ended yet.
-            is_same_epoch = old >> ENTRY_EPOCH == entry >> ENTRY_EPOCH
+            is_same_epoch = epoch_in(old) == epoch_in(entry)
             if not (is_same_epoch and not old >> ENTRY_STRONG & 1):
                 reads[slot] = entry
             return
@@ -96,7 +116,7 @@ def read_piece(
     writes, reads, n, first = shadow
     lane = entry & (LANES - 1)
     write = writes[at]
-    if write >> ENTRY_EPOCH < first:
+    if epoch_in(write) < first:
         write = 0
     kind = 0
     if write == 0:
@@ -105,7 +125,8 @@ def read_piece(
     elif write >> ENTRY_PENDING & 1:
         kind = Found.COPY_NOT_WAITED.value
     elif table[Table.RACE] and races(table, area, warp, lane, attributes, write):
-        kind = Found.READ_AFTER_WRITE.value
+        is_dropped = attributes & IS_UNIFORM and write >> ENTRY_READER == _reader(entry >> ENTRY_SITE & MAX_SITE)
+        kind = 0 if is_dropped else Found.READ_AFTER_WRITE.value
     if table[Table.RACE]:
         stamp_read(table, area, reads, n, first, at, warp, entry & ~(1 << ENTRY_PENDING))
     return kind, write
@@ -118,7 +139,7 @@ def check_write(
     """Check a write of one piece of ``g`` bytes against what was there. Stores of what is there already are benign."""
     writes, reads, n, first = shadow
     write = writes[at]
-    if write > 0 and write >> ENTRY_EPOCH >= first:
+    if write > 0 and epoch_in(write) >= first:
         if write >> ENTRY_PENDING & 1:
             return Found.COPY_NOT_WAITED.value, write
         if table[Table.RACE] and races(table, area, warp, lane, attributes, write):
@@ -126,11 +147,30 @@ def check_write(
                 return Found.READ_AFTER_WRITE.value, write
             if not same_bytes(memory, data, g):
                 return Found.WRITE_AFTER_WRITE.value, write
+    own = own_read(table, area, shadow, at, warp, lane)
     for slot in (at, n + at):
         read = reads[slot]
-        if read and read >> ENTRY_EPOCH >= first and races(table, area, warp, lane, attributes, read):
+        is_dropped = own and read >> ENTRY_UNIFORM & 1 and _reader(read >> ENTRY_SITE & MAX_SITE) == own
+        if read == 0 or epoch_in(read) < first or is_dropped:
+            continue
+        if races(table, area, warp, lane, attributes, read):
             return Found.WRITE_AFTER_READ.value, read
     return 0, 0
+
+
+@compiled
+def own_read(table: Any, area: Any, shadow: Any, at: Any, warp: Any, lane: Any) -> Any:
+    """Which scalar load of its own a lane's write comes after, 0 for none."""
+    _, reads, n, first = shadow
+    if not table[Table.REPLICATED]:
+        return 0
+    for slot in (at, n + at):
+        read = reads[slot]
+        if not read >> ENTRY_UNIFORM & 1 or epoch_in(read) < first or read & (LANES - 1) != lane:
+            continue
+        if warp_of(table, read) == area[Area.BLOCK] * table[Table.N_WARPS] + warp:
+            return _reader(read >> ENTRY_SITE & MAX_SITE)
+    return 0
 
 
 @compiled

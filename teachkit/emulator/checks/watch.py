@@ -18,6 +18,7 @@ from teachkit.emulator.checks.layout import (
     IS_STORE,
     IS_STRONG,
     MAX_COPIES,
+    MAX_EPOCH,
     N_BARRIERS,
     N_COPY_FIELDS,
     N_FIELDS,
@@ -34,7 +35,7 @@ from teachkit.errors import LaunchError
 
 Interval = tuple[int, int]
 
-_MAX_EPOCHS = 1 << 25
+_MAX_EPOCHS = MAX_EPOCH
 _MAX_RECORDS = 1 << 18
 _MAX_EDGES = 1 << 21
 _MAX_FINDINGS = 256
@@ -102,6 +103,7 @@ class Watch:
             name in checks for name in ("memory", "race", "init", "sync")
         )
         t[Table.N_WARPS] = self.n_warps
+        t[Table.REPLICATED] = program.kernel.owner.has_replicated_scalars
         accesses = [site for site in program.sites if site.kind == "access"]
         self._has_copies = "sync" in checks and any(site.opcode.startswith("cp.async") for site in accesses)
         attributes = np.zeros(program.n_slots + 1, np.int64)

@@ -128,7 +128,9 @@ class EmulatorLauncher:
             dynamic_shared_bytes=self.metadata.shared,
             gpu=target.modelled_gpu(binary.architecture),
         )
-        self._kernel = load_ptx(ptx)[self.metadata.name]
+        module = load_ptx(ptx)
+        module.has_replicated_scalars = True
+        self._kernel = module[self.metadata.name]
 
 
 def _converter(argument: triton_adapter.Argument) -> Convert:
