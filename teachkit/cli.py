@@ -1,4 +1,4 @@
-"""The command line: ``teachkit doctor | tour | check | notebooks``.
+"""The command line: ``teachkit doctor | probe | tour | check | notebooks``.
 
 Each command imports what it needs when it runs, so that ``--help`` answers at once.
 """
@@ -28,6 +28,24 @@ def doctor() -> None:
     from teachkit import doctor as room
 
     raise typer.Exit(room.main())
+
+
+@app.command()
+def probe(
+    again: Annotated[bool, typer.Option("--again", help="Measure even if there are recorded readings.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure this machine: caches, memory, arithmetic, dispatch; later show what was recorded."""
+    import json
+
+    from teachkit.hardware.probes import probe as take
+
+    try:
+        found = take(again=again)
+    except KeyboardInterrupt:
+        typer.echo("Stopped; nothing was kept.", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(json.dumps(found.to_dict()) if as_json else repr(found))
 
 
 @app.command()

@@ -74,6 +74,10 @@ class UnknownGpuError(TeachkitError):
         )
 
 
+class ProbeError(TeachkitError):
+    """A reading of this machine that was not taken."""
+
+
 class OccupancyError(TeachkitError):
     """A block that no SM of the GPU can run."""
 

@@ -14,7 +14,7 @@ from teachkit import cli, doctor
 from teachkit.errors import SubmissionFileError
 from teachkit.hardware.describe import BackEnd
 
-COMMANDS = ("doctor", "tour", "check", "notebooks")
+COMMANDS = ("doctor", "probe", "tour", "check", "notebooks")
 
 
 def teachkit(*arguments: str) -> subprocess.CompletedProcess[str]:

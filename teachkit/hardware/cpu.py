@@ -99,15 +99,21 @@ def cpu(name: str | CpuSpec) -> CpuSpec:
 
 
 def any_device(name: str | Path | GpuSpec | CpuSpec) -> GpuSpec | CpuSpec:
-    """Return the data sheet of a GPU or a processor.
+    """Return the data sheet of a GPU or a processor; ``"this machine"`` is the recorded probe of it.
 
     Raises
     ------
     UnknownGpuError
         If there is no such data sheet; the message lists what exists.
+    ProbeError
+        If this machine is wanted and was never probed.
     """
     if isinstance(name, CpuSpec):
         return name
+    if isinstance(name, str) and key(name) == "this-machine":
+        from teachkit.hardware.probes.session import this_machine
+
+        return this_machine()
     if isinstance(name, str) and key(name) in _aliases():
         return _aliases()[key(name)]
     try:

@@ -15,9 +15,12 @@ import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from teachkit.hardware.device import has_cuda_driver
+
+if TYPE_CHECKING:
+    from teachkit.hardware.probes.record import MachineProbe
 
 PACKAGES = ("torch", "triton", "llvmlite", "numba", "numba-cuda", "numpy", "jupyterlab")
 
@@ -54,6 +57,7 @@ class MachineReport:
     packages: dict[str, str | None]
     cuda_devices: tuple[CudaDevice, ...]
     back_ends: tuple[BackEnd, ...]
+    probe: MachineProbe | None = None
 
     @property
     def problems(self) -> tuple[BackEnd, ...]:
@@ -62,7 +66,9 @@ class MachineReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        return dataclasses.asdict(self)
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "probe"}
+        plain = {name: _plain(value) for name, value in fields.items()}
+        return plain | {"probe": self.probe.to_dict() if self.probe is not None else None}
 
     def rows(self) -> list[tuple[str, str]]:
         """Return ``(what, value)`` for each line of the report."""
@@ -86,7 +92,7 @@ class MachineReport:
         lines = [f"{name:<{width}}  {value}" for name, value in self.rows()]
         for back_end in self.back_ends:
             lines.append(f"{back_end.name:<{width}}  {'live' if back_end.live else 'not live'}: {back_end.detail}")
-        return "\n".join(lines)
+        return "\n".join([*lines, "", repr(self.probe)] if self.probe is not None else lines)
 
     def _repr_html_(self) -> str:
         cells = [(name, value) for name, value in self.rows()]
@@ -96,13 +102,26 @@ class MachineReport:
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
             for name, value in cells
         )
-        return f"<table><caption>This machine</caption><tbody>{body}</tbody></table>"
+        readings = self.probe._repr_html_() if self.probe is not None else ""
+        return f"<table><caption>This machine</caption><tbody>{body}</tbody></table>{readings}"
 
 
-def describe() -> MachineReport:
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+
+
+def describe(probe: bool = False) -> MachineReport:
     """Describe this machine and say which back ends are live.
 
-    PyTorch is imported only where NVIDIA's driver is installed, to ask it for the devices.
+    PyTorch is imported only where NVIDIA's driver is installed, to ask it for the devices, and for a probe.
+
+    Parameters
+    ----------
+    probe
+        Also measure it (:func:`teachkit.hardware.probes.probe`): caches, memory, arithmetic, dispatch. That takes some
+        seconds the first time; later the recorded readings are shown with their date.
 
     Returns
     -------
@@ -110,16 +129,22 @@ def describe() -> MachineReport:
         Printable; its ``back_ends`` carry a reason each.
     """
     devices = _cuda_devices()
+    readings: MachineProbe | None = None
+    if probe:
+        from teachkit.hardware.probes.session import probe as take
+
+        readings = take()
     return MachineReport(
         teachkit=installed_version("teachkit") or "imported from a folder, not installed",
         python=platform.python_version(),
         system=_system(),
-        cpu=_cpu_model(),
+        cpu=cpu_model(),
         n_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=_memory_bytes(),
         packages={name: installed_version(name) for name in PACKAGES},
         cuda_devices=devices,
         back_ends=(_triton(devices), _numba_cuda(), _nvrtc(), _cxx_compiler()),
+        probe=readings,
     )
 
 
@@ -139,7 +164,8 @@ def _system() -> str:
     return f"{name or platform.system()} ({platform.machine()})"
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """Name of the processor, as the operating system has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

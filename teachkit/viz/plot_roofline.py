@@ -1,4 +1,4 @@
-"""Roofline figures: how fast kernels run against what memory and arithmetic of a GPU allow.
+"""Roofline figures: how fast kernels run against what memory and arithmetic of a device allow.
 
 Modelled: the roofs, from data sheets; points of kernels that were not measured, from the time model. A filled marker is
 measured, a hollow one modelled.
@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.lines import Line2D
 
+from teachkit.errors import PredictionError
+from teachkit.hardware.cpu import CpuSpec, any_device
 from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec
-from teachkit.hardware.spec import gpu as data_sheet
 from teachkit.model.subject import launches_of
 from teachkit.model.time_model import achievable_dram_bytes_per_s, predict
 from teachkit.viz.style import PALETTE, styled_figure
@@ -56,15 +58,15 @@ class RooflinePoint:
     is_measured: bool
 
 
-def plot_roofline(subject: Any = (), gpu: str | GpuSpec = DEFAULT_GPU_NAME) -> Figure:
-    """Draw the roofline of a GPU with one point for each kernel.
+def plot_roofline(subject: Any = (), gpu: str | Path | GpuSpec | CpuSpec = DEFAULT_GPU_NAME) -> Figure:
+    """Draw the roofline of a device with one point for each kernel.
 
     Parameters
     ----------
     subject
         What :func:`teachkit.model.predict` takes: a profile, a kernel's report, counters or a list. Empty: roofs only.
     gpu
-        Name, alias or data sheet.
+        Name, alias, data sheet or file of a GPU or processor; ``"this machine"`` where it was probed.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def plot_roofline(subject: Any = (), gpu: str | GpuSpec = DEFAULT_GPU_NAME) -> F
     ------
     Williams, Waterman, Patterson, "Roofline: an insightful visual performance model", CACM 52(4), 2009.
     """
-    spec = data_sheet(gpu)
+    spec = any_device(gpu)
     points, left_out = roofline_points(subject, spec)
     ceilings = _ceilings(spec)
     rate, is_measured, _ = achievable_dram_bytes_per_s(spec)
@@ -96,15 +98,17 @@ def plot_roofline(subject: Any = (), gpu: str | GpuSpec = DEFAULT_GPU_NAME) -> F
     return figure
 
 
-def _ceilings(spec: GpuSpec) -> dict[str, float]:
+def _ceilings(spec: GpuSpec | CpuSpec) -> dict[str, float]:
     """Rates of arithmetic, fastest first; half precision without tensor cores only where there are none."""
-    rates = {field: getattr(spec, field) for field in _CEILINGS if getattr(spec, field) is not None}
+    rates = {field: getattr(spec, field) for field in _CEILINGS if getattr(spec, field, None) is not None}
+    if not rates:
+        raise PredictionError(f"Expected a data sheet with an FP32 rate, got {spec.name} without one.")
     if "tensor_fp16_flop_per_s" in rates:
         rates.pop("fp16_flop_per_s", None)
     return rates
 
 
-def roofline_points(subject: Any, spec: GpuSpec) -> tuple[list[RooflinePoint], list[str]]:
+def roofline_points(subject: Any, spec: GpuSpec | CpuSpec) -> tuple[list[RooflinePoint], list[str]]:
     """Return the points of a subject's kernels, and the names of the kernels that have no place on a roofline."""
     reports = _reports(subject)
     places: dict[tuple[float, float, bool], list[str]] = {}
@@ -148,7 +152,7 @@ def _intensity_range(points: Sequence[RooflinePoint], last_ridge: float) -> tupl
 
 def _draw_roofs(
     axes: Axes,
-    spec: GpuSpec,
+    spec: GpuSpec | CpuSpec,
     ceilings: dict[str, float],
     achievable: tuple[float, bool],
     intensities: tuple[float, float],
@@ -158,6 +162,8 @@ def _draw_roofs(
     rate, is_measured = achievable
     floor = axes.get_ylim()[0]
     for bandwidth, style in ((spec.dram_bytes_per_s, ":"), (rate, "-")):
+        if bandwidth is None:  # a machine that was measured has no data sheet
+            continue
         axes.plot([low, top / bandwidth], [low * bandwidth, top], style, color=PALETTE["black"], linewidth=1.4)
     for field, ceiling in ceilings.items():
         ridge = ceiling / rate
@@ -169,10 +175,10 @@ def _draw_roofs(
         axes.annotate(label, (high, ceiling), (-4, 7), ha="right", **where)
         axes.annotate(f"ridge {ridge:.3g} FLOP/byte", (ridge, floor), (3, 5), rotation=90, **where)
     kind = "measured" if is_measured else "assumed"
-    handles = [
-        Line2D([], [], color=PALETTE["black"], linestyle=":", label=f"data sheet, {_si(spec.dram_bytes_per_s)}B/s"),
-        Line2D([], [], color=PALETTE["black"], label=f"achievable ({kind}), {_si(rate)}B/s"),
-    ]
+    handles = [Line2D([], [], color=PALETTE["black"], label=f"achievable ({kind}), {_si(rate)}B/s")]
+    if spec.dram_bytes_per_s is not None:
+        label = f"data sheet, {_si(spec.dram_bytes_per_s)}B/s"
+        handles.insert(0, Line2D([], [], color=PALETTE["black"], linestyle=":", label=label))
     axes.legend(handles=handles, title="DRAM", loc="upper left", fontsize=8.5, title_fontsize=8.5)
 
 
@@ -209,11 +215,12 @@ def _draw_points(axes: Axes, points: Sequence[RooflinePoint]) -> None:
 
 
 def _alt_text(
-    spec: GpuSpec, points: Sequence[RooflinePoint], left_out: Sequence[str], ceilings: dict[str, float]
+    spec: GpuSpec | CpuSpec, points: Sequence[RooflinePoint], left_out: Sequence[str], ceilings: dict[str, float]
 ) -> str:
     rate, is_measured, _ = achievable_dram_bytes_per_s(spec)
     kind = "measured" if is_measured else "assumed"
-    text = f"Roofline of {spec.name}: DRAM {_si(spec.dram_bytes_per_s)}B/s by the data sheet, {_si(rate)}B/s {kind}"
+    promised = f"{_si(spec.dram_bytes_per_s)}B/s by the data sheet, " if spec.dram_bytes_per_s is not None else ""
+    text = f"Roofline of {spec.name}: DRAM {promised}{_si(rate)}B/s {kind}"
     for field, ceiling in ceilings.items():
         text += f"; {_CEILINGS[field]} {_si(ceiling)}FLOP/s, ridge at {ceiling / rate:.3g} FLOP/byte"
     text += "."
