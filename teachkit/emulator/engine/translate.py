@@ -579,10 +579,11 @@ def _shared_layout(module: Module, function: Function) -> tuple[dict[str, int], 
 def _local_layout(function: Function) -> tuple[dict[str, int], int]:
     """Offsets in a lane's private memory: local variables, and the parameters of calls."""
     places: dict[str, int] = {}
-    at = 0
+    at, widest = 0, 16
     for variable in function.variables:
         if variable.space in ("local", "param"):
             at = -(-at // variable.align) * variable.align
             places[variable.name] = at
             at += variable.n_bytes
-    return places, -(-at // 16) * 16
+            widest = max(widest, variable.align)
+    return places, -(-at // widest) * widest  # so that it is aligned in every lane

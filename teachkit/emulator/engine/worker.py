@@ -21,7 +21,7 @@ TRACE_LIMIT_BYTES = 64 << 20  # after which the caches are replayed and the trac
 _KEPT_TRACE_BYTES = 1 << 20  # of an idle worker
 
 
-def aligned(n_bytes: int, align: int = 128) -> tuple[npt.NDArray[np.uint8], int]:
+def aligned(n_bytes: int, align: int = 1024) -> tuple[npt.NDArray[np.uint8], int]:
     """Memory and an aligned address inside it."""
     memory = np.zeros(n_bytes + align, dtype=np.uint8)
     start = memory.ctypes.data
