@@ -1,18 +1,22 @@
-"""All that is private to Numba-CUDA and touched here: the linker, the launch, and the driver object.
+"""All that is private to Numba-CUDA and touched here: the compiler, the linker, the launch, and the driver object.
 
 ``tests/frontends/test_numba_adapter.py`` says which of these a new version has changed.
 - ``cudadrv.driver._Linker.complete`` returns machine code; here it gets the PTX behind it, which the emulator runs.
-- ``dispatcher._Kernel`` is compiled with source lines, and knows what the arguments of a launch are called.
+- ``dispatcher._Kernel`` is compiled with source lines if asked, and knows what the arguments of a launch are called.
 - ``dispatcher.launch`` and ``CUDACodeLibrary.get_cufunc`` call the driver: what an emulated kernel did wrong is raised
   there in the emulator's words instead of as a number.
+- ``compiler.compile_cuda`` and ``kernel_fixup`` make a kernel without asking a driver (:func:`compile_kernel`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from teachkit.errors import PtxLinkError
@@ -105,11 +109,13 @@ def _ptx_of(linker: Any) -> str:
 
 
 def _with_lines(init: Callable[..., None]) -> Callable[..., None]:
-    """Counters and faults name the kernel's source lines, which costs the code nothing."""
+    """Where it is asked for: Numba's own linking of CUDA C++ refuses code with lines."""
 
     @functools.wraps(init)
     def call(kernel: Any, *args: Any, lineinfo: bool = False, **kwargs: Any) -> None:
-        init(kernel, *args, lineinfo=True, **kwargs)
+        from teachkit.frontends import numba_emulation
+
+        init(kernel, *args, lineinfo=lineinfo or numba_emulation.has_lines, **kwargs)
 
     return call
 
@@ -152,3 +158,108 @@ def labels(name: str, ty: Any) -> Iterator[tuple[str, str, int]]:
         yield f"{name}.imag", "", 1
     else:
         yield name, "", 1
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledKernel:
+    """PTX of one kernel and of all that it calls, the kernel's name in it, and how an error code is looked up."""
+
+    ptx: str
+    name: str
+    exception_of: Callable[[int], tuple[Any, Any, Any]]
+
+
+_compiling = threading.Lock()
+
+
+def compile_kernel(
+    function: Callable[..., None], types: Sequence[Any], capability: tuple[int, int], options: Mapping[str, Any]
+) -> CompiledKernel:
+    """Compile a kernel where no driver is.
+
+    Parameters
+    ----------
+    function : callable
+        What ``cuda.jit`` decorates.
+    types : sequence
+        Numba's types of the arguments.
+    capability : (int, int)
+        Architecture to compile for.
+    options : mapping
+        ``debug``, ``opt``, ``fastmath``, ``forceinline``, ``max_registers``, ``launch_bounds``, ``link``.
+
+    Source: ``numba.cuda.dispatcher._Kernel.__init__`` and ``numba.cuda.compiler._compile_pyfunc_with_fixup`` of 0.30.4,
+    which do the same but ask a driver for the architecture.
+    """
+    from numba.cuda import types as numba_types
+    from numba.cuda.compiler import compile_cuda, kernel_fixup
+    from numba.cuda.cudadrv import nvvm
+
+    debug = bool(options.get("debug"))
+    nvvm_options: dict[str, Any] = {
+        "fastmath": options.get("fastmath", False),
+        "opt": 3 if options.get("opt", not debug) else 0,
+    }
+    if debug:
+        nvvm_options["g"] = None
+    with _compiling, _device_functions_for(capability):
+        result = compile_cuda(
+            function,
+            numba_types.void,
+            tuple(types),
+            debug=debug,
+            lineinfo=not debug,
+            fastmath=options.get("fastmath", False),
+            forceinline=options.get("forceinline", False),
+            max_registers=options.get("max_registers"),
+            nvvm_options=nvvm_options,
+            cc=capability,
+        )
+        library = result.library
+        kernel = library.get_function(result.fndesc.llvm_func_name)
+        kernel_fixup(kernel, debug)
+        nvvm.set_launch_bounds(kernel, options.get("launch_bounds"))
+        texts = library.get_asm_strs(cc=capability)
+        linker = _source_linker()(max_registers=options.get("max_registers"), cc=capability, lto=False)
+        for text in texts:
+            linker.add_ptx(text.encode())
+        for source in (*library._linking_files, *(options.get("link") or ())):
+            linker.add_file_guess_ext(source)
+    return CompiledKernel(_ptx_of(linker), kernel.name, result.call_helper.get_exception)
+
+
+@functools.cache
+def _source_linker() -> Any:
+    """Numba's linker, whose own way to compile CUDA C++ asks a driver for its version."""
+    from cuda import pathfinder
+    from numba.cuda.cuda_paths import get_cuda_paths
+    from numba.cuda.cudadrv import driver, nvrtc
+
+    from teachkit.frontends.cuda_c import compile_cuda_c
+
+    here = Path(nvrtc.__file__).parent.parent
+    cccl = pathfinder.locate_nvidia_header_directory("cccl")
+    folders = [here / "include" / str(nvrtc._get_nvrtc_version()[0]), get_cuda_paths()["include_dir"].info]
+    folders += [here / "memory_management", *([cccl.abs_path] if cccl else [])]
+    folders += [folder for folder in nvrtc.config.CUDA_NVRTC_EXTRA_SEARCH_PATHS.split(":") if folder]
+
+    class SourceLinker(driver._Linker):  # type: ignore[misc]
+        def add_cu(self, cu: str | bytes, name: str = "kernel.cu") -> None:
+            text = cu.decode() if isinstance(cu, bytes) else cu
+            flags = ["--relocatable-device-code=true", *(f"--include-path={folder}" for folder in folders)]
+            self.add_ptx(compile_cuda_c(text, options=flags, file_name=name).ptx.encode())
+
+    return SourceLinker
+
+
+@contextlib.contextmanager
+def _device_functions_for(capability: tuple[int, int]) -> Iterator[None]:
+    """Device functions are compiled for the architecture of the current device: here, for the one asked for."""
+    from numba.cuda import dispatcher
+
+    before = dispatcher.get_current_device
+    dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
+    try:
+        yield
+    finally:
+        dispatcher.get_current_device = before

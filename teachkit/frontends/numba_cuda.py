@@ -2,12 +2,14 @@
 
 Everything else of ``numba.cuda`` (``grid``, ``threadIdx``, ``shared``, ``syncthreads``, ``atomic`` ...) is found here
 under the same name, so that ``from teachkit import cuda`` reads like ``from numba import cuda``; inside a kernel
-either name works, ``tk.cuda`` does not.
-Not modelled: streams, dynamic parallelism, cooperative groups, structured arrays.
+either name works, ``tk.cuda`` does not. No driver is asked for anything: ``cuda.to_device`` and what else needs one
+works on a GPU, and without one after ``cuda.emulate()`` (:mod:`teachkit.frontends.numba_emulation`).
+Not modelled: streams, dynamic parallelism; on a GPU, exceptions raised in kernels.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import inspect
 import sys
@@ -16,8 +18,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from teachkit.errors import CompileError, LaunchError, MissingCompilerError
+from teachkit.frontends.numba_emulation import emulate
 from teachkit.frontends.target import architecture
 from teachkit.frontends.two_devices import KernelModule, TwoDeviceKernel
+
+__all__ = ["NumbaKernel", "emulate", "jit"]
+
+_OPTIONS = ("debug", "opt", "fastmath", "forceinline", "max_registers", "launch_bounds", "link")
+_WITHOUT_EFFECT = ("lineinfo", "lto", "cache", "inline", "shared_memory_carveout")  # lines are always there
+_DEFAULT_BLOCK = 256
 
 
 def __getattr__(name: str) -> Any:
@@ -37,20 +46,32 @@ def _numba_cuda() -> Any:
     return cuda
 
 
-def jit(function: Callable[..., None] | None = None, **options: Any) -> Any:
-    """Make a kernel of a Python function; compiled for the types of its arguments when it is launched.
+def jit(signature: Any = None, *, device: bool = False, **options: Any) -> Any:
+    """Make a kernel of a Python function.
 
     Parameters
     ----------
-    function : callable
-        Uses ``numba.cuda``'s intrinsics, returns nothing. Arrays of 1 to 3 dimensions, ints and floats.
+    signature : callable, str, Numba signature, tuple of types, or list of these, optional
+        The function itself, where the decorator has no arguments: then it is compiled for the types it is launched
+        with. Or what it is to be compiled for, at once: ``"void(float32[:], int32)"``, ``(float32[:], int32)``.
+    device : bool
+        Make a function for kernels to call instead.
     **options
-        ``fastmath``, ``opt``, ``debug``: passed to ``numba.cuda.compile``.
+        ``debug`` (exceptions raised in the kernel are raised here, on the emulator), ``opt``, ``fastmath``,
+        ``forceinline``, ``max_registers``, ``launch_bounds``, ``link`` (CUDA C++ or PTX files): as in
+        ``numba.cuda.jit``. Its ``lineinfo`` is always on; ``lto``, ``cache``, ``inline`` and
+        ``shared_memory_carveout`` change nothing here.
 
     Returns
     -------
     NumbaKernel
-        ``kernel[grid, block](*args)`` with NumPy arrays or CPU tensors on the emulator, CUDA tensors on the GPU.
+        ``kernel[grid, block](*args)`` with NumPy arrays, CPU tensors, numbers and tuples of them on the emulator, CUDA
+        tensors on the GPU. For ``device=True``, Numba's own device function.
+
+    Raises
+    ------
+    CompileError
+        Where Numba refuses the function; its message is shown.
 
     Examples
     --------
@@ -62,9 +83,41 @@ def jit(function: Callable[..., None] | None = None, **options: Any) -> Any:
     ...     if i < x.size:
     ...         x[i] *= 2
     """
-    if function is None:
-        return functools.partial(jit, **options)
-    return NumbaKernel(function, options)
+    unknown = [name for name in options if name not in (*_OPTIONS, *_WITHOUT_EFFECT)]
+    if unknown:
+        raise LaunchError(
+            f"Expected options of a kernel ({', '.join((*_OPTIONS, *_WITHOUT_EFFECT))}), got {', '.join(unknown)}.",
+            hint="a signature comes first, without a name.",
+        )
+    is_function = inspect.isfunction(signature)
+    signatures = [] if is_function or signature is None else _signatures(signature)
+
+    def decorate(function: Callable[..., None]) -> Any:
+        if device:
+            kept = {name: options[name] for name in ("fastmath", "opt", "debug", "inline", "link") if name in options}
+            return _numba_cuda().jit(device=True, **kept)(_with_numbas_names(function))
+        kernel = NumbaKernel(function, {name: options[name] for name in _OPTIONS if name in options})
+        for declared in signatures:
+            kernel.declare(declared)
+        return kernel
+
+    return decorate(signature) if is_function else decorate
+
+
+def _signatures(given: Any) -> list[tuple[Any, ...]]:
+    """Tuples of Numba's types."""
+    from numba.cuda.core import sigutils
+
+    found = []
+    for one in given if isinstance(given, list) else [given]:
+        try:
+            arguments, returned = sigutils.normalize_signature(one)
+        except Exception as error:  # Numba evaluates the text of a signature, so anything may come
+            raise CompileError("a signature of Numba", f"{one!r}: {error}") from error
+        if returned is not None and str(returned) not in ("none", "void"):
+            raise CompileError("a signature of Numba", f"a kernel returns void, not {returned}")
+        found.append(arguments)
+    return found
 
 
 class NumbaKernel:
@@ -74,7 +127,9 @@ class NumbaKernel:
         self.py_func, self.options = _with_numbas_names(function), options
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self.parameters = list(inspect.signature(function).parameters)
+        self.declared: list[tuple[Any, ...]] = []
         self._compiled: dict[Any, TwoDeviceKernel] = {}
+        self._exceptions: dict[TwoDeviceKernel, Callable[[int], tuple[Any, Any, Any]]] = {}
 
     def __getitem__(self, dims: tuple[Any, ...]) -> Callable[..., Any]:
         if not isinstance(dims, tuple) or not 2 <= len(dims) <= 4:
@@ -88,41 +143,126 @@ class NumbaKernel:
 
         return launch
 
+    def __call__(self, *args: Any) -> Any:
+        """Refused: a kernel needs a grid."""
+        raise LaunchError(
+            f"Expected a grid and a block for kernel {self.__name__!r}, got a plain call.",
+            hint=f"for example {self.__name__}[64, 256](...), or {self.__name__}.forall(n)(...).",
+        )
+
+    def forall(self, n: int, tpb: int = 0, stream: Any = None, sharedmem: int = 0) -> Callable[..., Any]:
+        """A launch of at least ``n`` threads in one dimension, ``tpb`` (by default 256) in a block."""
+        if n < 0:
+            raise LaunchError(f"Expected a number of threads, got {n}.", hint="it is negative.")
+        block = tpb or _DEFAULT_BLOCK
+        return self[(n + block - 1) // block, block, stream, sharedmem]
+
+    def declare(self, signature: tuple[Any, ...]) -> None:
+        """Compile for these types now; from then on only declared types are taken."""
+        if len(signature) != len(self.parameters):
+            raise CompileError(
+                "a signature of Numba",
+                f"{self.__name__} has {len(self.parameters)} parameters, the signature {len(signature)}",
+            )
+        self.declared.append(signature)
+        self.compile(signature)
+
+    @property
+    def signatures(self) -> list[tuple[Any, ...]]:
+        """Argument types that it is compiled for."""
+        return [types for types, _ in self._compiled]
+
+    def inspect_asm(self, signature: tuple[Any, ...] | None = None) -> Any:
+        """PTX by argument types, or for some of them."""
+        texts = {types: kernel.owner.ptx for (types, _), kernel in self._compiled.items()}
+        return texts if signature is None else texts[signature]
+
     def _launch(self, grid: Any, block: Any, shared_bytes: int, args: Sequence[Any]) -> Any:
+        from teachkit.frontends.numba_types import flatten
+
         if len(args) != len(self.parameters):
             raise LaunchError(
                 f"Expected {len(self.parameters)} arguments for kernel {self.__name__!r} "
                 f"({', '.join(self.parameters)}), got {len(args)}.",
                 hint="a kernel takes no default and no keyword arguments.",
             )
-        kernel = self.compile(tuple(_type_of(n, a) for n, a in zip(self.parameters, args, strict=True)))
-        flat = [pair for n, a in zip(self.parameters, args, strict=True) for pair in _flatten(n, a)]
-        return kernel.launch(
+        signature = self._signature_for(args)
+        kernel = self.compile(signature)
+        after: list[Callable[[], None]] = []
+        typed = zip(self.parameters, signature, args, strict=True)
+        flat = [pair for name, ty, value in typed for pair in flatten(name, ty, value, after)]
+        watch = self._error_code(kernel) if self.options.get("debug") else None
+        launched = kernel.launch(
             grid,
             block,
             [value for _, value in flat],
             shared_bytes=shared_bytes,
             argument_names=[name for name, _ in flat],
         )
+        for action in after:
+            action()
+        if watch is not None and watch.value:
+            raise self._exception(kernel, watch.value)
+        return launched
+
+    def _signature_for(self, args: Sequence[Any]) -> tuple[Any, ...]:
+        from teachkit.frontends.numba_types import check, type_of
+
+        given = tuple(type_of(name, value) for name, value in zip(self.parameters, args, strict=True))
+        if not self.declared or given in self.declared:
+            return given
+        refusal: LaunchError | None = None
+        for signature in self.declared:
+            try:
+                for name, ty, value in zip(self.parameters, signature, args, strict=True):
+                    check(name, ty, value)
+            except LaunchError as error:
+                refusal = refusal or error
+            else:
+                return signature
+        assert refusal is not None
+        raise refusal
 
     def compile(self, signature: tuple[Any, ...]) -> TwoDeviceKernel:
         """The kernel for argument types of Numba, for example ``(float32[::1], int64)``."""
         key = (signature, architecture())
         if key not in self._compiled:
-            cuda = _numba_cuda()
-            capability = divmod(architecture(), 10)
-            from numba.core.errors import NumbaError
+            from teachkit.frontends.numba_adapter import compile_kernel
+
+            _numba_cuda()
+            from numba.cuda.core.errors import NumbaError
 
             try:
-                ptx, _ = cuda.compile(
-                    self.py_func, signature, device=False, abi="numba", cc=capability, lineinfo=True, **self.options
-                )
+                made = compile_kernel(self.py_func, signature, divmod(architecture(), 10), self.options)
             except NumbaError as error:
                 raise CompileError("a Numba-CUDA kernel", str(error)) from error
-            module = KernelModule(ptx if isinstance(ptx, str) else ptx.decode())
-            (mangled,) = module
-            self._compiled[key] = TwoDeviceKernel(module, module.emulated[mangled], self.__name__)
+            module = KernelModule(made.ptx)
+            kernel = TwoDeviceKernel(module, module.emulated[made.name], self.__name__)
+            self._compiled[key], self._exceptions[kernel] = kernel, made.exception_of
         return self._compiled[key]
+
+    def _error_code(self, kernel: TwoDeviceKernel) -> ctypes.c_int32:
+        """Where a kernel compiled for debugging leaves the number of an exception; cleared."""
+        code = self._global(kernel, "errcode")
+        code.value = 0
+        return code
+
+    def _exception(self, kernel: TwoDeviceKernel, code: int) -> BaseException:
+        """What the kernel raised, with the thread that did."""
+        kind, arguments, location = self._exceptions[kernel](code)
+        thread = tuple(self._global(kernel, f"tid{axis}").value for axis in "xyz")
+        block = tuple(self._global(kernel, f"ctaid{axis}").value for axis in "xyz")
+        where = f"in block {block}, thread {thread}"
+        if location is not None:
+            where = f"{location[1]}:{location[2]}, {where}"
+        said, *others = arguments or ("",)
+        raised: BaseException = kind(f"{said} ({where})".strip(), *others)
+        return raised
+
+    @staticmethod
+    def _global(kernel: TwoDeviceKernel, what: str) -> ctypes.c_int32:
+        _, address, _ = kernel.owner.emulated.variables[f"{kernel.kernel.name}__{what}__"]
+        return ctypes.c_int32.from_address(address)
 
 
 def _with_numbas_names(function: Callable[..., None]) -> Callable[..., None]:
@@ -140,51 +280,3 @@ def _with_numbas_names(function: Callable[..., None]) -> Callable[..., None]:
     )
     twin.__qualname__, twin.__module__, twin.__doc__ = function.__qualname__, function.__module__, function.__doc__
     return twin
-
-
-def _type_of(name: str, value: Any) -> Any:
-    """Numba's type of an argument."""
-    import numba
-    import numpy as np
-
-    if isinstance(value, np.ndarray):
-        dtype, contiguous = value.dtype, value.flags.c_contiguous
-    elif hasattr(value, "data_ptr"):
-        try:
-            dtype = np.dtype(str(value.dtype).removeprefix("torch."))
-        except TypeError as error:
-            raise LaunchError(
-                f"Expected a dtype that NumPy has for argument {name!r}, got {value.dtype}.",
-                hint="convert it, for example with .to(torch.float32).",
-            ) from error
-        contiguous = value.is_contiguous()
-    elif isinstance(value, (bool, int, float, np.generic)):
-        return numba.typeof(value)
-    else:
-        raise LaunchError(
-            f"Expected an array, a tensor or a number for argument {name!r}, got {type(value).__name__}.",
-            hint="pass tuples and lists as arrays: np.array(values).",
-        )
-    return numba.types.Array(numba.from_dtype(dtype), value.ndim, "C" if contiguous else "A")
-
-
-def _flatten(name: str, value: Any) -> list[tuple[str, Any]]:
-    """An argument as the parameters that Numba's calling convention makes of it. Strides are in bytes."""
-    import numpy as np
-
-    if isinstance(value, np.ndarray):
-        strides, n, item_bytes = value.strides, value.size, value.itemsize
-    elif hasattr(value, "data_ptr"):
-        item_bytes, n = value.element_size(), value.numel()
-        strides = tuple(s * item_bytes for s in value.stride())
-    else:
-        return [(name, value)]
-    return [
-        (f"{name}.meminfo", None),
-        (f"{name}.parent", None),
-        (f"{name}.size", n),
-        (f"{name}.itemsize", item_bytes),
-        (name, value),
-        *((f"{name}.shape[{axis}]", size) for axis, size in enumerate(value.shape)),
-        *((f"{name}.strides[{axis}]", step) for axis, step in enumerate(strides)),
-    ]

@@ -1,23 +1,34 @@
 """Unmodified ``from numba import cuda`` programs on the emulator: the switch.
 
-``tk.cuda.emulate()``, or the environment variable ``TEACHKIT_NUMBA=1`` for programs that do not know teachkit. The
-compiler stays Numba's own; the driver below it is :mod:`teachkit.frontends.cuda_driver`.
+``tk.cuda.emulate()``, or the environment variable ``TEACHKIT_NUMBA=1`` for programs that do not know teachkit
+(``TEACHKIT_NUMBA=lines`` for counters and faults by source line as well). The compiler stays Numba's own; the driver
+below it is :mod:`teachkit.frontends.cuda_driver`.
 Not modelled: what that driver does not model.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import sys
 
 from teachkit.frontends.import_hook import after_import
 
+has_lines = False
+"""Whether kernels are compiled with source lines though their program does not say so."""
 
-def emulate() -> None:
+
+def emulate(*, lines: bool = False) -> None:
     """Run this process's Numba-CUDA kernels on the emulator from now on, whether it has a GPU or not.
 
     Kernels are compiled for the modelled GPU (``TEACHKIT_ARCH``), counted under :func:`teachkit.profile`, and checked
     for accesses out of bounds. Times between events are modelled, and a warning says so.
+
+    Parameters
+    ----------
+    lines : bool
+        Compile with source lines, so that counters and faults name them, as ``cuda.jit(lineinfo=True)`` does for one
+        kernel. Numba cannot link CUDA C++ to such kernels unless they say ``lto=False``.
 
     Raises
     ------
@@ -32,12 +43,16 @@ def emulate() -> None:
     """
     from teachkit.frontends.cuda_driver import install
 
+    global has_lines
+    has_lines |= lines
     install()
     _adapt_when_imported()
 
 
 def emulate_when_used() -> None:
     """The same as soon as ``numba.cuda`` is imported; until then nothing is loaded (``TEACHKIT_NUMBA=1``)."""
+    global has_lines
+    has_lines = os.environ.get("TEACHKIT_NUMBA") == "lines"
     _adapt_when_imported()
     after_import("numba.cuda.cudadrv", _install)
 

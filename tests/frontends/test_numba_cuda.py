@@ -109,5 +109,5 @@ def test_wrong_arguments_say_what_was_expected():
         saxpy[1, 32](np.zeros(3))
     with pytest.raises(LaunchError, match="argument 'x', got list"):
         saxpy[1, 32](1.0, [1, 2], np.zeros(2), np.zeros(2))
-    with pytest.raises(LaunchError, match=r"argument 'x', got torch\.bfloat16"):
-        saxpy[1, 32](1.0, torch.zeros(2, dtype=torch.bfloat16), np.zeros(2), np.zeros(2))
+    with pytest.raises(LaunchError, match=r"argument 'x', got torch\.float8_e4m3fn"):
+        saxpy[1, 32](1.0, torch.zeros(2, dtype=torch.float8_e4m3fn), np.zeros(2), np.zeros(2))

@@ -9,6 +9,7 @@ Source: CUDA Binary Utilities ("cubin" is ELF); the attribute numbers are those 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import struct
@@ -40,11 +41,18 @@ def ptx_behind(address: int) -> tuple[bytes, str | None]:
     head = ctypes.string_at(address, 64)
     end = elf_end(head, address)
     cubin = ctypes.string_at(address, end)
-    # What is read here belongs to the image where a mark follows, and to nobody's page boundary where it does not.
-    if end % 4096 > 4096 - len(_MARK) or ctypes.string_at(address + end, len(_MARK)) != _MARK:
+    if _carefully(address + end, len(_MARK)) != _MARK:
         return cubin, None
     (n_bytes,) = struct.unpack("<Q", ctypes.string_at(address + end + len(_MARK), 8))
     return cubin, ctypes.string_at(address + end + len(_MARK) + 8, n_bytes).decode()
+
+
+def _carefully(address: int, n_bytes: int) -> bytes:
+    """Memory that may not be there: an image without PTX can end where the process's memory ends."""
+    with open("/proc/self/mem", "rb", buffering=0) as own, contextlib.suppress(OSError):
+        own.seek(address)
+        return own.read(n_bytes)
+    return b""
 
 
 def elf_end(data: bytes, address: int = 0) -> int:

@@ -1,0 +1,181 @@
+"""Values to Numba's types, and typed values to the parameters that Numba's calling convention makes of them.
+
+Modelled: arrays of any layout (0-d, records and complex numbers included), numbers of every width, dates, enumerations,
+records, tuples of all these, and tensors on the CPU or on a GPU.
+Not modelled: strings, lists, arrays of Python objects, which no kernel takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from teachkit.errors import LaunchError
+
+Parameter = tuple[str, Any]
+
+
+def type_of(name: str, value: Any) -> Any:
+    """Numba's type of an argument.
+
+    Raises
+    ------
+    LaunchError
+        For what no kernel takes.
+    """
+    from numba.cuda import types
+    from numba.cuda.typing.typeof import Purpose, typeof
+
+    if hasattr(value, "data_ptr"):
+        return types.Array(_scalar_type(name, value), value.dim(), _layout(value))
+    if hasattr(value, "__cuda_array_interface__") and not hasattr(value, "_numba_type_"):
+        from numba.cuda import as_cuda_array
+
+        value = as_cuda_array(value, sync=False)
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        raise LaunchError(
+            f"Expected numbers in argument {name!r}, got an array of Python objects.",
+            hint="convert it, for example with .astype(np.float32).",
+        )
+    try:
+        found = typeof(value, Purpose.argument)
+    except (ValueError, TypeError, NotImplementedError):
+        found = None
+    passable = (
+        *(types.Array, types.Number, types.Boolean, types.NPDatetime, types.NPTimedelta, types.Record),
+        *(types.BaseTuple, types.EnumMember, types.CPointer),
+    )
+    if found is None or not isinstance(found, passable):
+        raise LaunchError(
+            f"Expected an array, a tensor or a number for argument {name!r}, got {type(value).__name__}.",
+            hint="pass lists as arrays: np.array(values); tuples of numbers and arrays are fine as they are.",
+        )
+    return found
+
+
+def check(name: str, ty: Any, value: Any) -> None:
+    """Refuse an argument that a declared type does not take.
+
+    Raises
+    ------
+    LaunchError
+        For an array of another dtype, number of dimensions or layout, or a value of another kind.
+    """
+    from numba.cuda import types
+
+    got = type_of(name, value)
+    if isinstance(ty, types.Array) and isinstance(got, types.Array):
+        fits = got.dtype == ty.dtype and got.ndim == ty.ndim and (ty.layout in ("A", got.layout) or _is_both(value, ty))
+        fits = fits and (got.mutable or not ty.mutable)
+    elif isinstance(ty, types.BaseTuple) and isinstance(got, types.BaseTuple):
+        fits = len(ty) == len(got)
+        for index, (item, part) in enumerate(zip(ty, value, strict=False)):
+            check(f"{name}[{index}]", item, part)
+    elif isinstance(ty, (types.Number, types.Boolean)) and isinstance(got, (types.Number, types.Boolean)):
+        fits = isinstance(ty, types.Complex) or not isinstance(got, types.Complex)
+        fits = fits and not (isinstance(ty, types.Integer) and isinstance(got, types.Float))
+    elif isinstance(ty, types.CPointer):
+        fits = isinstance(got, (types.Integer, types.CPointer))
+    else:
+        fits = got == ty
+    if not fits:
+        raise LaunchError(
+            f"Expected {ty} for argument {name!r}, as the kernel's signature says, got {got}.",
+            hint="convert the argument, or leave out the signature: then the kernel is compiled for what it is given.",
+        )
+
+
+def flatten(name: str, ty: Any, value: Any, after: list[Callable[[], None]]) -> Iterator[Parameter]:
+    """An argument as (name, value) of each parameter; ``after`` collects what is to be done when the kernel has run."""
+    from numba.cuda import types
+
+    if isinstance(ty, types.Array):
+        yield from _flat_array(name, value)
+    elif isinstance(ty, types.BaseTuple):
+        for index, (item, part) in enumerate(zip(ty, value, strict=True)):
+            yield from flatten(f"{name}[{index}]", item, part, after)
+    elif isinstance(ty, types.EnumMember):
+        yield from flatten(name, ty.dtype, value.value, after)
+    elif isinstance(ty, types.Record):
+        yield name, _record(value, after)
+    elif isinstance(ty, types.Complex):
+        yield f"{name}.real", float(value.real)
+        yield f"{name}.imag", float(value.imag)
+    elif isinstance(ty, (types.NPDatetime, types.NPTimedelta)):
+        yield name, int(value.view(np.int64))
+    elif isinstance(ty, types.Float):
+        # A half is passed by its bits.
+        yield name, int(np.float16(value).view(np.uint16)) if ty.bitwidth == 16 else float(value)
+    elif isinstance(ty, types.Integer):
+        yield name, _integer(name, ty, value)
+    else:
+        yield name, int(value)
+
+
+def _integer(name: str, ty: Any, value: Any) -> int:
+    number = int(value)
+    if not ty.minval <= number <= ty.maxval:
+        raise LaunchError(f"Expected an {ty} for argument {name!r}, got {number}.", hint="it does not fit.")
+    return number
+
+
+def _flat_array(name: str, value: Any) -> Iterator[Parameter]:
+    """Strides are in bytes."""
+    if hasattr(value, "data_ptr"):
+        item_bytes, n, shape = value.element_size(), value.numel(), tuple(value.shape)
+        strides = tuple(step * item_bytes for step in value.stride())
+    else:
+        item_bytes, n, shape, strides = value.dtype.itemsize, value.size, value.shape, value.strides
+    yield f"{name}.meminfo", None
+    yield f"{name}.parent", None
+    yield f"{name}.size", n
+    yield f"{name}.itemsize", item_bytes
+    yield name, value if n else None
+    yield from ((f"{name}.shape[{axis}]", size) for axis, size in enumerate(shape))
+    yield from ((f"{name}.strides[{axis}]", step) for axis, step in enumerate(strides))
+
+
+def _record(value: Any, after: list[Callable[[], None]]) -> Any:
+    """A record travels as a pointer to a copy, which is copied back."""
+    copy = np.array(value, dtype=value.dtype).reshape(1)
+
+    def copy_back() -> None:
+        for field in value.dtype.names:
+            value[field] = copy[0][field]
+
+    if not isinstance(value, tuple):
+        after.append(copy_back)
+    return copy
+
+
+def _scalar_type(name: str, tensor: Any) -> Any:
+    from numba.cuda import types
+    from numba.cuda.core.errors import NumbaError
+    from numba.cuda.np.numpy_support import from_dtype
+
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype == "bfloat16":
+        return types.bfloat16
+    try:
+        return from_dtype(np.dtype(dtype))
+    except (TypeError, NumbaError, NotImplementedError) as error:
+        raise LaunchError(
+            f"Expected a dtype that Numba has for argument {name!r}, got {tensor.dtype}.",
+            hint="convert it, for example with .to(torch.float32).",
+        ) from error
+
+
+def _layout(tensor: Any) -> str:
+    if tensor.is_contiguous():
+        return "C"
+    return "F" if tensor.dim() > 1 and tensor.permute(*range(tensor.dim())[::-1]).is_contiguous() else "A"
+
+
+def _is_both(value: Any, ty: Any) -> bool:
+    """One row or one column is contiguous in both orders, and Numba's type names only one."""
+    flags = getattr(value, "flags", None)
+    if flags is None:
+        return bool(ty.layout == "F" and value.permute(*range(value.dim())[::-1]).is_contiguous())
+    return bool(flags["F_CONTIGUOUS" if ty.layout == "F" else "C_CONTIGUOUS"])
