@@ -235,6 +235,9 @@ class TimeEstimate:
             f"({time_text(self.low_s)} to {time_text(self.high_s)}), bound by {LABELS[self.binding]}>"
         )
 
+    def __str__(self) -> str:
+        return self.table()
+
     def table(self) -> str:
         """Return every term of every launch as text, in microseconds; the longest is marked with a star."""
         header, rows = self._cells()

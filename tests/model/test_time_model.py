@@ -1,8 +1,10 @@
-"""The time model: its arithmetic by hand, its honesty, and hardware measurements it was not fitted to."""
+"""The time model: its arithmetic by hand, and its honesty."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import types
 from typing import Any
 
@@ -187,3 +189,130 @@ def test_more_work_never_takes_less_time(name: str, work: dict[str, int], n_bloc
     for field, amount in work.items():
         more = predict(report(n_blocks, 128, counters(**work | {field: 2 * amount + 1})), gpu=name)
         assert more.seconds >= estimate.seconds
+
+
+def test_passes_through_l1_are_the_banks_or_the_tags_whichever_is_more() -> None:
+    cycle = 1 / (108 * 1.41e9)
+    banks = counters(global_load_requests=100, global_load_wavefronts=3200, l1_tag_lookups=100)
+    tags = counters(global_load_requests=100, global_load_wavefronts=100, l1_tag_lookups=3200)
+    assert predict(banks, gpu="A100").terms["l1"] == pytest.approx(3200 * cycle)
+    assert predict(tags, gpu="A100").terms["l1"] == pytest.approx(100 * (32 + 3) / 4 * cycle)
+    stores = counters(global_store_requests=100)
+    assert predict(stores, gpu="A100").terms["l1"] == pytest.approx(100 * cycle)
+
+
+def test_issue_slots() -> None:
+    work = counters(warp_instructions=10**6)
+    assert predict(work, gpu="A100").terms["issue"] == pytest.approx(10**6 / (4 * 108 * 1.41e9))
+    assert predict(work, gpu="P100").terms["issue"] == pytest.approx(10**6 / (2 * 56 * gpu("P100").clock_hz))
+    assert predict(work, gpu="A100").binding == "launch"
+
+
+def test_waiting_for_reads_adds_to_traffic_as_legs_of_a_right_triangle() -> None:
+    n_blocks, n_threads = 108 * 2 * 100, 1024
+    n_bytes = 8 * n_blocks * n_threads
+    reads = predict(report(n_blocks, n_threads, counters(dram_read_bytes=n_bytes)), gpu="A100").kernels[0]
+    writes = predict(report(n_blocks, n_threads, counters(dram_write_bytes=n_bytes)), gpu="A100").kernels[0]
+    assert reads.body_s == pytest.approx(math.hypot(reads.terms["dram"], reads.terms["latency"]))
+    assert writes.body_s == max(writes.terms["dram"], writes.terms["latency"])
+    assert reads.terms["dram"] == pytest.approx(n_bytes / 1503e9)  # one way: the faster of read and write
+
+
+def test_traffic_is_priced_by_its_mixture() -> None:
+    def dram(read: int, written: int) -> float:
+        return predict(counters(dram_read_bytes=read, dram_write_bytes=written), gpu="V100-PCIe").terms["dram"]
+
+    assert dram(2 * 10**9, 10**9) == pytest.approx(3e9 / 814e9)
+    assert dram(10**9, 2 * 10**9) == pytest.approx(3e9 / 814e9)
+    assert dram(4 * 10**9, 10**9) == pytest.approx(3e9 / 814e9 + 2e9 / 895e9)
+    assert dram(10**9, 0) == pytest.approx(1e9 / 895e9)
+
+
+def test_eager_waits_for_the_host_and_a_graph_does_not() -> None:
+    tiny = [counters(dram_read_bytes=4096) for _ in range(100)]
+    big = [counters(dram_read_bytes=10**8) for _ in range(100)]
+    queue, compiled = predict(tiny, gpu="A100"), predict(tiny, gpu="A100", launch="compiled")
+    eager, graph = predict(tiny, gpu="A100", launch="eager"), predict(tiny, gpu="A100", launch="graph")
+    assert compiled.seconds == queue.seconds
+    assert eager.seconds == pytest.approx(100 * 5e-6 + tiny_body("A100"), rel=1e-3)
+    assert eager.binding == "host"
+    assert eager.seconds == pytest.approx(sum(eager.bound_s.values()))
+    assert graph.seconds == pytest.approx(100 * 1.35e-6, rel=1e-3)
+    faster = predict(tiny, gpu="A100", launch="eager", host_s=1e-6)
+    assert faster.seconds == pytest.approx(queue.seconds)  # the launches themselves take longer than the host
+    waits = predict(big, gpu="A100", launch="eager").bound_s["host"]
+    assert waits < 5e-6  # only before the first: then the GPU is behind
+    for estimate in (eager, graph):
+        assert estimate.low_s <= estimate.seconds <= estimate.high_s
+        assert {"eager": "eager PyTorch", "graph": "a CUDA graph"}[estimate.launch] in estimate.table()
+
+
+def tiny_body(name: str) -> float:
+    return predict(counters(dram_read_bytes=4096), gpu=name).kernels[0].body_s
+
+
+def test_counters_of_many_launches_wait_like_many_launches() -> None:
+    one_by_one = predict([counters(dram_read_bytes=4096)] * 50, gpu="A100", launch="eager").seconds
+    summed = predict(Counters(n_launches=50, dram_read_bytes=50 * 4096), gpu="A100", launch="eager").seconds
+    assert summed == pytest.approx(one_by_one, rel=0.01)
+
+
+def test_tensor_cores_work_at_the_rate_of_the_type_that_is_named() -> None:
+    work = counters(flop_tensor=10**12)
+    assert predict(work, gpu="H100", tensor="fp8").terms["tensor"] == pytest.approx(10**12 / 1978.9e12)
+    assert predict(work, gpu="H100", tensor="tf32").terms["tensor"] == pytest.approx(10**12 / 494.7e12)
+    assert predict(work, gpu="H100", tensor="int8").terms["tensor"] == pytest.approx(10**12 / 1978.9e12)
+
+
+def test_what_a_sheet_lacks_is_said() -> None:
+    estimate = predict(counters(dram_read_bytes=10**9), gpu="H100")
+    assert "DRAM bandwidth" in estimate.lacks
+    assert "Not measured on it: DRAM bandwidth" in estimate.table()
+    assert "Not measured on it: DRAM bandwidth" in estimate._repr_html_()
+    assert predict(counters(dram_read_bytes=10**9), gpu="A100").lacks == ()
+
+
+def test_a_processor_has_the_terms_of_its_roofline() -> None:
+    work = counters(dram_read_bytes=10**9, flop_fp32=10**12, flop_fp64=10**12, sfu_ops=10**9)
+    estimate = predict(work, gpu="EPYC-9755")
+    assert estimate.terms == pytest.approx({"dram": 1e9 / (0.83 * 614.4e9), "fp64": 1 / 11.059, "fp32": 1 / 22.118})
+    assert estimate.binding == "fp64"
+    assert "assumed: 0.83 of the data sheet" in predict(counters(dram_read_bytes=10**9), gpu="XEON-6980P").table()
+
+
+def test_every_number_of_a_sheet_that_is_used_moves_the_prediction() -> None:
+    amounts = {f.name: 10**9 for f in dataclasses.fields(Counters) if f.type == "int"}
+    work = dataclasses.replace(Counters(**amounts), n_launches=1)
+    spec = gpu("A100")
+    moved = {}
+    for name in ("dram_bytes_per_s", "clock_hz", "n_sms", "l2_bytes_per_s", "fp32_flop_per_s", "small_kernel_s"):
+        after = predict(work, gpu=spec.replace(**{name: 2 * getattr(spec, name)})).terms
+        before = predict(work, gpu=spec).terms
+        moved[name] = {term for term in before if before[term] != after[term]}
+    assert moved["dram_bytes_per_s"] == {"dram"}
+    assert moved["l2_bytes_per_s"] == {"l2"}
+    assert moved["fp32_flop_per_s"] == {"fp32"}
+    assert moved["small_kernel_s"] == {"launch"}
+    assert {"l1", "shared", "issue", "fp64", "tensor", "sfu"} <= moved["clock_hz"] & moved["n_sms"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"launch": "fast"}, "launch to be one of queue, eager, compiled, graph"),
+        ({"tensor": "fp12"}, "tensor to be one of fp16"),
+        ({"host_s": 1e-6}, 'host_s of 0 or more with launch="eager"'),
+        ({"launch": "eager", "host_s": float("nan")}, "host_s of 0 or more"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(PredictionError, match=words):
+        predict(counters(), gpu="A100", **arguments)
+
+
+def test_printing_shows_every_term_and_the_band() -> None:
+    estimate = predict(counters(dram_read_bytes=10**9, flop_fp32=10**9), gpu="A100")
+    for text in (str(estimate), estimate._repr_html_()):
+        for label in ("DRAM bandwidth", "DRAM latency", "FP32 rate", "Band:", "all modelled"):
+            assert label in text
+        assert "easured:" not in text.replace("Not measured", "")
