@@ -101,11 +101,10 @@ class Step:
         """What moved, in words."""
         names = f"{self.lower.rung.name} to {self.upper.rung.name}"
         if self.term is None:
-            bound = LABELS.get(self.upper.estimate.binding, self.upper.estimate.binding)
-            return f"{names}: no gain modelled, both wait for {bound}"
+            before, after = (LABELS[one.estimate.binding] for one in (self.lower, self.upper))
+            return f"{names}: no gain modelled, bound by {before} before and by {after} after"
         before, after = (one.estimate.terms.get(self.term, 0.0) for one in (self.lower, self.upper))
-        label = LABELS.get(self.term, self.term)
-        return f"{names}: {self.gain:.2f}x, {label} fell from {time_text(before)} to {time_text(after)}"
+        return f"{names}: {self.gain:.2f}x, {LABELS[self.term]} fell from {time_text(before)} to {time_text(after)}"
 
 
 @dataclasses.dataclass(frozen=True)
