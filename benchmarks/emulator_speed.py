@@ -1,9 +1,10 @@
-"""The emulator against Triton's interpreter and against native PyTorch, on the same Triton kernels and sizes.
+"""The emulator against Triton's interpreter, Numba's simulator and native PyTorch, on the same kernels and sizes.
 
 Everything is measured on this machine in this run, warm, on one thread: medians of several calls. The emulator always
 checks bounds. "plain" is what a program pays when nobody observes; "counted" has the counters on, as in a profile, and
 is what the ratios compare; "read" adds what reading them costs, which is the replay of the cache model.
-The interpreter runs in a child process with TRITON_INTERPRET=1.
+The interpreter runs in a child process with TRITON_INTERPRET=1, the simulator in one with NUMBA_ENABLE_CUDASIM=1, once
+after a first call. Against tensor-core kernels PyTorch computes the same in float32.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ sys.path[0] = str(ROOT)  # the kernels live beside the tests; beside this script
 INTERPRETER_BAR = 300.0  # geometric mean
 INTERPRETER_FLOOR = 50.0  # each kernel
 TORCH_BAR = 4.0
+SIMULATOR_BAR = 50_000.0
 
 
 def median_seconds(call: Callable[[], Any], budget_s: float, at_least: int = 3) -> float:
@@ -43,12 +45,13 @@ def cases(only: str | None) -> list[tuple[Any, tuple[Any, ...]]]:
     """Return each kernel case with its float32 inputs of benchmark size."""
     import torch
 
+    from benchmarks.dense_kernels import DENSE_CASES
     from tests.frontends.triton_kernels import CASES
 
     torch.set_num_threads(1)
     return [
         (case, case.inputs(case.benchmark_shape, torch.float32, torch.Generator().manual_seed(0)))
-        for case in CASES
+        for case in (*CASES, *DENSE_CASES)
         if only is None or only in case.name
     ]
 
@@ -68,7 +71,9 @@ def interpret(options: argparse.Namespace) -> None:
     seconds = {}
     for case, inputs in cases(options.only):
         if case.interpretable:
-            seconds[case.name] = median_seconds(lambda case=case, inputs=inputs: case.launch(*inputs), options.budget)
+            seconds[case.name] = median_seconds(
+                lambda case=case, inputs=inputs: case.launch(*inputs), options.budget, 1
+            )
     print(json.dumps(seconds))
 
 
@@ -89,6 +94,7 @@ def emulator_row(case: Any, inputs: tuple[Any, ...], budget_s: float) -> dict[st
     return {
         "kernel": case.name,
         "streaming": case.streaming,
+        "dense": "f16" in case.name,
         "shape": list(case.benchmark_shape),
         "plain_s": median_seconds(lambda: case.launch(*inputs), budget_s),
         "counted_s": median_seconds(lambda: observed(lambda launch: None), budget_s),
@@ -97,11 +103,50 @@ def emulator_row(case: Any, inputs: tuple[Any, ...], budget_s: float) -> dict[st
     }
 
 
+def numba_seconds(only: str | None, budget_s: float) -> dict[str, tuple[int, float]]:
+    """Size and seconds of each Numba kernel, in this process: counted on the emulator, or on the simulator."""
+    from benchmarks.numba_kernels import calls
+
+    seconds = {}
+    for name, n, launch, is_right in calls():
+        if only is None or only in name:
+            seconds[name] = n, median_seconds(launch, budget_s, 1)
+            if not is_right():
+                raise SystemExit(f"{name} computes something else; nothing was compared.")
+    return seconds
+
+
+def numba_rows(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure Numba's kernels here and, in a child process, on Numba's simulator."""
+    from teachkit.emulator import observe
+
+    with observe(lambda launch: None):
+        ours = numba_seconds(options.only, options.budget)
+    if not ours:
+        return []
+    command = [
+        sys.executable,
+        __file__,
+        "--simulator",
+        "--budget",
+        "0",
+        *(["--only", options.only] if options.only else []),
+    ]
+    done = subprocess.run(
+        command, env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    simulated = json.loads(done.stdout.splitlines()[-1])
+    return [
+        {"kernel": name, "n": n, "counted_s": s, "simulator_s": simulated[name][1], "ratio": simulated[name][1] / s}
+        for name, (n, s) in ours.items()
+    ]
+
+
 def geometric_mean(values: list[float]) -> float:
     return math.exp(statistics.fmean(math.log(value) for value in values))
 
 
-def report(rows: list[dict[str, Any]]) -> dict[str, float]:
+def report(rows: list[dict[str, Any]], numba: list[dict[str, Any]]) -> dict[str, float]:
     """Print the table and return its summary."""
     print(
         f"{'kernel':<20} {'shape':<10} {'plain':>8} {'counted':>8} {'read':>8} {'interpreter':>11} {'torch':>8}  ms;"
@@ -123,6 +168,8 @@ def report(rows: list[dict[str, Any]]) -> dict[str, float]:
         "torch_geomean": geometric_mean([row["vs_torch"] for row in rows]),
         "torch_worst": max(row["vs_torch"] for row in rows),
         "torch_streaming_worst": max((row["vs_torch"] for row in rows if row["streaming"]), default=math.nan),
+        "dense_worst": max((row["vs_torch"] for row in rows if row["dense"]), default=math.nan),
+        "simulator_worst": min((row["ratio"] for row in numba), default=math.nan),
         "read_geomean": geometric_mean([row["interpreter_s"] / row["read_s"] for row in rows if row["interpreter_s"]]),
         "counting_worst": max(row["counted_s"] / row["plain_s"] for row in rows),
     }
@@ -132,8 +179,14 @@ def report(rows: list[dict[str, Any]]) -> dict[str, float]:
         f"against torch: {summary['torch_geomean']:.2f} times its time in the geometric mean, "
         f"{summary['torch_worst']:.2f} times at worst; streaming kernels {summary['torch_streaming_worst']:.2f} times "
         f"at worst (bar: {TORCH_BAR:.0f} times)\n"
+        f"tensor cores: {summary['dense_worst']:.2f} times torch's float32 at worst (bar: {TORCH_BAR:.0f} times)\n"
         f"counting: at most {summary['counting_worst']:.2f} times the plain run"
     )
+    for row in numba:
+        print(
+            f"{row['kernel']:<20} {row['n']:<10} {1e3 * row['counted_s']:.3f} ms, Numba's simulator "
+            f"{1e3 * row['simulator_s']:.0f} ms: {row['ratio']:,.0f}x (bar: {SIMULATOR_BAR:,.0f}x)"
+        )
     return summary
 
 
@@ -143,22 +196,27 @@ def main() -> None:
     parser.add_argument("--only", help="kernels whose name contains this")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--interpreter", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--simulator", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.interpreter:
         interpret(options)
+        return
+    if options.simulator:
+        print(json.dumps(numba_seconds(options.only, options.budget)))
         return
     from teachkit import emulator
 
     emulator.configure(n_threads=1)
     rows = [emulator_row(case, inputs, options.budget) for case, inputs in cases(options.only)]
-    interpreted = interpreter_rows(options)
+    interpreted = interpreter_rows(options) if rows else {}
     for row in rows:
         row["interpreter_s"] = interpreted.get(row["kernel"])
         row["vs_interpreter"] = row["interpreter_s"] / row["counted_s"] if row["interpreter_s"] else None
         row["vs_torch"] = row["counted_s"] / row["torch_s"]
-    summary = report(rows)
+    numba = numba_rows(options)
+    summary = report(rows, numba) if rows else {"simulator_worst": min(row["ratio"] for row in numba)}
     if options.json:
-        print(json.dumps({"rows": rows, "summary": summary}))
+        print(json.dumps({"rows": [*rows, *numba], "summary": summary}))
 
 
 if __name__ == "__main__":
