@@ -18,6 +18,21 @@ extern "C" __global__ void handed_down(volatile int* turn, int* order, int n) {
     }
 }
 
+extern "C" __global__ void handed_down_by_all(volatile int* turn, int* order, int n) {
+    __shared__ int seen;                          // every thread waits, with barriers in the loop
+    do {
+        __syncthreads();
+        if (threadIdx.x == 0) seen = *turn;
+        __syncthreads();
+    } while (seen != n - 1 - blockIdx.x);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        order[seen] = blockIdx.x;
+        __threadfence();
+        *turn = seen + 1;
+    }
+}
+
 extern "C" __global__ void locked_sum(int* lock, float* total, const float* x) {
     __shared__ float part;
     if (threadIdx.x == 0) part = 0;
@@ -83,9 +98,10 @@ def threads(request):
 
 
 @pytest.mark.parametrize("n_blocks", [1, 2, 40])
-def test_each_block_waits_for_a_later_one(kernels, threads, n_blocks):
+@pytest.mark.parametrize("kernel", ["handed_down", "handed_down_by_all"])
+def test_each_block_waits_for_a_later_one(kernels, threads, n_blocks, kernel):
     turn, order = np.zeros(1, np.int32), np.full(n_blocks, -1, np.int32)
-    kernels["handed_down"][n_blocks, 64](turn, order, n_blocks)
+    kernels[kernel][n_blocks, 64](turn, order, n_blocks)
     np.testing.assert_array_equal(order, np.arange(n_blocks)[::-1])
 
 

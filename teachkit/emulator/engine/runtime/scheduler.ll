@@ -25,8 +25,9 @@ declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
 ; Takes blocks from the shared counter until `end`, a stop, or a full trace: returns 0. A block's warps take
 ; turns: each runs until it exits, waits at a barrier, or has used its loop turns. After `budget` blocks, or after
-; a number of turns used up, the block then unfinished, it returns 1, so that the caller can look at the clock and
-; at Ctrl-C; the next call goes on where this one left.
+; a number of turns used up or of barriers passed, the block then unfinished, it returns 1, so that the caller can look
+; at the clock and at Ctrl-C; the next call goes on where this one left. A warp that waits in a loop with a barrier in it
+; never uses its turns up. 2520 is a multiple of 1 to 10: such a loop is left where it was left the last time.
 define i64 @tk_run(ptr %ctx, ptr %warp_function, ptr %next, i64 %end) {
 entry:
   %p.stop = getelementptr i8, ptr %ctx, i64 «stop»
@@ -141,7 +142,8 @@ round.first:
   br label %round
 
 round:                                            ; every warp that is ready runs once
-  %tired = phi i64 [ 0, %round.first ], [ %tired.next, %release.try ], [ %tired.next, %release ]
+  %tired = phi i64 [ 0, %round.first ], [ %tired.next, %release.try ], [ %tired.next, %passed ]
+  %barriers = phi i64 [ 0, %round.first ], [ %barriers, %release.try ], [ %barriers.next, %passed ]
   br label %warp.loop
 
 warp.loop:
@@ -218,7 +220,12 @@ release:
   %released = call i64 @tk_release(ptr %ctx, ptr %frames, i64 %frame_bytes, i64 %n_warps, i64 %alive)
   %stuck0 = icmp eq i64 %released, 0
   %stuck = and i1 %stuck0, %none.yielded
-  br i1 %stuck, label %deadlock, label %round
+  br i1 %stuck, label %deadlock, label %passed
+
+passed:
+  %barriers.next = add i64 %barriers, 1
+  %many = icmp uge i64 %barriers.next, 2520
+  br i1 %many, label %unfinish, label %round
 
 deadlock:
   call void @tk_fault(ptr %ctx, i64 3, i64 0, i32 -1, i64 0, i64 0)
