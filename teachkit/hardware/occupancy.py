@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 
 from teachkit.errors import OccupancyError
+from teachkit.hardware.sm_limits import SmLimits
 from teachkit.hardware.spec import GpuSpec
 
 _WARP_THREADS = 32
@@ -47,13 +48,13 @@ class Occupancy:
     limits: dict[str, int]
 
 
-def occupancy(spec: GpuSpec, n_threads: int, n_registers: int = 0, shared_bytes: int = 0) -> Occupancy:
+def occupancy(spec: GpuSpec | SmLimits, n_threads: int, n_registers: int = 0, shared_bytes: int = 0) -> Occupancy:
     """Return how many blocks of a kernel one SM holds.
 
     Parameters
     ----------
     spec
-        The GPU.
+        The GPU, or the limits of a compute capability (:func:`teachkit.hardware.sm_limits.sm_limits`).
     n_threads
         Threads in a block, 1 to 1,024.
     n_registers
@@ -90,7 +91,7 @@ def occupancy(spec: GpuSpec, n_threads: int, n_registers: int = 0, shared_bytes:
     return Occupancy(resident / spec.max_warps_per_sm, n_blocks, resident, limiter, limits)
 
 
-def _check(spec: GpuSpec, n_threads: int, n_registers: int, shared_bytes: int) -> None:
+def _check(spec: GpuSpec | SmLimits, n_threads: int, n_registers: int, shared_bytes: int) -> None:
     if not 1 <= n_threads <= _MAX_THREADS_PER_BLOCK:
         raise OccupancyError(f"Expected 1 to {_MAX_THREADS_PER_BLOCK} threads a block, got {n_threads}.")
     if not 0 <= n_registers <= _MAX_REGISTERS_PER_THREAD:
@@ -103,7 +104,7 @@ def _check(spec: GpuSpec, n_threads: int, n_registers: int, shared_bytes: int) -
         )
 
 
-def _register_limit(spec: GpuSpec, n_warps: int, n_registers: int) -> int:
+def _register_limit(spec: GpuSpec | SmLimits, n_warps: int, n_registers: int) -> int:
     """Registers belong to a quarter of the SM (on Pascal's GP100, a half), and a warp to one quarter."""
     if n_registers == 0:
         return _UNLIMITED
@@ -116,7 +117,7 @@ def _register_limit(spec: GpuSpec, n_warps: int, n_registers: int) -> int:
     return spec.registers_per_sm // n_parts // per_warp * n_parts // n_warps
 
 
-def _shared_limit(spec: GpuSpec, shared_bytes: int) -> int:
+def _shared_limit(spec: GpuSpec | SmLimits, shared_bytes: int) -> int:
     unit = 256 if spec.compute_capability < (8, 0) else 128
     per_block = _round_up(shared_bytes + spec.shared_bytes_reserved_per_block, unit)
     return spec.shared_bytes_per_sm // per_block if per_block else _UNLIMITED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from teachkit.errors import OccupancyError
 from teachkit.hardware.occupancy import occupancy
+from teachkit.hardware.sm_limits import compute_capabilities, sm_limits
 from teachkit.hardware.spec import gpu, gpu_names
 
 HEADER_PROGRAM = r"""
@@ -93,12 +95,12 @@ def test_equals_nvidias_header(tmp_path: Path) -> None:
     registers = [8, 16, 24, 31, 32, 33, 40, 48, 56, 63, 64, 65, 72, 80, 96, 104, 128, 160, 168, 200, 254, 255]
     shared = [0, 1, 100, 1000, 1024, 4096, 8192, 12345, 16384, 24576, 32768, 49151, 49152, 65536, 99 * 1024, 163 * 1024]
     rows = []
-    for name, n, r, s in itertools.product(gpu_names(), threads, registers, shared):
-        if s <= gpu(name).shared_bytes_per_block_max:
+    for name, n, r, s in itertools.product(compute_capabilities(), threads, registers, shared):
+        if s <= sm_limits(name).shared_bytes_per_block_max:
             rows.append((name, n, r, s))
     lines = []
     for name, n, r, s in rows:
-        spec = gpu(name)
+        spec = sm_limits(name)
         major, minor = spec.compute_capability
         device = (
             major,
@@ -115,12 +117,30 @@ def test_equals_nvidias_header(tmp_path: Path) -> None:
     wrong = []
     for (name, n, r, s), expected in zip(rows, theirs, strict=True):
         try:
-            got = occupancy(gpu(name), n, r, s).n_blocks_per_sm
+            got = occupancy(sm_limits(name), n, r, s).n_blocks_per_sm
         except OccupancyError:
             got = 0
         if got != expected:
             wrong.append((name, n, r, s, expected, got))
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", gpu_names())
+def test_every_sheet_has_the_limits_of_its_compute_capability(name: str) -> None:
+    spec, limits = gpu(name), sm_limits(gpu(name).compute_capability)
+    for field in dataclasses.fields(limits):
+        if field.name != "name":
+            assert getattr(spec, field.name) == getattr(limits, field.name), field.name
+
+
+def test_limits_as_published() -> None:
+    # Threads an SM, from the guide's table: 2,048 but for 7.5 with 1,024 and 8.6, 8.7, 8.9, 12.0 with 1,536.
+    threads = {name: 32 * sm_limits(name).max_warps_per_sm for name in compute_capabilities()}
+    assert {n for n, t in threads.items() if t == 2048} == {"6.0", "6.1", "7.0", "8.0", "9.0", "10.0"}
+    assert {n for n, t in threads.items() if t == 1536} == {"8.6", "8.7", "8.9", "12.0"}
+    assert threads["7.5"] == 1024
+    with pytest.raises(OccupancyError, match=r"6\.0, 6\.1, .*12\.0, got '5\.2'"):
+        sm_limits((5, 2))
 
 
 @pytest.mark.parametrize(
