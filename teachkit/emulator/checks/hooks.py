@@ -56,6 +56,7 @@ def before(e: Emitter, instruction: Instruction) -> None:
         at = _MASK_OPERAND[base]
         b_and_c = operands[2:4] if base == "shfl" else ()
         mode = _MODES[parts[1]] if base == "shfl" else _NO_SHUFFLE
+        _let_leave(e)
         for index, operand in enumerate((operands[at], *b_and_c)):
             slot = e.builder.gep(e.scratch["addresses"], [I64(4 * LANES * index)], source_etype=I8)
             e.builder.store(e.vector(e.read(operand, "u32")), slot, align=64)
@@ -91,9 +92,16 @@ def leave(e: Emitter, lanes: Value) -> None:
     _call(e, Event.EXIT, I64(0), I64(0), lanes, 0)
 
 
+def _let_leave(e: Emitter) -> None:
+    """Tell of lanes that have nothing left to do but leave, which they do when the rest of the warp gets there."""
+    for mask in e.leaving:
+        leave(e, e.builder.load(mask))
+
+
 def wait(e: Emitter, instruction: Instruction, number: Value, expected: Value, lanes: Value) -> None:
     """A warp begins to wait at a barrier."""
     b = e.builder
+    _let_leave(e)
     whole = b.zext(b.icmp_unsigned("==", expected, I32(0)), I64)
     flags = b.or_(whole, I64(_is_aligned(instruction) << 1))
     _call(e, Event.BARRIER, b.zext(number, I64), flags, lanes, _place(e, instruction))
@@ -103,6 +111,11 @@ def resume(e: Emitter, instruction: Instruction | None) -> None:
     """A warp goes on, behind a barrier if there is an instruction."""
     if instruction is not None:
         _call(e, Event.RESUME, I64(0), I64(_is_aligned(instruction) << 1), I32(-1), 0)
+
+
+def has_left(instructions: Sequence[Instruction]) -> bool:
+    """Whether a basic block does nothing but leave."""
+    return len(instructions) == 1 and instructions[0].opcode in ("ret", "exit") and not instructions[0].operands
 
 
 def _is_aligned(instruction: Instruction) -> int:

@@ -126,7 +126,8 @@ def read_piece(
         kind = Found.COPY_NOT_WAITED.value
     elif table[Table.RACE] and races(table, area, warp, lane, attributes, write):
         is_dropped = attributes & IS_UNIFORM and write >> ENTRY_READER == _reader(entry >> ENTRY_SITE & MAX_SITE)
-        kind = 0 if is_dropped else Found.READ_AFTER_WRITE.value
+        is_own = warp_of(table, write) // table[Table.N_WARPS] == area[Area.BLOCK]
+        kind = 0 if is_dropped and is_own else Found.READ_AFTER_WRITE.value
     if table[Table.RACE]:
         stamp_read(table, area, reads, n, first, at, warp, entry & ~(1 << ENTRY_PENDING))
     return kind, write
@@ -150,8 +151,10 @@ def check_write(
     own = own_read(table, area, shadow, at, warp, lane)
     for slot in (at, n + at):
         read = reads[slot]
+        if read == 0 or epoch_in(read) < first:
+            continue
         is_dropped = own and read >> ENTRY_UNIFORM & 1 and _reader(read >> ENTRY_SITE & MAX_SITE) == own
-        if read == 0 or epoch_in(read) < first or is_dropped:
+        if is_dropped and warp_of(table, read) // table[Table.N_WARPS] == area[Area.BLOCK]:
             continue
         if races(table, area, warp, lane, attributes, read):
             return Found.WRITE_AFTER_READ.value, read

@@ -184,6 +184,8 @@ class _Translator:
         self.turns = b.alloca(I64)
         b.store(self.e.field("turns", I64), self.turns)
         self.masks = {block.index: b.alloca(I32) for block in self.blocks} if self.masked else {}
+        if self.masked and self.mode.checked:
+            self.e.leaving = [self.masks[block.index] for block in self.blocks if hooks.has_left(block.instructions)]
         self.labels = {block.index: self.warp.append_basic_block(f"block{block.index}") for block in self.blocks}
         self.bodies = self.labels
         if self.masked:
