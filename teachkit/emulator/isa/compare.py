@@ -66,6 +66,8 @@ def setp(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
     f"set.({FLOAT_TESTS})[.ftz].(u32|s32|f32).({FLOATS})",
     f"set.({INTEGER_TESTS}).(and|or|xor).(u32|s32|f32).({INTEGERS})",
     f"set.({FLOAT_TESTS}).(and|or|xor)[.ftz].(u32|s32|f32).({FLOATS})",
+    f"set.({FLOAT_TESTS})[.ftz].(f16|bf16|u16|s16).(f16|bf16)",
+    f"set.({FLOAT_TESTS}).(and|or|xor)[.ftz].(f16|bf16|u16|s16).(f16|bf16)",
     reads=None,
 )
 def set_(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, *third: Operand) -> None:
@@ -78,6 +80,10 @@ def set_(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, *third
     if combine:
         join = {"and": e.builder.and_, "or": e.builder.or_, "xor": e.builder.xor}[combine[0]]
         truth = join(*e.alike(truth, e.read(third[0], "pred")))
+    if to in ("f16", "bf16", "u16", "s16"):
+        one = {"f16": 0x3C00, "bf16": 0x3F80}.get(to, 0xFFFF)
+        e.write(target, e.select(truth, e.const("u16", one), e.const("u16", 0)), "b16")
+        return
     yes, no = (e.const("f32", 1.0), e.const("f32", 0.0)) if to == "f32" else (e.const("u32", -1), e.const("u32", 0))
     e.write(target, e.select(truth, yes, no), to)
 

@@ -160,6 +160,11 @@ def rows(Row):
     made.append(Row("setp.eq.ftz.f32", "pred", ("f32", "f32"), ((2.0**-149, 0.0, 1), (2.0**-126, 0.0, 0))))
     made.append(Row("set.lt.u32.s32", "u32", ("s32", "s32"), ((1, 2, 2**32 - 1), (2, 1, 0))))
     made.append(Row("set.gt.f32.f32", "f32", ("f32", "f32"), ((1.0, 2.0, 0.0), (2.0, 1.0, 1.0))))
+    for kind in ("f16", "bf16"):
+        cases = ((2.0, 2.0, 1.0), (2.0, 1.0, 0.0), (NAN, NAN, 0.0))
+        made.append(Row(f"set.eq.{kind}.{kind}", kind, (kind, kind), cases))
+    cases = ((1.0, 2.0, 2**16 - 1), (NAN, 1.0, 2**16 - 1), (2.0, 1.0, 0))
+    made.append(Row("set.ltu.u16.f16", "u16", ("f16", "f16"), cases))
     made.append(Row("set.eq.f16x2.f16x2", "b32", ("b32", "b32"), ((0x3C004000, 0x3C003C00, 0x3C000000),)))
     made.append(Row("selp.b32", "b32", ("b32", "b32", "pred"), ((1, 2, 1, 1), (1, 2, 0, 2))))
     made.append(Row("selp.f64", "f64", ("f64", "f64", "pred"), ((1.0, 2.0, 1, 1.0), (1.0, NAN, 0, NAN))))
