@@ -71,7 +71,8 @@ def run(
     is_cooperative: bool = False,
 ) -> None:
     """Run a kernel to its end; ``values`` are the bytes of each parameter."""
-    if 0 in grid or 0 in block:
+    most = function.attributes()[0] if "maxntid" in function.kernel.function.directives else math.prod(block)
+    if 0 in grid or 0 in block or math.prod(block) > most:
         raise Refused(Status.INVALID_VALUE)
     if is_cooperative and math.prod(grid) > spec().n_sms * blocks_per_sm(function, math.prod(block), shared_bytes):
         raise Refused(Status.COOPERATIVE_LAUNCH_TOO_LARGE)
