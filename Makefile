@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest
-NBVAL := $(PYTEST) --nbval-current-env -n $(WORKERS) --dist loadscope -q
+# What checks record goes to a folder of its own, not to the user's.
+NBVAL := TEACHKIT_DATA_DIR=$$(mktemp -d) $(PYTEST) --nbval-current-env -n $(WORKERS) --dist loadscope -q
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab tour test lint test-python test-notebooks test-gpu notebooks bench pins check-pins clean

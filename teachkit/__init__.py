@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from teachkit.frontends.cuda_c import compile_cuda_c
     from teachkit.frontends.torch_compile import compile
     from teachkit.grading.checker import check
+    from teachkit.grading.progress import progress
     from teachkit.hardware.describe import describe
     from teachkit.hardware.device import device
     from teachkit.measure.eager_kernels import eager_kernels
@@ -34,6 +35,7 @@ __all__ = [
     "emulator",
     "predict",
     "profile",
+    "progress",
     "roofline",
 ]
 
@@ -48,6 +50,7 @@ _HOME = {
     "eager_kernels": "teachkit.measure.eager_kernels:eager_kernels",
     "emulator": "teachkit.emulator",
     "predict": "teachkit.model.time_model:predict",
+    "progress": "teachkit.grading.progress:progress",
     "profile": "teachkit.measure.profiler:profile",
     "roofline": "teachkit.viz.plot_roofline:plot_roofline",
 }

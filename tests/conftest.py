@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import Any
 
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what checks record out of the user's own folder."""
+    if "TEACHKIT_DATA_DIR" not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="teachkit-data-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["TEACHKIT_DATA_DIR"] = folder.name
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

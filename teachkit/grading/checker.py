@@ -1,7 +1,8 @@
 """``check``: runs an exercise's cases on a submission and reports.
 
-How often an exercise was tried is kept in memory and starts anew with the process: a learner who restarts the kernel
-meets the hints again from the first. Not modelled: cheating that only a separate, trusted process can rule out.
+Points are kept on disk (:mod:`teachkit.grading.progress`). How often an exercise was tried in vain is kept in memory
+and starts anew with the process: a learner who restarts the kernel meets the hints again from the first. Not modelled:
+cheating that only a separate, trusted process can rule out.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import secrets
 from collections import Counter
 from typing import Any
 
+from teachkit.grading import progress
 from teachkit.grading.problem import N_HINTS, Failure, Outcome, Problem
 from teachkit.grading.registry import find
 from teachkit.grading.report import ItemResult, Report
@@ -42,12 +44,17 @@ def check(slug: str, submission: Any, *, seed: int | None = None) -> Report:
     problem = find(slug)
     if not callable(submission):
         what = f"expected the function {slug}, got {safe_text(submission)} of type {type(submission).__name__}"
-        return _report(problem, [Failure(problem.rubric[0].key, what)])
+        return _kept(_report(problem, [Failure(problem.rubric[0].key, what)]))
     failures = _failures(problem, submission, secrets.randbits(32) if seed is None else seed)
     if failures is None:
         untouched = (ItemResult(item.key, item.asks, 0, item.points) for item in problem.rubric)
         return Report(slug, tuple(untouched), attempted=False)
-    return _report(problem, failures)
+    return _kept(_report(problem, failures))
+
+
+def _kept(report: Report) -> Report:
+    progress.keep(report)
+    return report
 
 
 def forget_attempts() -> None:
