@@ -26,14 +26,15 @@ from teachkit.model.time_model import predict
 TIE = 0.005
 """Times closer than this fraction count as equal: far below the model's own band."""
 
-# Which terms of the model a counter feeds.
+# Which terms of the model a counter feeds. Fewer requests for the same bytes are larger ones, so that a wave of blocks
+# has more bytes under way and fewer waves wait for DRAM.
 TERMS_OF_COUNTER = {
     "n_launches": ("launch", "latency"),
     "dram_bytes": ("dram",),
     "global_load_sectors": ("l1", "l2", "dram"),
     "global_store_sectors": ("l1", "l2", "dram"),
-    "global_load_requests": ("l1", "issue"),
-    "global_store_requests": ("l1", "issue"),
+    "global_load_requests": ("l1", "issue", "latency"),
+    "global_store_requests": ("l1", "issue", "latency"),
     "shared_load_wavefronts": ("shared",),
     "shared_store_wavefronts": ("shared",),
     "shared_excess_wavefronts": ("shared",),

@@ -9,7 +9,7 @@ import pytest
 
 from teachkit.errors import KernelInputError, ModelInputError
 from teachkit.hardware.spec import gpu
-from teachkit.kernels import ladder
+from teachkit.kernels import LADDERS, ladder
 from teachkit.model.estimate import LABELS
 from teachkit.model.ranking import TERMS_OF_COUNTER, Ranking, kendall_tau, rank
 
@@ -82,9 +82,9 @@ def test_a_small_ladder_is_explained_step_by_step() -> None:
     assert first.is_explained
     assert first.gain == pytest.approx(found.rungs[0].seconds / found.rungs[1].seconds)
     assert "DRAM bandwidth fell from" in first.sentence
-    # Fewer requests for the same bytes: DRAM is what both wait for.
-    assert last.term is None
-    assert "no gain modelled, bound by DRAM bandwidth before" in last.sentence
+    # Fewer and larger requests for the same bytes: fewer waves of blocks wait for DRAM.
+    assert last.term == "latency"
+    assert all(step.is_explained for step in found.steps)
     assert found.published_rungs == ()
 
 
