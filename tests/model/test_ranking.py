@@ -97,9 +97,7 @@ def test_a_gain_by_another_term_is_not_called_explained() -> None:
 
 def test_every_counter_that_a_rung_names_feeds_terms_of_the_model() -> None:
     assert {term for terms in TERMS_OF_COUNTER.values() for term in terms} <= set(LABELS)
-    names = {
-        counter for name in ("matmul", "reduction", "copy", "gelu") for rung in ladder(name) for counter in rung.proof
-    }
+    names = {counter for name in LADDERS for rung in ladder(name) for counter in rung.proof}
     assert names <= set(TERMS_OF_COUNTER)
 
 
