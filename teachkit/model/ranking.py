@@ -102,8 +102,8 @@ class Step:
         """What moved, in words."""
         names = f"{self.lower.rung.name} to {self.upper.rung.name}"
         if self.term is None:
-            before, after = (LABELS[one.estimate.binding] for one in (self.lower, self.upper))
-            return f"{names}: no gain modelled, bound by {before} before and by {after} after"
+            first, last = (LABELS[one.estimate.binding] for one in (self.lower, self.upper))
+            return f"{names}: no gain modelled, bound by {first} before and by {last} after"
         before, after = (one.estimate.terms.get(self.term, 0.0) for one in (self.lower, self.upper))
         return f"{names}: {self.gain:.2f}x, {LABELS[self.term]} fell from {time_text(before)} to {time_text(after)}"
 
