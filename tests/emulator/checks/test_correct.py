@@ -55,7 +55,7 @@ CUDA = {
         lambda: torch.nn.functional.conv1d(ramp(100)[None, None], torch.ones(1, 1, 3), padding=1)[0, 0],
     ),
     "bytes": (
-        *(2, 64, lambda: [mod(128, 100).to(torch.uint8), torch.empty(128, dtype=torch.uint8), ints(64).short()], 1),
+        *(2, 64, lambda: [mod(128, 100).to(torch.uint8), torch.empty(128, dtype=torch.uint8), ints(128).short()], 1),
         lambda: (mod(128, 100) + 1).to(torch.uint8),
     ),
     "pipeline": (1, 64, lambda: [ramp(384), torch.empty(64)], 1, lambda: ramp(384).view(6, 64).sum(0).flip(0)),
@@ -116,7 +116,7 @@ def test_triton(programs, many_threads):
         scratch, out = torch.empty(256), torch.empty(256)
         programs.scratch_with_barrier[1,](x[0], scratch, out, BLOCK=256)
         torch.testing.assert_close(out, 2 * x[0].flip(0))
-        sums, locks, total = torch.empty(3, 256), ints(6), torch.zeros(1)
+        sums, locks, total = torch.zeros(3, 256), ints(6), torch.zeros(1)
         programs.layer_norm_backward[8,](x, sums, locks, N_GROUPS=3, BLOCK=256)
         torch.testing.assert_close(sums, torch.stack([x[group::3].sum(0) for group in range(3)]))
         programs.total_with_atomics[8,](x, total, BLOCK=256)

@@ -65,7 +65,7 @@ CUDA = [
     Planted("missing_barrier", 2, 128, lambda: [ramp(256), zeros(256)], "race", "read after write",
             (0, 64), (0, 63), None, 252),
     Planted("reduction_last_step", 1, 128, lambda: [ramp(128), zeros(128)], "race", "read after write",
-            (0, 32), (0, 0), None, 0),
+            (0, 1), (0, 0), None, 0),
     Planted("reduction_in_warp", 1, 64, lambda: [ramp(64), zeros(1)], "race", "read after write",
             (0, 0), (0, 16), None, 64),
     Planted("reused_tile", 1, 64, lambda: [ramp(256), zeros(64)], "race", "write after read", (0, 0), (0, 1), None, 0),
