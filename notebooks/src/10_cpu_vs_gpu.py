@@ -522,4 +522,4 @@ for n_workers in (1, 8, 81, 6912):
 # | `crossover` | the smallest N for which the GPU wins, copies included, or that there is none |
 # | `cover_once` | a kernel in which every element has exactly one thread |
 #
-# **Next:** 11 Blocks and warps, where you watch the 32 lanes of a warp agree and disagree.
+# **Next:** [11 Blocks and warps](11_blocks_and_warps.ipynb), where you watch the 32 lanes of a warp agree and disagree.

@@ -61,6 +61,8 @@ function makePlayer(onStep) {
   return {
     element,
     stop,
+    at: () => step,
+    go: show,
     again: () => show(step),
     reset(newCount, at = 0) { count = newCount; slider.max = String(count); stop(); show(at); },
     dispose: () => clearInterval(timer),

@@ -20,7 +20,7 @@ class Frame:
     def __init__(self, notebook: Any) -> None:
         self.notebook, self.page = notebook, notebook.page
         self.root = notebook.scroll_to(notebook.page.locator(".tk-frame"))
-        self.machine = self.root.get_by_label("Machine")
+        self.machine = self.root.get_by_label("Machine", exact=True)
         self.slider = self.root.get_by_label("Step", exact=True)
 
     def tab_to(self, locator: Any) -> None:

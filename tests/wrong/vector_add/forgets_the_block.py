@@ -1,0 +1,21 @@
+"""Every block does the first elements."""
+
+import torch
+import triton
+import triton.language as tl
+
+ITEM = "correct"
+REASON = "elements are wrong"
+
+
+@triton.jit
+def add_kernel(x_ptr, y_ptr, out_ptr, n, BLOCK_SIZE: tl.constexpr):
+    i = tl.arange(0, BLOCK_SIZE)
+    mask = i < n
+    tl.store(out_ptr + i, tl.load(x_ptr + i, mask=mask) + tl.load(y_ptr + i, mask=mask), mask=mask)
+
+
+def vector_add(x, y, block_size):
+    out = torch.empty_like(x)
+    add_kernel[(triton.cdiv(x.numel(), block_size),)](x, y, out, x.numel(), BLOCK_SIZE=block_size)
+    return out
