@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from typing import Any, Literal
@@ -153,7 +154,15 @@ class Ladder:
 
     def steps(self) -> Iterator[tuple[Rung, Rung]]:
         """Pairs of a rung and the next one up."""
-        return zip(self.rungs[:-1], self.rungs[1:], strict=True)
+        return itertools.pairwise(self.rungs)
+
+    def table(self) -> str:
+        """Return the rungs as text: name, language, what each changed and the counters that prove it."""
+        lines = [f"{self.name}: {self.sentence}"]
+        for number, rung in enumerate(self.rungs, start=1):
+            proof = f" Falls: {', '.join(rung.proof)}." if rung.proof else ""
+            lines.append(f"{number}. {rung.name} ({rung.language}). {rung.sentence}{proof}")
+        return "\n".join(lines)
 
 
 def read_cuda_source(file_name: str) -> str:

@@ -52,6 +52,9 @@ def test_a_ladder_is_complete(name: str) -> None:
     assert all(rung.proof for rung in steps.rungs[1:])
     assert any(size[0] % 2 for size in steps.sizes)
     assert [upper for _, upper in steps.steps()] == list(steps.rungs[1:])
+    lines = steps.table().splitlines()
+    assert len(lines) == 1 + len(steps)
+    assert all(rung.sentence in line and rung.name in line for rung, line in zip(steps, lines[1:], strict=True))
     if steps.published is not None:
         assert set(steps.published.figures) <= {rung.name for rung in steps}
         # The ladder goes up in the order that was published.
