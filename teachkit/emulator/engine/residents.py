@@ -159,6 +159,10 @@ class Residents:
         self._held[id(worker)] = held
         if not in_vain:
             self._got_on()
+            if self._waiting and self._waits(worker):  # it got on as far as the next place where it waits
+                c.turns, c.yields = _WAITING_TURNS, 1
+                self._rotate()
+                return False
             worker.patience -= c.yields * c.turns
             if c.turns < _MOST_TURNS:
                 c.turns *= 2
@@ -201,12 +205,12 @@ class Residents:
 
     def _all_idle(self) -> bool:
         """Whether every warp of every block waits at a barrier, or goes round a loop that stores nothing."""
+        return all(self._waits(worker) for worker in (self._now, *self._waiting))
+
+    def _waits(self, worker: Worker) -> bool:
+        """The same of one block."""
         idle_loops = self._launching.program.idle_loops
-        return all(
-            status != Status.YIELDED or resume in idle_loops
-            for worker in (self._now, *self._waiting)
-            for status, resume in worker.warps()
-        )
+        return all(status != Status.YIELDED or resume in idle_loops for status, resume in worker.warps())
 
     def _endless(self) -> KernelFault:
         program, n_blocks = self._launching.program, len(self._waiting) + 1
