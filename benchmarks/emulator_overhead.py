@@ -1,0 +1,189 @@
+"""What counters, bounds checks and the checks on request cost, each against the same kernel without.
+
+Everything is measured on this machine in this run, warm, on one thread: medians of several calls. Bounds checks are
+always on, so the times without them come from a child process whose copy of the engine has them taken out; nothing
+else may ever run like that. The bar is for counters and bounds checks together. Each check on request is measured
+alone and all of them together; they have no bar. Reading the counters (the replay of the cache model) is not in here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)  # the kernels live beside the tests; beside this script, coverage.py would hide a package
+
+BAR = 2.0
+KERNELS = ("vector_add", "strided_copy_8", "transpose_tiled", "gelu_tanh", "softmax", "layer_norm", "matmul_f16")
+CHECKS = ("memory", "race", "init", "sync")
+
+
+def median_seconds(call: Callable[[], Any], budget_s: float, at_least: int = 3) -> float:
+    """Return the median wall time of ``call`` over ``at_least`` calls and then as many as ``budget_s`` allows."""
+    call()
+    times: list[float] = []
+    while len(times) < at_least or (sum(times) < budget_s and len(times) < 1000):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def launches(only: str | None, scale: int) -> dict[str, Callable[[], Any]]:
+    """Return a call for each kernel, on float32 inputs of benchmark size with the first dimension cut by ``scale``."""
+    import torch
+
+    from benchmarks.dense_kernels import DENSE_CASES
+    from tests.frontends.triton_kernels import CASES
+
+    torch.set_num_threads(1)
+    found: dict[str, Callable[[], Any]] = {}
+    for case in (*CASES, *DENSE_CASES):
+        if case.name in KERNELS and (only is None or only in case.name):
+            shape = (max(1, case.benchmark_shape[0] // scale), *case.benchmark_shape[1:])
+            shape = (shape[0],) * len(shape) if case in DENSE_CASES else shape
+            inputs = case.inputs(shape, torch.float32, torch.Generator().manual_seed(0))
+            found[case.name] = lambda case=case, inputs=inputs: case.launch(*inputs)
+    return found
+
+
+def take_out_bounds() -> None:
+    """Make this process's engine skip its bounds checks."""
+    from llvmlite import ir
+
+    from teachkit.emulator.engine import access, jit
+
+    replacements = {
+        "define internal i32 @tk_in_bounds(": (
+            "define internal i32 @tk_in_bounds(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, "
+            "i64 %size) {\n  ret i32 %active\n}\n\ndefine internal i32 @tk_in_bounds_unused("
+        ),
+        "%ok.1 = and i1 %even, %above": "%ok.1 = and i1 %even, true",
+        "%ok.2 = and i1 %ok.1, %below": "%ok.2 = and i1 %ok.1, true",
+    }
+    compile_object = jit.compile_object
+
+    def compile_without(text: str) -> bytes:
+        if "@tk_in_bounds" in text:
+            for old, new in replacements.items():
+                if text.count(old) != 1:
+                    raise SystemExit(f"the runtime has changed: {text.count(old)} times {old!r}")
+                text = text.replace(old, new)
+        return compile_object(text)
+
+    jit.compile_object = compile_without
+    access._inside = lambda *_: ir.Constant(ir.IntType(1), 1)
+
+
+def without_bounds(options: argparse.Namespace) -> None:
+    """Print the seconds of each kernel without bounds checks and without counters, as JSON."""
+    take_out_bounds()
+    from teachkit import emulator
+
+    emulator.configure(n_threads=1)
+    calls = launches(options.only, options.scale)
+    print(json.dumps({name: median_seconds(call, options.budget) for name, call in calls.items()}))
+
+
+def child(options: argparse.Namespace) -> dict[str, float]:
+    """Return what :func:`without_bounds` prints in a process of its own, with a cache of its own."""
+    command = [sys.executable, __file__, "--without-bounds", "--budget", str(options.budget)]
+    command += ["--scale", str(options.scale)]
+    if options.only:
+        command += ["--only", options.only]
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"TEACHKIT_CACHE_DIR": folder}
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def row_of(name: str, call: Callable[[], Any], bare_s: float, budget_s: float) -> dict[str, Any]:
+    """Measure one kernel with bounds checks, with counters too, and with each check on request."""
+    from teachkit.emulator import check, observe
+
+    def counted() -> None:
+        with observe(lambda launch: None):
+            call()
+
+    def checked(wanted: tuple[str, ...]) -> None:
+        with check(**{kind: kind in wanted for kind in CHECKS}):
+            call()
+
+    row: dict[str, Any] = {"kernel": name, "bare_s": bare_s, "bounds_s": median_seconds(call, budget_s)}
+    row["counted_s"] = median_seconds(counted, budget_s)
+    for wanted in (*((kind,) for kind in CHECKS), CHECKS):
+        label = wanted[0] if len(wanted) == 1 else "all"
+        row[f"{label}_s"] = median_seconds(lambda wanted=wanted: checked(wanted), budget_s)
+    for part in ("bounds", "counted"):
+        row[f"{part}_ratio"] = row[f"{part}_s"] / bare_s
+    for label in (*CHECKS, "all"):
+        row[f"{label}_ratio"] = row[f"{label}_s"] / row["bounds_s"]
+    return row
+
+
+def report(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Print the table and return its summary."""
+    columns = ("bounds", "counted", *CHECKS, "all")
+    print(f"{'kernel':<18} {'bare':>8}  " + "".join(f"{column:>10}" for column in columns))
+    for row in rows:
+        ratios = "".join(f"{row[f'{column}_ratio']:>9.1f}x" for column in columns)
+        print(f"{row['kernel']:<18} {1e3 * row['bare_s']:>6.2f}ms  {ratios}")
+    print(
+        "bounds and counted: times the bare kernel, without bounds checks and counters; the checks on request: times\n"
+        "the kernel with bounds checks"
+    )
+    summary: dict[str, float] = {}
+    for column in columns:
+        ratios = [row[f"{column}_ratio"] for row in rows]
+        summary[f"{column}_worst"] = max(ratios)
+        summary[f"{column}_geomean"] = math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
+    print(
+        f"counters and bounds checks: {summary['counted_geomean']:.2f} times in the geometric mean, "
+        f"{summary['counted_worst']:.2f} at worst (bar: {BAR:.0f})\n"
+        f"all checks on request: {summary['all_geomean']:.1f} times in the geometric mean, "
+        f"{summary['all_worst']:.1f} at worst"
+    )
+    return summary
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--budget", type=float, default=0.3, help="seconds for each median, after three calls")
+    parser.add_argument("--only", help="kernels whose name contains this")
+    parser.add_argument("--scale", type=int, default=1, help="divide the first dimension of every problem by this")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--without-bounds", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.without_bounds:
+        without_bounds(options)
+        return
+    from rich.progress import track
+
+    from teachkit import emulator
+
+    emulator.configure(n_threads=1)
+    bare = child(options)
+    calls = launches(options.only, options.scale)
+    names = track(calls, description="kernels", transient=True)
+    rows = [row_of(name, calls[name], bare[name], options.budget) for name in names]
+    summary = report(rows)
+    if options.json:
+        print(json.dumps({"rows": rows, "summary": summary}))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("stopped")
