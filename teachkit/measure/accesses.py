@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from teachkit.emulator.counters import Counters
 from teachkit.measure.eager import kind_of, operator_counters
 from teachkit.measure.flops import is_contraction
-from teachkit.measure.traffic import distinct_bytes
+from teachkit.measure.traffic import distinct_bytes, extents
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ def record_accesses(function: Callable[[], Any]) -> Program:
 
     Parameters
     ----------
-    function : takes nothing; returns its result, a tensor or several.
+    function : takes nothing; returns its result, a tensor or several. On tensors of the meta device nothing is computed
+        and no memory is needed.
 
     Examples
     --------
@@ -75,7 +76,7 @@ def record_accesses(function: Callable[[], Any]) -> Program:
     mode = _Accesses()
     with mode:
         results = function()
-    kept = [leaf for leaf in tree_leaves(results) if isinstance(leaf, torch.Tensor)]
+    kept = [leaf for leaf in tree_leaves(results) if isinstance(leaf, torch.Tensor) and leaf.numel()]
     return Program(tuple(mode.accesses), frozenset(mode.memory_of(tensor) for tensor in kept))
 
 
@@ -83,16 +84,16 @@ class _Accesses(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.accesses: list[Access] = []
-        self._numbers: dict[int, int] = {}
+        self._numbers: dict[tuple[str, int], int] = {}
         self._alive: list[Any] = []
 
     def memory_of(self, tensor: torch.Tensor) -> int:
         """A number for the memory behind a tensor; it is kept alive, so that no address stands for two."""
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self._numbers:
-            self._numbers[storage.data_ptr()] = len(self._numbers)
-            self._alive.append(storage)
-        return self._numbers[storage.data_ptr()]
+        storage = extents(tensor)[0].storage
+        if storage not in self._numbers:
+            self._numbers[storage] = len(self._numbers)
+            self._alive.append(tensor.untyped_storage())
+        return self._numbers[storage]
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

@@ -1,0 +1,16 @@
+"""Compares intensity with the ridge point, which knows nothing of launches."""
+
+ITEM = "correct"
+REASON = "expected overhead, got"
+
+
+def which_bound(operators, gpu):
+    half_rate = gpu["tensor_flop_per_s"] or gpu["half_flop_per_s"]
+    answers = []
+    for operator in operators:
+        seconds = {
+            "bandwidth": operator["dram_bytes"] / gpu["bytes_per_s"],
+            "compute": operator["flop_fp32"] / gpu["fp32_flop_per_s"] + operator["flop_tensor"] / half_rate,
+        }
+        answers.append(max(seconds, key=seconds.get))
+    return answers
