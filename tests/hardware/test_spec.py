@@ -73,6 +73,25 @@ def test_numbers_agree_with_each_other(name: str) -> None:
         assert sparse is None or sparse == pytest.approx(2 * dense, rel=0.002)
 
 
+# FLOP a cycle and SM, dense, with float32 accumulation, from the white papers' descriptions of an SM's tensor cores.
+TENSOR_FP16 = {(7, 0): 1024, (7, 5): 1024, (8, 0): 2048, (8, 6): 1024, (8, 9): 512, (9, 0): 4096, (10, 0): 8192}
+
+
+@pytest.mark.parametrize("name", gpu_names())
+def test_tensor_rates_follow_from_the_cores(name: str) -> None:
+    spec = gpu(name)
+    if spec.compute_capability == (6, 0):
+        assert spec.tensor_fp16_flop_per_s is None
+        return
+    derived = spec.n_sms * TENSOR_FP16[spec.compute_capability] * spec.clock_hz
+    assert spec.tensor_fp16_flop_per_s is not None
+    # Hopper and Blackwell run tensor work at a lower clock than the highest.
+    assert 0.9 < spec.tensor_fp16_flop_per_s / derived < 1.01
+    for kind, factor in (("tf32", 0.5), ("bf16", 1.0), ("fp8", 2.0)):
+        rate = getattr(spec, f"tensor_{kind}_flop_per_s")
+        assert rate is None or rate == pytest.approx(factor * spec.tensor_fp16_flop_per_s, rel=0.01)
+
+
 def test_aliases_and_the_drivers_names_find_the_sheet() -> None:
     assert gpu("V100").name == "V100-SXM2-16GB"
     assert gpu("a100").name == gpu().name == DEFAULT_GPU_NAME

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from teachkit.emulator.counters import Counters
+from teachkit.errors import PredictionError
+from teachkit.hardware.cpu import cpu, cpu_names
 from teachkit.hardware.spec import gpu, gpu_names
 from teachkit.measure.report import KernelReport
 from teachkit.model import predict
@@ -112,3 +114,21 @@ def test_many_kernels_are_cut_short_in_the_legend() -> None:
     figure = plot_roofline(many, gpu="A100")
     assert "and 16 more" in texts(figure)
     assert "kernel_29" in figure.alt_text  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", cpu_names())
+def test_the_roofline_of_a_processor(name: str) -> None:
+    figure = plot_roofline(KERNELS, gpu=name)
+    spec = cpu(name)
+    assert any(f"Roofline of {name}" in text for text in texts(figure))
+    assert "FP32: 22.1 TFLOP/s" in texts(figure) or "FP32: 16.4 TFLOP/s" in texts(figure)
+    assert not any("tensor" in text for text in texts(figure))
+    points, _ = roofline_points(KERNELS, spec)
+    modelled = [point for point in points if not point.is_measured]
+    for point in modelled:
+        assert point.flop_per_s <= point.intensity_flop_per_byte * (spec.dram_bytes_per_s or 0)
+
+
+def test_a_sheet_without_a_rate_has_no_roofline() -> None:
+    with pytest.raises(PredictionError, match="with an FP32 rate"):
+        plot_roofline(gpu=cpu("EPYC-9755").replace(fp32_flop_per_s=None))
