@@ -173,6 +173,8 @@ for version, (function, args, times) in calls.items():
 # of `prange` is what it needs. Threads bring at most the number of cores, and less if the cores wait for the same memory or are
 # busy with something else.
 #
+# (If a step made things slower here, your machine was busy with something else: run the cell again. Measured times do that.)
+#
 # A CPU core is a *latency machine*: built to finish each single instruction stream soon, whatever it does, with guesses about
 # branches, big caches, and a high clock. SIMD and more cores are a modest step in another direction. A GPU goes all the way.
 
@@ -440,10 +442,11 @@ plot_curves(everything, crossings=overtakes, unit="pixels")
 
 # %% [markdown]
 # *In words: the Python loop rises from a few microseconds for 10 pixels to more than a minute for 100 million. NumPy starts
-# higher and ends twenty times lower or so. The compiled loops start below a microsecond (threads higher: waking them costs
-# some) and end at tens or hundreds of milliseconds. The GPU, if the frame is there already, is a flat line at 2.7 microseconds
-# up to a hundred thousand pixels, then rises, and ends far below everything. With the copies it starts at 23 microseconds and
-# ends near the CPU's vector loops. Dotted lines mark where the GPU overtakes one CPU core with SIMD.*
+# higher and ends far lower. The compiled loops start below a microsecond (with threads higher, because waking them takes a
+# while, on a busy machine milliseconds) and end at tens or hundreds of milliseconds. The GPU, if the frame is there already, is
+# a flat line at a few microseconds up to a hundred thousand pixels, then rises, and ends far below everything. With the copies
+# it starts ten times higher and ends not far below the CPU's vector loops. Dotted lines mark where the GPU overtakes one CPU
+# core with SIMD.*
 #
 # And your own crossovers, against the best that your CPU did at each size:
 
@@ -495,7 +498,7 @@ for n_workers in (1, 8, 81, 6912):
 # |---|---|---|---|
 # | C01 | A CPU runs complex, varied instructions one after another, fast; a GPU runs very many simple or repeated ones at once | Holds. One GPU instruction worked on 31.5 of 32 lanes, 2,073,600 threads in one launch. Given to one thread, the same job needed over 20 times as many warp instructions, one lane each. At 10 pixels the CPU has finished before a GPU has started | counted; CPU measured; GPU time modelled |
 # | C02 | SIMD extensions were added to CPUs because the plain instruction set suits multimedia badly; conversion of images and video is the everyday use of that parallelism | Holds for what can be run here: the same source, compiled with and without SIMD, differs by a factor of several on this frame (see your table above; wide registers appear in the machine code of the one and not of the other). That CISC and few registers were the reason is history, and not tested here | measured |
-# | C02 | (silently assumed by many readers:) a GPU is the better place for it | Only if the frame is on the GPU anyway. With copies over PCI Express generation 4, the copies take tens of times as long as the conversion | modelled from counted bytes |
+# | C02, turned around | So a GPU, the widest machine of all, is the best place for it? (The article does not say so; many readers conclude it) | Only if the frame is on the GPU anyway. The copies over PCI Express generation 4 take tens of times as long as the conversion | modelled from counted bytes |
 
 # %% [markdown]
 # ## Summary

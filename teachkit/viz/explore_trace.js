@@ -4,6 +4,8 @@ const LANES = 32;
 const COLOURS = { load: "#0072b2", store: "#d55e00", atomic: "#aa4499" };
 const WORDS = { load: "reads", store: "writes", atomic: "updates" };
 const LABEL_PX = 46;
+const BLOCK_FILLS = ["#cfe6f5", "#f7d9b5", "#ccebe0", "#f7dfec", "#fbf6c4", "#d9d9f3", "#e6e6e6", "#f3c7b1"];
+const NARROW_PX = 560;
 
 function render({ model, el }) {
   const picture = model.get("picture");
@@ -15,8 +17,9 @@ function render({ model, el }) {
   const root = html("div", { class: "tk-steps tk-trace", role: "group", "aria-label": picture.title });
   const help = html("p", { class: "tk-help" },
     "Every step is one instruction of one warp. A blue lane is at work; a hatched one is switched off and waits. ",
-    "The strip shows all steps, the map below the elements of one argument: coloured ones are touched in this step, ",
-    "thin lines separate sectors of 32 bytes (8 float32 elements).");
+    "The strip shows all steps, with marks under those that touch memory. The map below shows the elements of one argument, ",
+    "each tinted by the block that touches it in this launch (B0, B1, ...); strong colours are touched in this step, writes with a stroke. ",
+    "Boxes are sectors of 32 bytes.");
   const keys = html("details", { class: "tk-help" }, html("summary", {}, "With the keyboard"),
     "Tab to the warp or the argument and change it with the arrow keys. Tab to the slider: arrow keys go step by step, Page Up and Page Down further, Home and End to the ends, space plays and stops. “Next access” jumps to the next step that touches memory.");
   const lanes = Array.from({ length: LANES }, (_, lane) => html("div", { class: "tk-lane" }, String(lane)));
@@ -50,7 +53,7 @@ function render({ model, el }) {
   el.append(root);
   keepKeys(root);
 
-  const perRow = () => (room >= 660 ? 64 : 32);
+  const perRow = () => (place.n > 512 && room >= 660 ? 64 : 32);
   const cell = () => Math.floor((room - LABEL_PX) / perRow());
 
   // Show the argument that a step touches, if the one chosen is not among them.
@@ -108,7 +111,7 @@ function render({ model, el }) {
     warp.steps.forEach((step, index) => {
       for (let lane = 0; lane < LANES; lane += 1) {
         ctx.fillStyle = (step.lanes >>> lane) & 1 ? "#0072b2" : "#e8e8e8";
-        ctx.fillRect(LABEL_PX + index * dx, lane * 3, Math.max(dx - 0.5, 0.5), 2.6);
+        ctx.fillRect(LABEL_PX + index * dx, lane * 3, Math.max(dx - 0.5, 0.5), 3);
       }
       if (step.touches.length) {
         ctx.fillStyle = COLOURS[step.touches[0].kind];
@@ -125,7 +128,7 @@ function render({ model, el }) {
   function drawMap(step) {
     const [across, side] = [perRow(), cell()];
     const rows = Math.ceil(place.n / across);
-    const height = Math.min(side, 16);
+    const height = place.n > 512 ? 11 : 17;
     const ctx = size(map, room, rows * height + 2);
     ctx.fillStyle = "#fff";
     ctx.fillRect(0, 0, room, rows * height + 2);
@@ -137,7 +140,8 @@ function render({ model, el }) {
     }
     for (let element = 0; element < place.n; element += 1) {
       const [x, y] = corner(element);
-      ctx.fillStyle = "#f3f3f3";
+      const block = place.block_of[element];
+      ctx.fillStyle = block < 0 ? "#f3f3f3" : BLOCK_FILLS[block % BLOCK_FILLS.length];
       ctx.fillRect(x, y, side - 0.5, height - 1);
     }
     const mine = step ? step.touches.filter((touch) => touch.place === place.name) : [];
@@ -156,20 +160,27 @@ function render({ model, el }) {
         ctx.stroke();
       });
     }
-    ctx.strokeStyle = "#999";
+    ctx.strokeStyle = "#777";
     ctx.lineWidth = 0.8;
-    for (let element = 0; element < place.n; element += picture.per_sector) {
+    for (let element = 0; place.per_sector && element < place.n; element += place.per_sector) {
       const [x, y] = corner(element);
-      ctx.strokeRect(x - 0.25, y - 0.5, side * Math.min(picture.per_sector, place.n - element), height);
+      ctx.strokeRect(x - 0.25, y - 0.5, side * Math.min(place.per_sector, place.n - element), height);
     }
-    const sectors = new Set(mine.flatMap((touch) => touch.elements.map((element) => Math.floor(element / picture.per_sector))));
-    const told = mine.length ? `${WORDS[mine[0].kind]} ${mine[0].elements.length} elements in ${sectors.size} groups of ${picture.per_sector}` : "not touched in this step";
+    ctx.fillStyle = "#111";
+    ctx.font = "bold 11px sans-serif";
+    for (const block of new Set(place.block_of)) {
+      const [x, y] = corner(place.block_of.indexOf(block));
+      if (block >= 0 && side * 2 >= 20) ctx.fillText(`B${block}`, x + 2, y + Math.min(height, 14) - 2);
+    }
+    const sectors = mine.length && mine[0].n_sectors ? `, in ${mine[0].n_sectors} sector${mine[0].n_sectors === 1 ? "" : "s"}` : "";
+    const told = mine.length ? `${WORDS[mine[0].kind]} ${mine[0].elements.length} elements${sectors}` : "not touched in this step";
     mapTitle.replaceChildren(`${place.name}, ${place.n} elements: ${told}`);
     map.setAttribute("aria-label", `${place.name}: ${told}`);
   }
 
   function fit() {
     room = Math.max(330, Math.min(980, (root.clientWidth || 700) - 12));
+    laneRow.classList.toggle("tk-narrow", room < NARROW_PX);
     player.again();
   }
 

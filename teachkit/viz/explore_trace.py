@@ -22,7 +22,7 @@ from teachkit.errors import TraceError
 
 MAX_STEPS = 8000
 MAX_ELEMENTS = 2048
-ELEMENTS_PER_SECTOR = 8
+SECTOR_BYTES = 32
 _FOLDER = Path(__file__).parent
 _ESM = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("player.js", "explore_trace.js"))
 
@@ -81,9 +81,9 @@ def explore_trace(
         ],
         "start": warp[0] * trace.n_warps + warp[1],
         "places": [
-            {"name": places.get(name, "shared memory"), "n": min(size, MAX_ELEMENTS)} for name, size in sizes.items()
+            {"name": places.get(name, "shared memory")} | _place(trace, name, min(size, MAX_ELEMENTS))
+            for name, size in sizes.items()
         ],
-        "per_sector": ELEMENTS_PER_SECTOR,
     }
     return TraceExplorer(trace, picture)
 
@@ -99,6 +99,28 @@ def _sizes(trace: Trace) -> dict[str, int]:
     return sizes
 
 
+def _place(trace: Trace, name: str, n: int) -> dict[str, Any]:
+    """Elements of an argument, those of a sector, and the block that touches each first; -1 where none does."""
+    block_of, element_bytes = [-1] * n, 1
+    for step in trace.steps:
+        for touch in step.touches:
+            if touch.place != name:
+                continue
+            element_bytes = touch.element_bytes
+            for element in _elements(touch):
+                if 0 <= element < n and block_of[element] < 0:
+                    block_of[element] = step.block
+    return {"n": n, "per_sector": 0 if name == "shared" else SECTOR_BYTES // element_bytes, "block_of": block_of}
+
+
+def _n_sectors(touch: Touch) -> int:
+    """Sectors of a touch, if the argument's first element begins one; 0 in shared memory, which has none."""
+    if touch.place == "shared":
+        return 0
+    ends = (range(offset // SECTOR_BYTES, -(-(offset + touch.n_bytes) // SECTOR_BYTES)) for offset in touch.offsets)
+    return len({sector for sectors in ends for sector in sectors})
+
+
 def _to_picture(step: Step, lines: list[str] | None, places: Mapping[str, str]) -> dict[str, Any]:
     return {
         "lanes": step.at_work,
@@ -111,6 +133,7 @@ def _to_picture(step: Step, lines: list[str] | None, places: Mapping[str, str]) 
                 "kind": touch.kind,
                 "lanes": list(touch.lanes),
                 "elements": list(_elements(touch)),
+                "n_sectors": _n_sectors(touch),
             }
             for touch in step.touches
         ],

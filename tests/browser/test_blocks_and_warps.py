@@ -104,7 +104,7 @@ def test_next_access_finds_the_load_and_the_store(player: Player) -> None:
     player.press("Next access")
     player.expect("writes 32 elements of y")
     player.notebook.screenshot("warps-store")
-    assert "writes 32 elements in 4 groups of 8" in (player.root.locator(".tk-map").get_attribute("aria-label") or "")
+    assert "writes 32 elements, in 4 sectors" in (player.root.locator(".tk-map").get_attribute("aria-label") or "")
 
 
 def test_the_line_of_the_source_is_shown(player: Player) -> None:

@@ -47,6 +47,7 @@ def test_steps_lanes_and_elements_are_those_of_the_trace(figure: TraceExplorer, 
         ("y", "store"),
     ]
     assert touches[2]["elements"] == list(range(31, -1, -1))  # words of shared memory
+    assert [touch["n_sectors"] for touch in touches] == [4, 0, 0, 4]
     assert [(place["name"], place["n"]) for place in figure.picture["places"]] == [
         ("x", 32),
         ("y", 32),
@@ -79,6 +80,9 @@ def test_the_figure_begins_where_it_is_told_to() -> None:
     figure = explore_trace(traces[0], warp=(2, 1))
     assert figure.picture["warps"][figure.picture["start"]]["title"] == "block 2, warp 1"
     assert len(figure.picture["warps"]) == 6
+    (place,) = figure.picture["places"]
+    assert place["block_of"] == [0] * 64 + [1] * 64 + [2] * 64
+    assert place["per_sector"] == 8
 
 
 def test_without_a_running_kernel_a_table_is_shown(figure: TraceExplorer) -> None:
