@@ -156,7 +156,11 @@ class _Translator:
         addresses = b.gep(packed, [I64(LANES * MAX_LANE_BYTES)], source_etype=I8)
         e.scratch = {"packed": packed, "addresses": addresses, "sites": e.field("sites", POINTER)}
         shared = e.field("shared", I64)
-        e.scratch |= {"shared_base": shared, "shared_end": b.add(shared, e.field("shared_bytes", I64))}
+        n_bytes = e.field("shared_bytes", I64)
+        # Dynamic memory comes in larger pieces than asked for; compilers know, and read whole vectors at its end.
+        pieces = b.and_(b.add(n_bytes, I64(15)), I64(-16))
+        is_dynamic = b.icmp_unsigned(">", n_bytes, I64(self.shared_bytes))
+        e.scratch |= {"shared_base": shared, "shared_end": b.add(shared, b.select(is_dynamic, pieces, n_bytes))}
         e.scratch["params"] = e.field("params", POINTER)
         e.parameter_offsets = self.parameter_offsets
         e.functions = function_addresses(module)

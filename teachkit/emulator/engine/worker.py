@@ -38,7 +38,7 @@ class Worker:
         n_warps = -(-n_threads // LANES)
         self.context = c = Context()
         self._memory: list[Any] = []
-        c.shared, c.shared_bytes = self._room(max(shared_bytes, 1)), shared_bytes
+        c.shared, c.shared_bytes = self._room(max(shared_bytes, 1) + LANES), shared_bytes
         c.frames, c.frame_bytes = self._room(n_warps * program.frame_bytes), program.frame_bytes
         c.staging = self._room(1024)
         c.local = self._room(n_warps * LANES * program.local_bytes)
