@@ -54,6 +54,17 @@ class Budget:
     limits: tuple[Limit, ...] = ()
 
 
+def once(load_bytes: int, store_bytes: int) -> tuple[Limit, ...]:
+    """Limits for a kernel that loads at most ``load_bytes`` and stores each of ``store_bytes`` exactly once.
+
+    A second pass over memory that is still in the cache costs no DRAM traffic, so the budget of bytes would miss it.
+    """
+    return (
+        Limit("global_load_bytes", 0, load_bytes, too_many="something is loaded more than once"),
+        Limit("global_store_bytes", store_bytes, store_bytes, "not all is stored", "something is stored twice"),
+    )
+
+
 def why_over(budget: Budget, launches: tuple[LaunchUse, ...], allowed_operators: frozenset[str]) -> list[str]:
     """Every way in which the launches miss the budget, with numbers; empty if they keep to it."""
     kernels = [use for use in launches if use.kind == "kernel"]

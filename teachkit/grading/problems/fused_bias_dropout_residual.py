@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from teachkit.grading import inputs
-from teachkit.grading.budget import Budget
+from teachkit.grading.budget import Budget, once
 from teachkit.grading.compare import Expected
 from teachkit.grading.kernel_problem import KernelProblem
 from teachkit.grading.philox import rand
@@ -86,7 +86,8 @@ def expect(x: torch.Tensor, bias: torch.Tensor, residual: torch.Tensor, p: float
 def budget(x: torch.Tensor, bias: torch.Tensor, residual: torch.Tensor, p: float, seed: int) -> Budget:
     """x, residual and y once, the bias once for all rows; a kernel may leave out loads of what is dropped."""
     n = x.numel()
-    return Budget(1, 4 * (3 * n + bias.numel()), least_bytes=8 * n, n_tensors=4, n_elements=n)
+    limits = once(load_bytes=12 * n, store_bytes=4 * n)
+    return Budget(1, 4 * (3 * n + bias.numel()), least_bytes=8 * n, n_tensors=4, n_elements=n, limits=limits)
 
 
 def _case(item: str, label: str, shape: tuple[int, int], p: float, source: torch.Generator) -> Case:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from teachkit.grading import inputs
-from teachkit.grading.budget import Budget
+from teachkit.grading.budget import Budget, once
 from teachkit.grading.compare import Expected
 from teachkit.grading.kernel_problem import KernelProblem
 from teachkit.grading.problem import Case, RubricItem
@@ -85,7 +85,9 @@ def expect(x: torch.Tensor) -> Expected:
 def budget(x: torch.Tensor) -> Budget:
     """2N elements; a kernel that reads a view with gaps itself touches the gaps too."""
     read_bytes = 4 * x.numel() * (1 if x.is_contiguous() else 2)
-    return Budget(1, read_bytes + 4 * x.numel(), least_bytes=8 * x.numel(), n_tensors=2, n_elements=x.numel())
+    n = x.numel()
+    limits = once(load_bytes=4 * n, store_bytes=4 * n)
+    return Budget(1, read_bytes + 4 * n, least_bytes=8 * n, n_tensors=2, n_elements=n, limits=limits)
 
 
 PROBLEM = KernelProblem("fused_gelu", "40_fusion_by_hand", RUBRIC, ("x",), make_cases, expect, budget)

@@ -1,0 +1,224 @@
+"""Small faults in Python source: each operator below changes one place, and every place gives one mutant."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+import itertools
+import random
+import re
+from collections.abc import Callable, Iterator
+
+_SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mod,
+    ast.Mod: ast.FloorDiv,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+_TYPES = {"float32": "float16", "float64": "float32", "int32": "int64", "int64": "int32", "float16": "float32"}
+_BARRIERS = ("syncthreads", "syncwarp", "debug_barrier", "sync")
+_IN_CPP = ((r"__syncthreads\(\);", ""), (r"(?<![<])<(?![<=])", "<="), (r"(?<!\+)\+(?![+=])", "-"), (r"\+=", "="))
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """One fault: its kind, the change in words, and the whole source with it."""
+
+    kind: str
+    change: str
+    source: str
+
+
+def mutants_of(name: str, source: str, n: int) -> list[Mutant]:
+    """Up to ``n`` mutants of ``source``, the same for the same ``name``: each kind in turn, places drawn at random."""
+    found: dict[str, list[Mutant]] = {}
+    for mutant in _all(source):
+        found.setdefault(mutant.kind, []).append(mutant)
+    draw = random.Random(name)
+    for kind in found.values():
+        draw.shuffle(kind)
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*found.values()))
+    return list(itertools.islice((m for m in in_turn if m is not None), n))
+
+
+Change = Callable[[ast.AST], "ast.AST | list[ast.AST] | None"]
+
+
+def _all(source: str) -> Iterator[Mutant]:
+    tree = ast.parse(source)
+    seen = {ast.unparse(tree)}
+    places = [index for index, node in enumerate(_body_nodes(tree)) if isinstance(node, ast.AST)]
+    for index in places:
+        for kind, change in _OPERATORS.items():
+            for variant in range(4):
+                fresh = copy.deepcopy(tree)
+                node = _body_nodes(fresh)[index]
+                before = ast.unparse(node)
+                after = change(node, variant)
+                if after is None:
+                    break
+                _replace(fresh, node, after)
+                text = ast.unparse(ast.fix_missing_locations(fresh))
+                if text not in seen:
+                    seen.add(text)
+                    shown = " ".join(ast.unparse(a) for a in (after if isinstance(after, list) else [after]))
+                    yield Mutant(kind, f"{_short(before)} -> {_short(shown) or 'nothing'}", text)
+
+
+def _body_nodes(tree: ast.AST) -> list[ast.AST]:
+    """Every node inside a function's body, in a fixed order."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    strings = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and _is_cpp(node)]
+    return [node for function in functions for statement in function.body for node in ast.walk(statement)] + strings
+
+
+def _is_cpp(node: ast.Constant) -> bool:
+    return isinstance(node.value, str) and "__global__" in node.value
+
+
+def _replace(tree: ast.AST, old: ast.AST, new: ast.AST | list[ast.AST]) -> None:
+    for parent in ast.walk(tree):
+        for field, value in ast.iter_fields(parent):
+            if value is old:
+                setattr(parent, field, new)
+            elif isinstance(value, list) and any(item is old for item in value):
+                at = next(i for i, item in enumerate(value) if item is old)
+                value[at : at + 1] = new if isinstance(new, list) else [new]
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= 60 else flat[:57] + "..."
+
+
+def _once(function: Callable[[ast.AST], ast.AST | list[ast.AST] | None]) -> Callable[[ast.AST, int], object]:
+    return lambda node, variant: function(node) if variant == 0 else None
+
+
+def _off_by_one(node: ast.AST, variant: int) -> ast.AST | None:
+    if isinstance(node, ast.Constant) and type(node.value) is int and variant < 2:
+        return ast.Constant(node.value + (1, -1)[variant])
+    return None
+
+
+def _number(node: ast.AST) -> ast.AST | None:
+    return (
+        ast.Constant(node.value * 1.25 + 0.5) if isinstance(node, ast.Constant) and type(node.value) is float else None
+    )
+
+
+def _comparison(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPPED:
+        return ast.Compare(node.left, [_SWAPPED[type(node.ops[0])](), *node.ops[1:]], node.comparators)
+    return None
+
+
+def _arithmetic(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.BinOp) and type(node.op) in _SWAPPED:
+        return ast.BinOp(node.left, _SWAPPED[type(node.op)](), node.right)
+    return None
+
+
+def _logic(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.BoolOp):
+        return ast.BoolOp(_SWAPPED[type(node.op)](), node.values)
+    if isinstance(node, ast.If):
+        return ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
+    if isinstance(node, ast.IfExp):
+        return ast.IfExp(node.test, node.orelse, node.body)
+    return None
+
+
+def _dropped_mask(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.Call) and any(keyword.arg == "mask" for keyword in node.keywords):
+        return ast.Call(node.func, node.args, [k for k in node.keywords if k.arg not in ("mask", "other")])
+    return None
+
+
+def _wrong_stride(node: ast.AST) -> ast.AST | None:
+    return node.left if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) else None
+
+
+def _missing_barrier(node: ast.AST) -> ast.AST | None:
+    is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    if is_call and isinstance(node.value.func, ast.Attribute) and node.value.func.attr in _BARRIERS:
+        return ast.Pass()
+    return None
+
+
+def _is_pass(node: ast.AST) -> bool:
+    """Whether a statement stores or launches: ``tl.store(...)``, ``kernel[grid](...)``."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    if not isinstance(call, ast.Call):
+        return False
+    return isinstance(call.func, ast.Subscript) or getattr(call.func, "attr", "") == "store"
+
+
+def _extra_pass(node: ast.AST) -> list[ast.AST] | None:
+    return [node, copy.deepcopy(node)] if _is_pass(node) else None
+
+
+def _wrong_type(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.Attribute) and node.attr in _TYPES:
+        return ast.Attribute(node.value, _TYPES[node.attr], node.ctx)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("to", "float"):
+        return node.func.value
+    return None
+
+
+def _stale_accumulator(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.AugAssign):
+        return ast.Assign([node.target], node.value, lineno=node.lineno)
+    return None
+
+
+def _dropped_statement(node: ast.AST) -> ast.AST | None:
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return ast.Pass() if isinstance(node, (ast.Expr, ast.AugAssign)) and not is_text else None
+
+
+def _swapped_arguments(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.Call) and len(node.args) > 1 and ast.dump(node.args[0]) != ast.dump(node.args[1]):
+        return ast.Call(node.func, [node.args[1], node.args[0], *node.args[2:]], node.keywords)
+    return None
+
+
+def _in_cpp(node: ast.AST, variant: int) -> ast.AST | None:
+    if not (isinstance(node, ast.Constant) and _is_cpp(node)):
+        return None
+    pattern, new = _IN_CPP[variant]
+    start = node.value.index("__global__")
+    matches = list(re.finditer(pattern, node.value[start:]))
+    if not matches:
+        return copy.deepcopy(node)
+    match = matches[len(matches) // 2]
+    return ast.Constant(node.value[: start + match.start()] + new + node.value[start + match.end() :])
+
+
+_OPERATORS: dict[str, Callable[[ast.AST, int], object]] = {
+    "off by one": _off_by_one,
+    "comparison": _once(_comparison),
+    "dropped mask": _once(_dropped_mask),
+    "wrong stride": _once(_wrong_stride),
+    "missing barrier": _once(_missing_barrier),
+    "extra pass": _once(_extra_pass),
+    "wrong type": _once(_wrong_type),
+    "stale accumulator": _once(_stale_accumulator),
+    "arithmetic": _once(_arithmetic),
+    "logic": _once(_logic),
+    "dropped statement": _once(_dropped_statement),
+    "swapped arguments": _once(_swapped_arguments),
+    "number": _once(_number),
+    "in C++": _in_cpp,
+}
