@@ -27,10 +27,11 @@ _OPTIONS = {
     "max_autotune_gemm": True,
     "max_autotune_gemm_backends": "TRITON",
     "test_configs.max_mm_configs": 1,
+    "triton.autotune_pointwise": False,
 }
 # From here on one block would read for long while all other SMs are idle (the rule of Inductor on a GPU).
 _SHARED_SUM_ELEMENTS, _SHARED_SUM_RESULTS = 32768, 8
-_CALL_OF_ANOTHER = re.compile(r"^(?!\s*#).*(extern_kernels\.|torch\.ops\.|\baten\.)", re.MULTILINE)
+_CALL_OF_ANOTHER = re.compile(r"^(?!\s*#).*(?:extern_kernels\.|torch\.ops\.|\baten\.).*$", re.MULTILINE)
 _SEED = "aten.randint.low_out("  # the number that a random kernel starts from; PyTorch's CUDA kernels take one too
 _PLAIN = (torch.strided,)
 
@@ -122,6 +123,9 @@ def _compile(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Ope
         examples = [tensor.detach() for tensor in inputs]
         try:
             graph = make_fx(call, tracing_mode="fake")(*examples)
+        except Exception as error:  # wrong arguments, say: PyTorch itself will tell
+            return f"it cannot be traced: {str(error).splitlines()[0][:200]}"
+        try:
             shares = torch.Tag.reduction in func.tags and sizes[-1] <= _SHARED_SUM_RESULTS
             shares = shares and inputs[0].numel() >= _SHARED_SUM_ELEMENTS * sizes[-1]
             options = _OPTIONS | {"triton.force_cooperative_reductions": shares}
@@ -142,8 +146,9 @@ def _body(source: str) -> str:
 
 
 def _unfit(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
-    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-    for tensor in tensors:
+    if func.namespace not in ("aten", "prims"):
+        return f"an operator of {func.namespace}"
+    for tensor in _distinct_tensors(args, kwargs):
         if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
             return f"a tensor of class {type(tensor).__name__}"
         if tensor.device.type != "cpu" or tensor.layout not in _PLAIN:

@@ -15,7 +15,7 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from teachkit.frontends.operator_kernels import kernel_of
-from teachkit.measure.eager import kind_of
+from teachkit.measure.eager import kind_of, operator_counters
 
 
 class eager_kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]  # used like a function
@@ -52,7 +52,9 @@ class eager_kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]  # used
         if not hasattr(func, "_schema") or (kind := kind_of(func)).is_free or kind.is_host_read:
             return func(*args, **kwargs)
         kernel = kernel_of(func, args, kwargs)
-        if isinstance(kernel, str):
+        if not isinstance(kernel, str):
+            return kernel(args, kwargs)
+        out = func(*args, **kwargs)
+        if operator_counters(func, args, kwargs, out)[0] is not None:  # else it was a view after all
             self.not_kernels.setdefault(kind.name, kernel)
-            return func(*args, **kwargs)
-        return kernel(args, kwargs)
+        return out
