@@ -13,7 +13,7 @@ PROJECT = find_project(Path(__file__))
 
 
 def test_there_are_lessons_and_exercises() -> None:
-    assert {"00_start_here", "10_cpu_vs_gpu", "40_fusion_by_hand"} <= set(PROJECT.lectures())
+    assert {"00_start_here", "10_cpu_vs_gpu", "11_blocks_and_warps", "40_fusion_by_hand"} <= set(PROJECT.lectures())
     assert "40_fusion_by_hand" in PROJECT.exercises()
 
 
