@@ -41,7 +41,7 @@ class Curve:
 
 
 def measure_curve(
-    make_call: Callable[[int], Callable[[], object]], sizes: Sequence[int], *, measure_to: int, n_runs: int = 5
+    make_call: Callable[[int], Callable[[], object]], sizes: Sequence[int], *, measure_to: int, n_runs: int = 9
 ) -> Curve:
     """Measure a call for each size up to `measure_to`; go on in a straight line.
 
@@ -50,12 +50,12 @@ def measure_curve(
     make_call : size -> the call to time, with its data ready.
     sizes : elements, ascending.
     measure_to : the largest size to measure.
-    n_runs : timed runs a size, at least 4; the median counts.
+    n_runs : timed runs a size, at least 4. The fastest counts: other programs only ever make a run slower.
     """
     seconds: list[float] = []
     measured = [n for n in sizes if n <= measure_to]
     for n in measured:
-        seconds.append(time_function(make_call(n), n_warmup=1, n_runs=n_runs).median_s)
+        seconds.append(min(time_function(make_call(n), n_warmup=1, n_runs=n_runs).times_s))
     per_element_s = seconds[-1] / measured[-1]
     beyond = [n * per_element_s for n in sizes[len(measured) :]]
     return Curve(tuple(sizes), (*seconds, *beyond), len(measured))

@@ -1,7 +1,7 @@
 """Time against size, several machines in one picture, with the sizes at which one overtakes another.
 
 A filled marker and a solid line are measured, a hollow marker and a dashed line are modelled.
-Not modelled: spread; each point is a median or a model's number.
+Not modelled: spread; each point is the fastest of several runs, or a model's number.
 """
 
 from __future__ import annotations
