@@ -12,6 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = REPOSITORY / "notebooks"
 GLOSSARY = sorted(path for path in (NOTEBOOKS / "glossary").glob("*.md") if path.name != "README.md")
 LESSONS = sorted([*NOTEBOOKS.glob("*.ipynb"), *(REPOSITORY / "exercises").rglob("*.ipynb")])
+PAGES = [NOTEBOOKS / "README.md", NOTEBOOKS / "glossary" / "README.md", *sorted((NOTEBOOKS / "syllabi").glob("*.md"))]
 MAX_WORDS = 180
 _LINK = re.compile(r"\]\(([^)#\s]+)\)")
 
@@ -29,7 +30,9 @@ def links_of(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "path", [*LESSONS, *GLOSSARY, NOTEBOOKS / "glossary" / "README.md"], ids=lambda path: path.name
+    "path",
+    [*LESSONS, *GLOSSARY, *PAGES],
+    ids=lambda path: f"{path.parent.name}/{path.name}",
 )
 def test_links_lead_to_files(path: Path) -> None:
     assert [link for link in links_of(path) if not (path.parent / link).exists()] == []
@@ -40,6 +43,15 @@ def test_a_glossary_page_is_listed_short_and_starts_with_its_term(path: Path) ->
     assert path.name in links_of(NOTEBOOKS / "glossary" / "README.md")
     assert text_of(path).startswith("# ")
     assert len(text_of(path).split()) <= MAX_WORDS
+
+
+def test_syllabi_name_sections_that_exist() -> None:
+    headings = {line.lstrip("# ").strip() for path in LESSONS for line in text_of(path).splitlines() if "## " in line}
+    for path in sorted((NOTEBOOKS / "syllabi").glob("*.md")):
+        named = re.findall(r"\*([A-Z][^*|]+)\*", text_of(path).partition("## Questions")[0].partition("## Before")[2])
+        assert named
+        for section in named:
+            assert any(heading.lower().startswith(section.lower()) for heading in headings), section
 
 
 def test_each_lesson_links_to_the_glossary() -> None:
