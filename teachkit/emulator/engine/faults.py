@@ -18,6 +18,7 @@ _NULL_BYTES = 1 << 16  # no process has memory below: the kernel keeps it free t
 
 def explain(
     program: Any,
+    kernel: str,
     grid: Dims,
     block: Dims,
     arguments: Arguments,
@@ -25,9 +26,8 @@ def explain(
     context: Context,
     assertion: str = "",
 ) -> KernelFault:
-    """The error for the fault in ``context``."""
+    """The error for the fault in ``context``; ``kernel`` is what reports call it."""
     record = context.fault
-    kernel = program.kernel.name
     site = next((s for s in program.sites if s.slot == record.site and s.kind in ("access", "guard")), None)
     where = _Place(kernel, grid, block, record, site)
     if record.fault == Fault.DEADLOCK:

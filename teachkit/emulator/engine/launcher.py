@@ -102,7 +102,7 @@ def run(
         shared = -(-shared // 16) * 16 + shared_bytes
     _check_shared(kernel, shared)
     _check_writable(program, arguments)
-    launching = Launching(program, grid, block, arguments, shared)
+    launching = Launching(program, grid, block, arguments, shared, name)
     if checking is None:
         launching.run_all()
     else:
@@ -152,9 +152,11 @@ def modelled_gpu() -> Any:
 class Launching:
     """One launch in progress. ``record`` is what it leaves to be counted, None where nobody observes."""
 
-    def __init__(self, program: Program, grid: Dims, block: Dims, arguments: Arguments, shared_bytes: int) -> None:
+    def __init__(
+        self, program: Program, grid: Dims, block: Dims, arguments: Arguments, shared_bytes: int, name: str
+    ) -> None:
         self.program, self.grid, self.block, self.arguments = program, grid, block, arguments
-        self.shared_bytes = shared_bytes
+        self.shared_bytes, self.name = shared_bytes, name
         self.n_blocks = grid[0] * grid[1] * grid[2]
         self.gpu = modelled_gpu()
         self.next = ctypes.c_int64(0)
@@ -219,7 +221,8 @@ class Launching:
         if faulty:
             first = min(faulty, key=lambda worker: worker.context.fault.block)
             said = self.output.assertions.get(ctypes.addressof(first.context), "")
-            raise explain(self.program, self.grid, self.block, self.arguments, self.shared_bytes, first.context, said)
+            place = (self.program, self.name, self.grid, self.block, self.arguments, self.shared_bytes)
+            raise explain(*place, first.context, said)
         if self.record is not None:
             self.record.finish(self.workers)
         for worker in self.workers:

@@ -129,7 +129,7 @@ class Residents:
     def _check_clock(self, now: float) -> None:
         launching = self._launching
         if self._deadline is not None and now > self._deadline:
-            raise time_up(launching.program.kernel.name)
+            raise time_up(launching.name)
         if launching.stop.value == 1:
             self._stopped_s = self._stopped_s or now
             if now - self._stopped_s > _GRACE_S:
@@ -226,11 +226,11 @@ class Residents:
             held = self._launching.n_resident_blocks
             beyond = f"\n  {left} more cannot start: {self._launching.gpu.name} holds {held} of these blocks at once"
         return KernelFault(
-            f"Kernel {program.kernel.name!r} never ends: {blocks} in a loop for a value that nobody will store,\n"
+            f"Kernel {self._launching.name!r} never ends: {blocks} in a loop for a value that nobody will store,\n"
             f"  {where}{beyond}",
             hint="look for a lock that is never released, or that lanes of one warp take from each other (lanes of a "
             "warp run in step here), a flag that is never set, or a grid-wide barrier with more blocks than fit.",
-            kernel=program.kernel.name,
+            kernel=self._launching.name,
             kind="endless loop",
             source=source,
         )
