@@ -65,13 +65,26 @@ def _in_our_words(function: Callable[..., Any]) -> Callable[..., Any]:
         take_cause()
         try:
             return function(*args, **kwargs)
-        except Exception:
+        except Exception as error:
             cause = take_cause()
             if cause is None:
                 raise
-            raise cause from None
+            raise both(cause, error) from None
 
     return call
+
+
+def both(cause: BaseException, error: Exception) -> BaseException:
+    """An exception of both kinds: what the emulator raised, and what the program expects of a driver."""
+    if not isinstance(cause, Exception):
+        return cause
+    status = str(error).partition(":")[0]
+    shown = {"__str__": lambda self: f"{self.args[0]}\n({status})", "__module__": type(cause).__module__}
+    kind: Any = type(type(cause).__name__, (type(cause), type(error)), shown)
+    raised: Exception = kind.__new__(kind)
+    raised.args = (str(cause),)
+    raised.__dict__.update({**error.__dict__, **cause.__dict__})
+    return raised.with_traceback(cause.__traceback__)
 
 
 def _linked_with_ptx(complete: Callable[[Any], Any]) -> Callable[[Any], Any]:

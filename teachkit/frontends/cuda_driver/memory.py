@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import psutil
 
 from teachkit.frontends.cuda_driver.context import require_context
 from teachkit.frontends.cuda_driver.device import spec
@@ -48,12 +49,17 @@ class Memory:
         """New memory, not initialised; its address."""
         if n_bytes == 0:
             raise Refused(Status.INVALID_VALUE)
-        if self.device_bytes + n_bytes > spec().dram_bytes:
+        if n_bytes > self.free_bytes():
             raise Refused(Status.OUT_OF_MEMORY)
         room = np.empty(n_bytes + _ALIGNMENT, np.uint8)
         low = -(-room.ctypes.data // _ALIGNMENT) * _ALIGNMENT
         self.enter(Allocation(low, low + n_bytes, kind, room))
         return low
+
+    def free_bytes(self) -> int:
+        """What the modelled GPU has left, or this machine, if that is less."""
+        left: int = spec().dram_bytes - self.device_bytes
+        return min(left, psutil.virtual_memory().available)
 
     def enter(self, allocation: Allocation) -> None:
         """Let kernels touch this memory from now on."""
@@ -199,9 +205,8 @@ def host_flags(flags: int, host: int) -> None:
 @entry("cuMemGetInfo", "pp")
 def info(free_bytes: int, total_bytes: int) -> None:
     require_context()
-    total = spec().dram_bytes
-    put("Q", free_bytes, total - memory.device_bytes)
-    put("Q", total_bytes, total)
+    put("Q", free_bytes, memory.free_bytes())
+    put("Q", total_bytes, spec().dram_bytes)
 
 
 @entry("cuMemGetAddressRange", "ppQ")
@@ -257,8 +262,14 @@ def _fill(pointer: int, kind: str, value: int, count: int) -> None:
     require_context()
     n_bytes = count * {"B": 1, "H": 2, "I": 4}[kind]
     memory.check(pointer, n_bytes)
-    if count:
-        ctypes.memmove(pointer, value.to_bytes(n_bytes // count, "little") * count, n_bytes)
+    cell = value.to_bytes(n_bytes // count, "little") if count else b"\0"
+    if len(set(cell)) == 1:
+        ctypes.memset(pointer, cell[0], n_bytes)
+        return
+    step = len(cell) * 65536
+    piece = cell * min(count, 65536)
+    for at in range(0, n_bytes, step):
+        ctypes.memmove(pointer + at, piece, min(step, n_bytes - at))
 
 
 @entry("cuMemsetD8", "QBQ")
