@@ -65,16 +65,17 @@ def report(ranking) -> list[dict[str, object]]:
     where = f"on {ranking.gpu.name}, size {' x '.join(map(str, ranking.size))}"
     figures = f"; published: {published.device}, {published.source}" if published else ""
     table = Table(title=f"{ranking.ladder.name}, modelled {where}{figures}", title_justify="left")
-    for column in ("rung", "modelled", "bound by", "published", "step"):
-        table.add_column(column, justify="right" if column in ("modelled", "published") else "left")
+    unit = published.unit if published else ""
+    for column in ("rung", "modelled", f"modelled, {unit}", f"published, {unit}", "bound by", "step"):
+        table.add_column(column, justify="right" if column.startswith(("modelled", "published")) else "left")
     sentences = {step.upper.rung.name: step for step in ranking.steps}
     rows: list[dict[str, object]] = []
     for ranked in ranking.rungs:
         step = sentences.get(ranked.rung.name)
-        figure = "-" if ranked.published is None else f"{ranked.published:g} {published.unit}"
+        ours, theirs = (number(figure) for figure in (ranked.figure, ranked.published))
         words = step.sentence.split(": ", 1)[1] if step else ""
         mark = "" if step is None or step.is_explained else " (not by its counters)"
-        table.add_row(ranked.rung.name, time_text(ranked.seconds), ranked.estimate.binding, figure, words + mark)
+        table.add_row(ranked.rung.name, time_text(ranked.seconds), ours, theirs, ranked.estimate.binding, words + mark)
         rows.append(
             {
                 "ladder": ranking.ladder.name,
@@ -86,13 +87,21 @@ def report(ranking) -> list[dict[str, object]]:
                 "high_s": ranked.estimate.high_s,
                 "terms": ranked.estimate.terms,
                 "binding": ranked.estimate.binding,
+                "modelled_figure": ranked.figure,
                 "published": ranked.published,
+                "unit": unit,
                 "gain": step.gain if step else None,
                 "moved": step.term if step else None,
             }
         )
     Console(width=180).print(table)
     return rows
+
+
+def number(figure: float | None) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.3g}"
 
 
 if __name__ == "__main__":

@@ -157,5 +157,6 @@ LADDER = Ladder(
             "warp tile": 21779.3,
         },
         larger_is_faster=True,
+        figure_of=lambda seconds, m, n, k: 2e-9 * m * n * k / seconds,
     ),
 )

@@ -80,6 +80,8 @@ class Published:
         Figure by name of the rung; only rungs that the publication has.
     larger_is_faster
         Whether the figures are rates (true) or times.
+    figure_of
+        ``figure_of(seconds, *size)``: a time in the published unit.
     """
 
     source: str
@@ -89,6 +91,7 @@ class Published:
     unit: str
     figures: Mapping[str, float]
     larger_is_faster: bool
+    figure_of: Callable[..., float] = dataclasses.field(repr=False)
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -136,5 +136,6 @@ LADDER = Ladder(
         unit="GB/s",
         figures={"naive": 55.3, "tiled": 97.6, "padded": 144.3},
         larger_is_faster=True,
+        figure_of=lambda seconds, rows, cols: 8e-9 * rows * cols / seconds,
     ),
 )

@@ -3,9 +3,10 @@
 Modelled: every rung is run and counted, its time is that of :func:`teachkit.model.predict`. The order is compared with
 published figures by Kendall's tau: pairs in the same order less pairs in the other one, over all pairs; a pair that the
 model cannot tell apart counts as neither.
-Not modelled: anything of its own; nothing is fitted to the published figures. What the time model lacks shows here:
-it knows no price of sectors that are written in part, so that it does not tell a naive transpose from a tiled one where
-both move the same bytes.
+Not modelled: anything of its own; nothing is fitted to the published figures. Traffic is that of the caches of the GPU
+for whose architecture the kernels are compiled (A100), whichever GPU the time is for. What the time model lacks shows
+here: it knows no price of sectors that are written in part, so that it does not tell a naive transpose from a tiled one
+where both move the same bytes.
 Source: M. G. Kendall, "A New Measure of Rank Correlation", Biometrika 30, 1938.
 """
 
@@ -58,11 +59,14 @@ class RankedRung:
         Seconds and terms.
     published
         The figure of others; ``None`` where they have none.
+    figure
+        The modelled time in the unit of the published figures; ``None`` where none are cited.
     """
 
     rung: Rung
     estimate: TimeEstimate
     published: float | None
+    figure: float | None
 
     @property
     def seconds(self) -> float:
@@ -103,7 +107,8 @@ class Step:
         names = f"{self.lower.rung.name} to {self.upper.rung.name}"
         if self.term is None:
             first, last = (LABELS[one.estimate.binding] for one in (self.lower, self.upper))
-            return f"{names}: no gain modelled, bound by {first} before and by {last} after"
+            bound = f"both bound by {first}" if first == last else f"bound by {first} before and by {last} after"
+            return f"{names}: no gain modelled, {bound}"
         before, after = (one.estimate.terms.get(self.term, 0.0) for one in (self.lower, self.upper))
         return f"{names}: {self.gain:.2f}x, {LABELS[self.term]} fell from {time_text(before)} to {time_text(after)}"
 
@@ -216,8 +221,10 @@ def rank(
             progress(rung)
         with profile() as prof:
             rung.run(*inputs)
-        figure = published.figures.get(rung.name) if published else None
-        ranked.append(RankedRung(rung, predict(prof, gpu=spec), figure))
+        estimate = predict(prof, gpu=spec)
+        theirs = published.figures.get(rung.name) if published else None
+        ours = published.figure_of(estimate.seconds, *size) if published else None
+        ranked.append(RankedRung(rung, estimate, theirs, ours))
     return Ranking(ladder, spec, size, tuple(ranked))
 
 

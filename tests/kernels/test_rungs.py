@@ -60,6 +60,8 @@ def test_a_ladder_is_complete(name: str) -> None:
         # The ladder goes up in the order that was published.
         names = [rung.name for rung in steps if rung.name in steps.published.figures]
         assert list(steps.published.order) == names
+        slow, fast = (steps.published.figure_of(seconds, *steps.published.size) for seconds in (2.0, 1.0))
+        assert slow == pytest.approx(fast / 2 if steps.published.larger_is_faster else 2 * fast)
 
 
 @pytest.mark.parametrize(("steps", "rung"), RUNGS)
