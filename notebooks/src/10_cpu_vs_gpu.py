@@ -150,7 +150,7 @@ for kind in ("scalar", "SIMD"):
 
 # %% [markdown]
 # Now the times, **measured** on your machine, for the whole frame (the Python loop gets a hundredth of it, and its time is
-# multiplied).
+# multiplied by 100). Of nine runs the fastest counts: whatever else your machine does can only make a run slower.
 #
 # **Predict before you run.** Which single step will bring most: leaving Python, SIMD, or threads?
 
@@ -160,12 +160,10 @@ calls = {"Python loop": (convert, (few, np.empty_like(few)), 100), "NumPy": (con
 calls |= {f"Numba, {name}": (call, (frame, np.empty_like(frame)), 1) for name, call in loops.items()}
 per_frame_s = {}
 for version, (function, args, times) in calls.items():
-    seconds = times * time_function(function, *args, n_warmup=1, n_runs=5).median_s
+    seconds = times * min(time_function(function, *args, n_warmup=1, n_runs=9).times_s)
     per_frame_s[version] = seconds
-    ratio = per_frame_s["Python loop"] / seconds
-    print(
-        f"{version:22} {seconds * 1e3:9.2f} ms  {seconds / N * 1e9:9.3f} ns a pixel  {ratio:7,.0f} x Python (measured)"
-    )
+    ns, ratio = seconds / N * 1e9, per_frame_s["Python loop"] / seconds
+    print(f"{version:22} {seconds * 1e3:9.2f} ms {ns:9.3f} ns a pixel {ratio:8,.0f} times Python (measured)")
 
 # %% [markdown]
 # Compare with your first number. Usually the biggest step is leaving Python: an interpreter spends most of its
@@ -173,7 +171,7 @@ for version, (function, args, times) in calls.items():
 # of `prange` is what it needs. Threads bring at most the number of cores, and less if the cores wait for the same memory or are
 # busy with something else.
 #
-# (If a step made things slower here, your machine was busy with something else: run the cell again. Measured times do that.)
+# (If a step made things slower here, your machine was busy all the time: run the cell again. Measured times do that.)
 #
 # A CPU core is a *latency machine*: built to finish each single instruction stream soon, whatever it does, with guesses about
 # branches, big caches, and a high clock. SIMD and more cores are a modest step in another direction. A GPU goes all the way.

@@ -44,6 +44,9 @@ from teachkit.viz.plot_trace import plot_lanes, plot_owner_map
 # The smallest kernel that has everything: `out = x + y`. In **Numba-CUDA** and in **CUDA C++** the code is that of *one thread*.
 # It asks for its number, and does one element. `cuda.grid(1)` is short for
 # `cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x`: the threads in all blocks before mine, plus my place in my block.
+#
+# If you have not read C before: `__global__` marks a kernel, `const float *x` is the address of the first of some numbers that are
+# not changed, `x[i]` is the i-th of them, and `int i = ...;` makes a whole number. The indentation is for the reader only.
 
 
 # %%
@@ -144,6 +147,27 @@ for block in (32, 33, 64, 100, 256):
 # [SM](glossary/sm.md) can hold, a later subject.)
 
 # %% [markdown]
+# In Triton you choose elements, and the compiler takes 128 threads (4 warps) unless told otherwise. What does it do with a block of
+# 32 elements?
+#
+# **Predict before you run.** How many bytes are loaded for each element, with blocks of 256, 128 and 32 elements? (Two floats of 4
+# bytes make one sum.)
+
+# %%
+for n_elements, num_warps in ((256, 4), (128, 4), (32, 4), (32, 1)):
+    with tk.profile() as narrow:
+        add_triton[(triton.cdiv(M, n_elements),)](u, v, w, M, BLOCK_SIZE=n_elements, num_warps=num_warps)
+    loaded, stored = narrow.total.global_load_bytes / M, narrow.total.global_store_bytes / M
+    print(
+        f"BLOCK_SIZE {n_elements:3}, warps {num_warps}: {loaded:4.1f} bytes loaded, {stored:.1f} stored for each element"
+    )
+
+# %% [markdown]
+# A surprise that no error message tells: with 32 elements and 128 threads, each element is loaded by four threads, and three of them
+# throw it away (one stores). The result is right. The caches save the DRAM from it, not the warps. Give a block at least as many
+# elements as it has threads, or say `num_warps=1`.
+
+# %% [markdown]
 # ## What the mask is for
 #
 # 12 threads had no element. `if (i < n)` sent them home. What if it is forgotten?
@@ -238,8 +262,18 @@ for group in (1, 2, 16, 32, 64):
 # The same arithmetic for the same elements, and where lanes disagree the warps need many more instructions: they go through *both*
 # sides, one after the other, each time with half their lanes off. That is [divergence](glossary/divergence.md).
 #
-# Is it the fine mixture that hurts? No: `group` = 16 is exactly as bad as `group` = 1. A warp pays as soon as *one* lane
-# disagrees, and no more if every second one does. Only when the border falls between warps, at 32, the cost is gone.
+# Is it the fine mixture that hurts? No: `group` = 16 is exactly as bad as `group` = 1. And if only *one* lane of each warp disagrees?
+
+# %%
+one_lane = tk.compile_cuda_c(two_ways_source.replace("(i / group) % 2 == 0", "i % 32 != 0"))["two_ways"]
+with tk.profile() as lonely:
+    one_lane[4, 256](x1, y1, 1024, 8, 1)
+print(f"one lane of 32: {lonely.total.divergent_branches} divergent branches,", end=" ")
+print(f"{lonely.total.warp_instructions:,} warp instructions")
+
+# %% [markdown]
+# Hardly fewer (the condition itself is simpler to compute). A warp pays in full as soon as one lane disagrees. Only when the border
+# falls between warps, at 32, the cost is gone.
 #
 # Here are the lanes of the first warp, with two groups side by side.
 

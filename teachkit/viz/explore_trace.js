@@ -3,7 +3,7 @@
 const LANES = 32;
 const COLOURS = { load: "#0072b2", store: "#d55e00", atomic: "#aa4499" };
 const WORDS = { load: "reads", store: "writes", atomic: "updates" };
-const LABEL_PX = 46;
+const LABEL_PX = 58; // left of strip and map: numbers of lanes, elements and blocks
 const BLOCK_FILLS = ["#cfe6f5", "#f7d9b5", "#ccebe0", "#f7dfec", "#fbf6c4", "#d9d9f3", "#e6e6e6", "#f3c7b1"];
 const NARROW_PX = 560;
 
@@ -134,9 +134,17 @@ function render({ model, el }) {
     ctx.fillRect(0, 0, room, rows * height + 2);
     const corner = (element) => [LABEL_PX + (element % across) * side, Math.floor(element / across) * height + 1];
     ctx.font = "11px sans-serif";
+    let before = -1;
     for (let row = 0; row < rows; row += Math.ceil(12 / height)) {
-      ctx.fillStyle = "#333";
-      ctx.fillText(String(row * across), 4, row * height + Math.min(height, 12));
+      const block = place.block_of[row * across];
+      ctx.fillStyle = "#111";
+      ctx.font = "bold 11px sans-serif";
+      if (block >= 0 && block !== before) ctx.fillText(`B${block}`, 4, row * height + Math.min(height, 13));
+      before = block;
+      ctx.font = "11px sans-serif";
+      ctx.textAlign = "right";
+      ctx.fillText(String(row * across), LABEL_PX - 6, row * height + Math.min(height, 13));
+      ctx.textAlign = "left";
     }
     for (let element = 0; element < place.n; element += 1) {
       const [x, y] = corner(element);
@@ -165,12 +173,6 @@ function render({ model, el }) {
     for (let element = 0; place.per_sector && element < place.n; element += place.per_sector) {
       const [x, y] = corner(element);
       ctx.strokeRect(x - 0.25, y - 0.5, side * Math.min(place.per_sector, place.n - element), height);
-    }
-    ctx.fillStyle = "#111";
-    ctx.font = "bold 11px sans-serif";
-    for (const block of new Set(place.block_of)) {
-      const [x, y] = corner(place.block_of.indexOf(block));
-      if (block >= 0 && side * 2 >= 20) ctx.fillText(`B${block}`, x + 2, y + Math.min(height, 14) - 2);
     }
     const sectors = mine.length && mine[0].n_sectors ? `, in ${mine[0].n_sectors} sector${mine[0].n_sectors === 1 ? "" : "s"}` : "";
     const told = mine.length ? `${WORDS[mine[0].kind]} ${mine[0].elements.length} elements${sectors}` : "not touched in this step";
