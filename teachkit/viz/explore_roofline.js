@@ -43,7 +43,7 @@ function render({ model, el }) {
   const reset = html("button", { type: "button" }, "As on the data sheet");
   const boxes = picture.programs.map((name, index) => {
     const box = html("input", { type: "checkbox", value: name, "data-key": `program-${index + 1}` });
-    return { box, label: html("label", {}, box, ` ${index + 1} ${name}`) };
+    return { box, label: html("label", {}, box, ` ${index + 1}: ${name}`) };
   });
   const status = html("p", { class: "tk-status", role: "status", "aria-live": "polite" });
   const canvas = html("div", { class: "tk-canvas" });
@@ -112,7 +112,7 @@ function render({ model, el }) {
     report.ceilings.forEach((ceiling, index) => {
       drawing.append(line(ceiling.ridge, ceiling.flop_per_s, RANGE.x[1], ceiling.flop_per_s, index === report.ceilings.length - 1 ? "tk-roof" : "tk-roof tk-lower"),
         line(ceiling.ridge, RANGE.y[0], ceiling.ridge, ceiling.flop_per_s, "tk-ridge"),
-        text(inner.x[1] - 4, at("y", ceiling.flop_per_s) + (index ? -6 : 15), "tk-label tk-end", ceiling.name),
+        text(inner.x[1] - 4, at("y", ceiling.flop_per_s) + (index ? -14 : 16), "tk-label tk-end", ceiling.name),
         text(at("x", ceiling.ridge) + (index ? 5 : -5), inner.y[0] - 6, `tk-label ${index ? "tk-start" : "tk-end"}`, `${index ? "" : "ridge "}${Number(ceiling.ridge.toPrecision(3))}`));
     });
     const placed = [];
