@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this script, coverage.py would hide a package
 
 
 def main() -> None:

@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-# Numba imports a module named coverage where it finds one, and a folder beside this script has that name.
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this script, coverage.py would hide a package
 
 LADDERS = ("matmul", "reduction")
 BAR = 0.8
