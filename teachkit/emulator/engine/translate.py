@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
+from collections.abc import Iterator
 
 from llvmlite import ir
 
@@ -64,7 +67,20 @@ def translate(module: Module, function: Function, mode: Mode) -> Translation:
     UnsupportedInstruction
         At the first instruction that is not on the whitelist, with its PTX line and kernel source line.
     """
-    return _Translator(module, function, mode).run()
+    with _collector_paused():
+        return _Translator(module, function, mode).run()
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Many small objects, all needed until the end: to look for garbage among them takes longer than the work."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Translator:
