@@ -78,7 +78,7 @@ for name, pixel in zip(("white", "black", "red"), result.T, strict=True):
 # **Predict before you run anything else.** Write two numbers down:
 #
 # 1. How many times as fast as this Python loop is the best your CPU can do, with the same loop compiled?
-# 2. A GPU starts a kernel in a few microseconds and then handles pixels by the thousand. From how many pixels on does it beat
+# 2. A GPU starts a [kernel](glossary/kernel.md) in a few microseconds and then handles pixels by the thousand. From how many pixels on does it beat
 #    that CPU, if the frame must be copied to the GPU and the result back?
 #
 # ## A frame
@@ -181,7 +181,7 @@ for version, (function, args, times) in calls.items():
 #
 # On a GPU there is no loop over pixels. You write what happens to *one* pixel, and start one
 # [thread](glossary/thread.md) for each. `cuda.grid(1)` is the thread's number among all; it is
-# `blockIdx.x * blockDim.x + threadIdx.x`, because threads are started in blocks of equal size.
+# `blockIdx.x * blockDim.x + threadIdx.x`, because threads are started in [blocks](glossary/grid-and-block.md) of equal size.
 
 
 # %%
@@ -443,8 +443,8 @@ plot_curves(everything, crossings=overtakes, unit="pixels")
 # higher and ends far lower. The compiled loops start below a microsecond (with threads higher, because waking them takes a
 # while, on a busy machine milliseconds) and end at tens or hundreds of milliseconds. The GPU, if the frame is there already, is
 # a flat line at a few microseconds up to a hundred thousand pixels, then rises, and ends far below everything. With the copies
-# it starts ten times higher and ends not far below the CPU's vector loops. Dotted lines mark where the GPU overtakes one CPU
-# core with SIMD.*
+# it starts ten times higher and ends near the CPU's vector loops, above or below, depending on the CPU. Dotted lines mark where
+# the GPU overtakes one CPU core with SIMD, if it does.*
 #
 # And your own crossovers, against the best that your CPU did at each size:
 
@@ -465,8 +465,8 @@ for gpu_case in ("GPU, frame is there", "GPU, copied there and back"):
 # 3. **Can it be spread?** Only then does the width of the machine count.
 #
 # **An honest null result.** For this job alone, frame by frame, from the CPU and back to it, a good GPU brings little against a
-# CPU that uses its vector registers, and against several cores perhaps nothing at all: your numbers say which. It is the
-# reason why video players convert on the GPU only when the picture is decoded or shown there too.
+# CPU that uses its vector registers, and against several cores perhaps nothing at all: your numbers say which. (A
+# video player has an easier choice: its pictures end on a screen that the GPU drives, so they have to cross the link anyway.)
 
 # %% [markdown]
 # ## What cannot be spread
@@ -474,7 +474,8 @@ for gpu_case in ("GPU, frame is there", "GPU, copied there and back"):
 # Real programs have parts that no machine can spread: reading a file, deciding what comes next. Say a frame takes 1 ms to read
 # and 9 ms to convert, and the 9 ms divide perfectly among any number of workers.
 #
-# **Predict before you run.** How many times as fast is the whole with 8 workers, and with the 6,912 arithmetic lanes of an A100?
+# **Predict before you run.** How many times as fast is the whole with 8 workers, and with the 6,912 arithmetic lanes of an A100 (108 SMs of
+# 64, cited: NVIDIA's white paper)?
 
 # %%
 READ_MS, CONVERT_MS = 1, 9
