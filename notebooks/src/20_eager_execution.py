@@ -49,14 +49,15 @@ from teachkit.viz.plot_timeline import plot_cost_of_size, plot_timeline
 # 1. **Python** looks up what `+` means for a tensor and calls PyTorch.
 # 2. PyTorch's [dispatcher](glossary/dispatcher.md) picks the code for this operator, device and type of number.
 # 3. Memory for `y` is taken. (Taken, not filled.)
-# 4. A [kernel](glossary/kernel.md) is put into the GPU's queue: the [launch](glossary/kernel-launch.md). Python goes on
-#    with the next line *at once*; the launch is [asynchronous](glossary/asynchronous.md).
+# 4. Through the *driver*, the vendor's software, a [kernel](glossary/kernel.md) is put into the GPU's queue: the
+#    [launch](glossary/kernel-launch.md). Python goes on with the next line *at once*; the launch is
+#    [asynchronous](glossary/asynchronous.md).
 # 5. Later, the **GPU** starts the kernel, which reads `x` from its [memory](glossary/dram.md), adds, and writes `y` back to
 #    memory.
 #
 # Steps 1 to 4 happen on the [host](glossary/host-and-device.md), the CPU; step 5 on the device, the GPU. Without a GPU the
 # CPU does all five. Every operator passes the dispatcher, so that is the place to look. A *dispatch mode* is called for each
-# one; this one writes down their names.
+# one, gets the operator as `func`, and has to make the call itself; this one writes down the operators' names.
 
 
 # %%
@@ -459,7 +460,8 @@ print(
 # ## What would help?
 #
 # A last experiment, with three programs and three wishes: twice the arithmetic, twice the memory bandwidth, launches for
-# nothing. What does each wish do to each program? (Modelled on an A100; the host is assumed to be fast enough.)
+# nothing. `replace` makes a data sheet with other numbers; `tk.predict` models the time on it. What does each wish do to each
+# program? (On an A100; the host is assumed to be fast enough.)
 #
 # **Predict before you run.** In which of the nine cells is there a gain of more than a tenth?
 

@@ -178,8 +178,9 @@ tk.roofline(points, gpu=a100)
 #
 # ## Ten operators
 #
-# Where do real operators lie? Pointwise operators, softmax and layer normalisation work in float32; the matrix products in
-# bfloat16, a number of 16 bits for which GPUs since the A100 have tensor cores. (On older ones, read float16.)
+# Where do real operators lie? Addition, GELU (an activation function: *by hand* as eight operators, *built in* as one),
+# softmax and layer normalisation work in float32; the matrix products and attention in bfloat16, a number of 16 bits for which
+# GPUs since the A100 have tensor cores. (On older ones, read float16.)
 
 
 # %%
@@ -250,8 +251,8 @@ for generation in generations():
 
 # %% [markdown]
 # To the right, tenfold, until the H100: arithmetic grew much faster than memory. Then it *turned*: H200 and B200 have more
-# bandwidth for each FLOP than the H100. Few people who speak of "the memory wall" would bet on that; and it lasts only as long
-# as you stay with 16 bits, since the newer ones also offer 8 and 4 bits at twice and four times the rate.
+# bandwidth for each FLOP than the H100. That is not what one expects of a "memory wall". It holds only as long as you stay with
+# 16 bits: with 8-bit numbers (H100 and later) the ridges lie twice as far right, with the B200's 4-bit numbers four times.
 #
 # The main picture of this chapter: all roofs, and a line for each of the ten operators. Follow a line upwards; where it meets
 # a device's roof is the most that the operator can reach there.
@@ -300,8 +301,11 @@ for what, (newer, older) in PAIRS.items():
 #
 # ## Which wish helps?
 #
-# The roof has two limits; a third is not on it at all. Take the modelled time of each operator on an A100 and ask, as in chapter
-# 20, what twice the FLOPs, twice the bandwidth, or free launches would do.
+# The roof has two limits; a third is not on it at all. Take the modelled time of each operator on an A100 and ask what twice
+# the FLOPs, twice the bandwidth, or launches that cost nothing would do: `regime` models the time on each of these what-if
+# devices and names the wish that helps most.
+#
+# **Predict before you run.** How many of the ten become faster by a tenth or more with twice the FLOPs?
 
 # %%
 print(f"{'A100, modelled':15} {'2x FLOP/s':>10} {'2x bandwidth':>13} {'free launches':>14}   regime")
