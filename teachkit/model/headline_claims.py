@@ -7,10 +7,8 @@ Not modelled: claims about compilers and kernels (C01 to C08, C19 to C32), which
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
 
 import torch
 
@@ -19,65 +17,8 @@ from teachkit.hardware.spec import gpu
 from teachkit.measure.by_shape import CountByShape
 from teachkit.model import memory_capacity, memory_cost, mfu, operator_classes, regimes, trends, width_sweep
 from teachkit.model.bert_layer import EncoderSizes
+from teachkit.model.finding import INF, Finding, about
 from teachkit.model.transformer_sizes import TRANSFORMERS, transformer
-
-Provenance = Literal["counted", "modelled", "cited", "data sheet"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One number of a claim beside what was found.
-
-    Attributes
-    ----------
-    claim
-        Id of the claim.
-    quantity
-        What the number is, with its unit.
-    low, high
-        The claim as a range: what the article's wording lets through.
-    found
-        What the model finds.
-    provenance
-        How: counted, modelled, cited, or from data sheets.
-    note
-        Assumptions, and where the number comes from.
-    """
-
-    claim: str
-    quantity: str
-    low: float
-    high: float
-    found: float
-    provenance: Provenance
-    note: str
-
-    @property
-    def holds(self) -> bool:
-        """Whether what was found lies in the range of the claim."""
-        return self.low <= self.found <= self.high
-
-    @property
-    def claimed(self) -> str:
-        """The range as text, for example ``"1.6 to 1.7"`` or ``"above 6"``."""
-        if self.high == float("inf"):
-            return f"above {self.low:g}"
-        if self.low == float("-inf"):
-            return f"below {self.high:g}"
-        return f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the finding as plain values that JSON can hold; an open end of the range is ``None``."""
-        low, high = (end if abs(end) != float("inf") else None for end in (self.low, self.high))
-        return dataclasses.asdict(self) | {"low": low, "high": high, "holds": self.holds}
-
-
-INF = float("inf")
-
-
-def about(value: float, percent: float) -> tuple[float, float]:
-    """Return the range of "about ``value``"."""
-    return value * (1 - percent / 100), value * (1 + percent / 100)
 
 
 def c09_sram() -> list[Finding]:
@@ -89,7 +30,9 @@ def c09_sram() -> list[Finding]:
     return [
         Finding("C09", "L2 of A100, MiB", 40, 40, a100.l2_bytes / 2**20, "data sheet", a100.sources["l2_bytes"]),
         Finding("C09", "L2 of H100, MiB", 50, 50, h100.l2_bytes / 2**20, "data sheet", h100.sources["l2_bytes"]),
-        Finding("C09", "1 GB of SRAM, cells alone, mm2", *about(200, 15), cost.cells_mm2, "modelled", cells),
+        Finding(
+            "C09", "1 GB of SRAM, cells alone, mm2", *about(200, 15), cost.cells_mm2, "modelled", cells, "about 200"
+        ),
         Finding(
             "C09",
             "1 GB with control logic, mm2",
@@ -99,8 +42,18 @@ def c09_sram() -> list[Finding]:
             "modelled",
             f"{cells}; cells are 35 % of the area, as in AMD's 3D V-Cache (ISSCC 2022)",
         ),
-        Finding("C09", "1 GB of SRAM in 400 mm2, USD", *about(100, 25), in_400_mm2, "modelled", f"{wafer}, no margin"),
-        Finding("C09", "1 GB of SRAM, USD", *about(100, 25), cost.cost_usd, "modelled", f"{wafer}, no margin"),
+        Finding(
+            "C09",
+            "1 GB of SRAM in 400 mm2, USD",
+            *about(100, 25),
+            in_400_mm2,
+            "modelled",
+            f"{wafer}, no margin",
+            "about 100",
+        ),
+        Finding(
+            "C09", "1 GB of SRAM, USD", *about(100, 25), cost.cost_usd, "modelled", f"{wafer}, no margin", "about 100"
+        ),
     ]
 
 
@@ -110,9 +63,11 @@ def c10_hbm() -> list[Finding]:
     premium, share = memory_cost.HBM_PREMIUM, 100 * memory_cost.DRAM_SHARE_OF_SERVER
     prices = "lowest retail price of 2023 (McCallum); the market moves"
     return [
-        Finding("C10", "plain DRAM, USD/GB", 1, 9, cost.dram_usd, "cited", prices),
-        Finding("C10", "HBM, times the price of DDR5", 1, INF, premium, "cited", "TrendForce, December 2025"),
-        Finding("C10", "DRAM's share of a server, %", *about(50, 10), share, "cited", "Pond, ASPLOS 2023: Azure"),
+        Finding("C10", "plain DRAM, USD/GB", 1, 9, cost.dram_usd, "cited", prices, "a few"),
+        Finding("C10", "HBM, times the price of DDR5", 1, INF, premium, "cited", "TrendForce, December 2025", "dearer"),
+        Finding(
+            "C10", "DRAM's share of a server, %", *about(50, 10), share, "cited", "Pond, ASPLOS 2023: Azure", "about 50"
+        ),
     ]
 
 
@@ -122,9 +77,20 @@ def c11_a100_to_h100() -> list[Finding]:
     same = trends.ratio("H100", "A100", "tensor_fp16_flop_per_s")
     bandwidth = trends.ratio("H100", "A100-80GB", "dram_bytes_per_s")
     return [
-        Finding("C11", "FLOPS, FP8 of H100 over FP16 of A100", 6, 7, eight_bits, "data sheet", "dense, both"),
-        Finding("C11", "FLOPS, FP16 over FP16", 6, 7, same, "data sheet", "dense, both: the claim compares unlike"),
-        Finding("C11", "memory bandwidth", *about(1.65, 2), bandwidth, "data sheet", "SXM5 over SXM4 80 GB"),
+        Finding(
+            "C11", "FLOPS, FP8 of H100 over FP16 of A100", 6, 7, eight_bits, "data sheet", "dense, both", "more than 6"
+        ),
+        Finding(
+            "C11",
+            "FLOPS, FP16 over FP16",
+            6,
+            7,
+            same,
+            "data sheet",
+            "dense, both: the claim compares unlike",
+            "more than 6",
+        ),
+        Finding("C11", "memory bandwidth", *about(1.65, 2), bandwidth, "data sheet", "SXM5 over SXM4 80 GB", "1.65"),
     ]
 
 
@@ -134,7 +100,7 @@ def c12_p100_to_h100() -> list[Finding]:
     flops = trends.ratio("H100", "P100-SXM2", "tensor_fp16_flop_per_s", "fp16_flop_per_s")
     return [
         Finding("C12", "memory capacity", 5, 5, memory, "data sheet", "80 over 16 GB"),
-        Finding("C12", "FP16 FLOPS", *about(46, 3), flops, "data sheet", "tensor cores over plain FP16, dense"),
+        Finding("C12", "FP16 FLOPS", *about(46, 3), flops, "data sheet", "tensor cores over plain FP16, dense", "46"),
     ]
 
 
@@ -146,17 +112,23 @@ def c13_bert() -> list[Finding]:
         claimed = operator_classes.PUBLISHED_FLOP_PERCENT[name]
         found = shares[name].flop_percent
         note = "encoder layer of BERT-large, forward and backward, 8 x 512 tokens"
-        findings.append(Finding("C13", f"{name}, % of FLOPs", claimed - 0.1, claimed + 0.1, found, "counted", note))
+        findings.append(
+            Finding(
+                "C13", f"{name}, % of FLOPs", claimed - 0.1, claimed + 0.1, found, "counted", note, f"{claimed:.2f}"
+            )
+        )
     for name in operator_classes.CLASSES:
         claimed, found = operator_classes.PUBLISHED_TIME_PERCENT[name], shares[name].time_percent
         note = "FP16; matrix products at the data sheet's tensor rate, the rest at measured triad bandwidth"
-        findings.append(Finding("C13", f"{name}, % of time", claimed - 5, claimed + 5, found, "modelled", note))
+        findings.append(
+            Finding("C13", f"{name}, % of time", claimed - 5, claimed + 5, found, "modelled", note, f"{claimed:.1f}")
+        )
     for (name, found), claimed in zip(
         operator_classes.slower_than_contractions(shares).items(), (245, 736), strict=True
     ):
         note = "the article rounds to 250 and 700"
         quantity = f"contractions' FLOP rate over that of {name}"
-        findings.append(Finding("C13", quantity, claimed / 1.5, claimed * 1.5, found, "modelled", note))
+        findings.append(Finding("C13", quantity, claimed / 1.5, claimed * 1.5, found, "modelled", note, f"{claimed}"))
     return findings
 
 
@@ -179,8 +151,8 @@ def c14_growth() -> list[Finding]:
         )
         for name in ("PaLM", "Switch-C", "Llama 3.1 405B")
     ] + [
-        Finding("C14", "orders of magnitude of FLOPS, V100 to H100", 0.8, 1.2, gpus, "data sheet", "FP16 dense"),
-        Finding("C14", "orders of magnitude of FLOPS, V100 to B200", 0.8, 1.2, latest, "data sheet", "FP16 dense"),
+        Finding("C14", "orders of magnitude of FLOPS, V100 to H100", 0.8, 1.2, gpus, "data sheet", "FP16 dense", "1"),
+        Finding("C14", "orders of magnitude of FLOPS, V100 to B200", 0.8, 1.2, latest, "data sheet", "FP16 dense", "1"),
     ]
 
 
@@ -191,7 +163,7 @@ def c15_mfu() -> list[Finding]:
     best = max(mfu.PUBLISHED_RUNS, key=lambda run: run.mfu_percent)
     note = "an upper bound: eager operators on the roofline, launches queued without a gap"
     return [
-        Finding("C15", "eager BERT layer, 1 x 128 tokens, MFU %", 0, 20, small, "modelled", note),
+        Finding("C15", "eager BERT layer, 1 x 128 tokens, MFU %", 0, 20, small, "modelled", note, "very low"),
         Finding("C15", "eager BERT layer, 8 x 512 tokens, MFU %", 0, 60, large, "modelled", note),
         Finding(
             "C15",
@@ -200,6 +172,7 @@ def c15_mfu() -> list[Finding]:
             best.mfu_percent,
             "cited",
             f"{best.model}, {best.source}",
+            "about 60",
         ),
     ]
 

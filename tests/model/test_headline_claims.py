@@ -8,7 +8,8 @@ import math
 import pytest
 
 from teachkit.errors import ModelInputError
-from teachkit.model.headline_claims import CLAIMS, Finding, findings_of
+from teachkit.model.finding import Finding
+from teachkit.model.headline_claims import CLAIMS, findings_of
 
 # What does not hold is taught as such; a change of these is a change of what the lessons say.
 DO_NOT_HOLD = {
@@ -63,6 +64,7 @@ def test_the_range_of_a_claim_reads_as_text() -> None:
         finding = Finding("C00", "x", low, high, 5, "cited", "y")
         assert finding.claimed == text
         assert finding.holds == (low <= 5 <= high)
+    assert Finding("C00", "x", 90, 110, 5, "cited", "y", "about 100").claimed == "about 100"
     assert Finding("C00", "x", 1, infinite, 0.5, "cited", "y").to_dict()["high"] is None
 
 
