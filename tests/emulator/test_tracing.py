@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import triton
+import triton.language as tl
 
 from teachkit import emulator
 from teachkit.emulator import Step, Trace, load_ptx
@@ -98,6 +100,22 @@ def test_arguments_that_share_memory_share_the_copy() -> None:
         kernel[1, 32](memory, memory)
     assert memory.tolist() == [1.0] * 32 + [2.0] * 32
     assert len(traces) == 1
+
+
+@triton.jit
+def copy_kernel(x_ptr, y_ptr, n_elements, BLOCK_SIZE: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    tl.store(y_ptr + offsets, tl.load(x_ptr + offsets, mask=offsets < n_elements), mask=offsets < n_elements)
+
+
+def test_triton_kernels_are_traced_by_their_arguments_names() -> None:
+    n = 500
+    with emulator.trace() as traces:
+        copy_kernel[(2,)](torch.rand(n), torch.empty(n), n, BLOCK_SIZE=256)
+    (trace,) = traces
+    assert trace.sizes == {"x_ptr": n, "y_ptr": n}
+    assert sorted(element for element, _, _ in trace.touched("y_ptr")) == list(range(n))
+    assert {block for element, block, _ in trace.touched("y_ptr") if element < 256} == {0}
 
 
 def test_the_launch_itself_runs_once(kernels) -> None:
