@@ -36,7 +36,7 @@ lines take 8 cycles or more."""
 
 TENSOR_TYPES = ("fp16", "bf16", "tf32", "fp64", "fp8", "fp4", "int8", "int4")
 
-Kind = Literal["launch", "measured", "assumed", "latency", "peak", "issue"]
+Kind = Literal["launch", "measured rate", "assumed rate", "latency", "peak", "issue"]
 LaunchMode = Literal["queue", "eager", "compiled", "graph"]
 Counts = Any
 """Counters by name; the emulator lies above this room, so its class has no name here."""
@@ -46,7 +46,7 @@ LAUNCH_MODES: tuple[LaunchMode, ...] = ("queue", "eager", "compiled", "graph")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of one term, what sort of number they rest on, and which.
+    """Modelled seconds of one term, what sort of number they rest on, and which.
 
     ``waits`` marks a latency that adds to DRAM traffic as described above.
     """
@@ -189,7 +189,7 @@ def _launch(spec: GpuSpec, n: int, *, is_graph: bool) -> Cost:
 def _dram(counts: Counts, spec: GpuSpec) -> Cost:
     _, is_measured, note = mixed_dram_rate(spec)
     seconds = dram_seconds(spec, counts.dram_read_bytes, counts.dram_write_bytes)
-    return Cost("dram", seconds, "measured" if is_measured else "assumed", note)
+    return Cost("dram", seconds, "measured rate" if is_measured else "assumed rate", note)
 
 
 def _latency(counts: Counts, spec: GpuSpec, shape: Shape, n: int) -> Cost:
@@ -209,8 +209,8 @@ def _on_chip(counts: Counts, spec: GpuSpec, sm_share: float) -> list[Cost]:
     # Two schedulers on GP100's SM, four on all others; each issues one warp instruction a cycle.
     n_schedulers = 2 if spec.compute_capability == (6, 0) else 4
     costs = [
-        Cost("l1", n_l1_passes(counts) / cycles_per_s, "measured", "one pass of 128 bytes a cycle and SM"),
-        Cost("shared", n_shared / cycles_per_s, "measured", "one wavefront a cycle and SM"),
+        Cost("l1", n_l1_passes(counts) / cycles_per_s, "measured rate", "one pass of 128 bytes a cycle and SM"),
+        Cost("shared", n_shared / cycles_per_s, "measured rate", "one wavefront a cycle and SM"),
         Cost(
             "issue",
             counts.warp_instructions / (n_schedulers * cycles_per_s),
@@ -220,7 +220,7 @@ def _on_chip(counts: Counts, spec: GpuSpec, sm_share: float) -> list[Cost]:
     ]
     if spec.l2_bytes_per_s is not None:
         seconds = spec.sector_bytes * n_sectors / (spec.l2_bytes_per_s * sm_share)
-        costs.insert(0, Cost("l2", seconds, "measured", spec.source("l2_bytes_per_s")))
+        costs.insert(0, Cost("l2", seconds, "measured rate", spec.source("l2_bytes_per_s")))
     return costs
 
 

@@ -37,8 +37,8 @@ ASSUMED_EAGER_HOST_S = 5e-6
 # Low and high ends of the band: factors on the seconds of a term, by what its number is.
 _BANDS = {
     "launch": (0.5, 2.0),  # half when replayed from a CUDA graph (RRZE, A100 and H200); twice when the host lags behind
-    "measured": (0.85, 1.15),  # the model's bar on streaming kernels
-    "assumed": (0.85, 1.25),  # devices with a measurement reach 0.70 to 0.90 of their data sheet, against 0.83
+    "measured rate": (0.85, 1.15),  # the model's bar on streaming kernels
+    "assumed rate": (0.85, 1.25),  # devices with a measurement reach 0.70 to 0.90 of their data sheet, against 0.83
     "latency": (0.7, 1.5),
     "peak": (1.0, 1.7),  # nothing is faster than the data sheet's rate; well-tuned kernels reach 60 % of it and more
     "issue": (0.6, 1.7),  # PTX instructions, of which ptxas makes fewer or more
@@ -153,7 +153,9 @@ def _on_processor(launched: Launched, spec: CpuSpec) -> KernelEstimate:
     """The roofline's terms: on a processor our counters say nothing of caches and instructions."""
     counters: Counters = launched.counters
     rate, is_measured, note = achievable_dram_bytes_per_s(spec)
-    terms = [Term("dram", counters.dram_bytes / rate, *_BANDS["measured" if is_measured else "assumed"], note)]
+    terms = [
+        Term("dram", counters.dram_bytes / rate, *_BANDS["measured rate" if is_measured else "assumed rate"], note)
+    ]
     if spec.dispatch_s is not None:
         n = max(counters.n_launches, 1)
         terms.append(Term("launch", n * spec.dispatch_s, *_HOST_BAND, f"dispatch_s: {spec.source('dispatch_s')}"))

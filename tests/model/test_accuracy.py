@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,14 @@ def test_streams_at_all_occupancies_are_within_20_percent_on_average(streams: li
     # Not a bar but a guard: the model reached 2.9 % and 6.2 % when this was written, and 28 % at the worst point.
     assert mean_error(of_gpu) < 0.07
     assert max(abs(pair.error) for pair in of_gpu) < 0.30
+
+
+def test_the_page_shows_what_the_model_says_today(streams: list[Pair]) -> None:
+    page = (Path(__file__).parents[2] / "benchmarks" / "model_accuracy.md").read_text(encoding="utf-8")
+    full = max(100 * abs(pair.error) for pair in streams if pair.at == "1024")
+    cells = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in page.splitlines() if "|" in line}
+    assert cells["streams at full occupancy, worst of 12"] == f"{full:.1f}"
+    assert cells["streams at all occupancies, mean of 384"] == f"{100 * mean_error(streams):.1f}"
 
 
 def test_gpus_without_a_measured_bandwidth_are_within_the_bars_on_average() -> None:
