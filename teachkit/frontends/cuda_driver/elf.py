@@ -83,8 +83,6 @@ def load(soname: str, addresses: Mapping[str, int]) -> ctypes.CDLL:
     except OSError:  # a sandbox that allows no anonymous files
         descriptor, path = tempfile.mkstemp(suffix=f"-{soname}")
         os.unlink(path)
-    try:
-        os.write(descriptor, data)
-        return ctypes.CDLL(f"/proc/self/fd/{descriptor}", mode=os.RTLD_NOW | os.RTLD_GLOBAL)
-    finally:
-        os.close(descriptor)
+    os.write(descriptor, data)
+    # It stays open: the loader knows libraries by path, and the next one must not have the same.
+    return ctypes.CDLL(f"/proc/self/fd/{descriptor}", mode=os.RTLD_NOW | os.RTLD_GLOBAL)
