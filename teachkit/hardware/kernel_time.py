@@ -4,8 +4,8 @@ Modelled: a launch takes its overhead plus the longest of its other terms. One p
 blocks that wait for their reads cannot all keep DRAM busy, so DRAM traffic and latency add up as the legs of a right
 triangle do (between the longer, which is perfect overlap, and the sum, which is none). That exponent of two is the only
 number that is not from a data sheet or a measurement of one quantity; it is the same for every GPU and kernel.
-Not modelled: loops of dependent loads, contention between global and shared accesses, integer arithmetic apart from its
-issue slots, atomics on one address, and the precision of tensor-core work (the caller names it).
+Not modelled: loops of dependent loads, contention between global and shared accesses, local memory, integer arithmetic
+apart from its issue slots, atomics on one address, and the precision of tensor-core work (the caller names it).
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +205,42 @@ def test_without_a_driver_the_gpu_is_not_asked(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cuda, "has_cuda_driver", lambda: False)
     assert cuda.device_name() is None
     assert session._gpu_steps() == []
+
+
+def test_arithmetic_of_the_gpus_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+
+    def events(call: Callable[[], object], n: int = 7) -> list[float]:
+        calls.append(call())
+        return [2e-3, 1e-3]
+
+    monkeypatch.setattr(cuda, "_event_seconds", events)
+    triad = cuda.triad(1 << 20, device="cpu")
+    assert triad.value == 3 * (1 << 20) / 1e-3
+    assert triad.spread == 0.5
+    assert cuda.matmul("float32", 64, device="cpu").value == 2 * 64**3 / 1e-3
+    assert cuda.small_kernels(in_graph=False, device="cpu").value == 1e-6
+    assert len(calls) == 3
+
+
+def test_the_driver_is_asked_for_what_the_sheet_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    device = types.SimpleNamespace(multi_processor_count=108, L2_cache_size=40 << 20)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    nvml = types.SimpleNamespace(
+        NVMLError=RuntimeError,
+        NVML_CLOCK_SM=1,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetMaxClockInfo=lambda handle, kind: 1410,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    values = {name: reading.value for name, reading in cuda.from_driver().items()}
+    assert values == {"gpu_sms": 108, "gpu_l2_bytes": 40 << 20, "gpu_clock_hz": 1.41e9}
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert "gpu_clock_hz" not in cuda.from_driver()
 
 
 @pytest.mark.gpu

@@ -58,33 +58,33 @@ def _clock_hz() -> float | None:
         pynvml.nvmlShutdown()
 
 
-def triad() -> Reading:
+def triad(array_bytes: int = _ARRAY_BYTES, device: str = "cuda") -> Reading:
     """Bandwidth of ``a = b + s * c`` in float64."""
     import torch
 
-    n = _ARRAY_BYTES // 8
-    a, b, c = (torch.full((n,), float(i), dtype=torch.float64, device="cuda") for i in range(3))
+    n = array_bytes // 8
+    a, b, c = (torch.full((n,), float(i), dtype=torch.float64, device=device) for i in range(3))
     seconds = _event_seconds(lambda: torch.add(b, c, alpha=3.0, out=a))
-    how = f"triad of float64, 3 arrays of {_ARRAY_BYTES >> 20} MiB, events"
+    how = f"triad of float64, 3 arrays of {array_bytes >> 20} MiB, events"
     return Reading(3 * 8 * n / min(seconds), "B/s", how, 1 - min(seconds) / max(seconds))
 
 
-def matmul(dtype: str, size: int = 4096) -> Reading:
+def matmul(dtype: str, size: int = 4096, device: str = "cuda") -> Reading:
     """Rate of a square matrix product of ``dtype``, in PyTorch's default precision for it."""
     import torch
 
-    a = torch.ones((size, size), dtype=getattr(torch, dtype), device="cuda")
+    a = torch.ones((size, size), dtype=getattr(torch, dtype), device=device)
     out = torch.empty_like(a)
     seconds = _event_seconds(lambda: torch.mm(a, a, out=out))
     how = f"torch.mm of {dtype}, {size} x {size}, events"
     return Reading(2 * size**3 / min(seconds), "FLOP/s", how, 1 - min(seconds) / max(seconds))
 
 
-def small_kernels(*, in_graph: bool) -> Reading:
+def small_kernels(*, in_graph: bool, device: str = "cuda") -> Reading:
     """Time of one kernel on 4,096 floats among many, in a queue or replayed from a CUDA graph."""
     import torch
 
-    a = torch.zeros(_SMALL, device="cuda")
+    a = torch.zeros(_SMALL, device=device)
 
     def many() -> None:
         for _ in range(_N_SMALL):
