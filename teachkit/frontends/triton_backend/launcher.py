@@ -16,6 +16,7 @@ from teachkit.emulator import load_ptx
 from teachkit.emulator.launches import Resources
 from teachkit.errors import LaunchError
 from teachkit.frontends import resources, target, triton_adapter
+from teachkit.frontends.triton_backend.address_tables import with_tables
 
 _SCRATCH_NAMES = ("global_scratch", "profile_scratch")
 _NO_SCRATCH = (None, None)
@@ -53,6 +54,7 @@ class EmulatorLauncher:
             )
         arguments = triton_adapter.runtime_arguments(src)
         self._plan = [(argument.path[0], argument.path[1:], _converter(argument)) for argument in arguments]
+        self._has_tables = any(argument.type_name in ("*i64", "*u64") for argument in arguments)
         self._names = [name for argument in arguments for name in _parameter_names(argument)]
         self._all_names = [*self._names, *_SCRATCH_NAMES]
         self._allocate_scratch = triton_adapter.scratch_allocator(metadata)
@@ -103,7 +105,7 @@ class EmulatorLauncher:
         self._kernel.launch(
             grid,
             self.block,
-            values,
+            with_tables(self._kernel.function, values, self._all_names) if self._has_tables else values,
             shared_bytes=self.metadata.shared,
             argument_names=self._all_names,
             name=self.metadata.name,

@@ -1,0 +1,67 @@
+"""Tensors that a kernel is not given, but whose addresses stand in a table that it is given.
+
+A product of many pairs of matrices takes one tensor of 64-bit integers, ``[a.data_ptr(), b.data_ptr(), ...]``. On a
+GPU any address can be followed. The emulator lets a kernel touch only memory that belongs to the launch, so it looks
+for the tensors whose addresses such small tables hold. Not modelled: addresses that a kernel computes in any other way.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import gc
+from collections.abc import Sequence
+from typing import Any
+
+from teachkit.emulator.arguments import Arguments, bind, memory_of
+from teachkit.emulator.ptx.model import Function
+
+_MOST_ADDRESSES = 4096
+_LEAST_ADDRESS = 1 << 40  # Linux maps neither the heap nor large allocations below
+
+
+def with_tables(function: Function, values: list[Any], names: Sequence[str]) -> list[Any] | Arguments:
+    """``values`` as they are, or bound to the kernel's parameters together with what their tables point to."""
+    tensors = tensors_behind(values)
+    if not tensors:
+        return values
+    others = (memory_of("a tensor found by its address", tensor) for tensor in tensors)
+    arguments = bind(function, values, names)
+    return dataclasses.replace(arguments, others=tuple(other for other in others if other is not None))
+
+
+def tensors_behind(values: Sequence[Any]) -> list[Any]:
+    """Tensors on the CPU to whose memory an element of one of the 64-bit integer tensors among ``values`` points.
+
+    Parameters
+    ----------
+    values : sequence
+        Arguments of a launch.
+
+    Returns
+    -------
+    list of torch.Tensor
+        One for each allocation; empty for nearly every launch, which costs a look at the largest integer.
+    """
+    addresses = sorted({address for value in values for address in _addresses(value)})
+    if not addresses:
+        return []
+    import torch
+
+    found: dict[int, Any] = {}
+    for thing in gc.get_objects():
+        if issubclass(type(thing), torch.Tensor) and thing.layout == torch.strided and thing.device.type == "cpu":
+            storage = thing.untyped_storage()
+            low = storage.data_ptr()
+            at = bisect.bisect_left(addresses, low)
+            if low and at < len(addresses) and addresses[at] < low + storage.nbytes():
+                found[low] = thing
+    return list(found.values())
+
+
+def _addresses(value: Any) -> list[int]:
+    if not str(getattr(value, "dtype", "")).endswith("int64") or not hasattr(value, "untyped_storage"):
+        return []
+    if not 0 < value.numel() <= _MOST_ADDRESSES:
+        return []
+    return [address for address in value.flatten().tolist() if address >= _LEAST_ADDRESS]
