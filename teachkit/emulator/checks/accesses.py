@@ -27,7 +27,6 @@ from teachkit.emulator.checks.layout import (
     IS_RELEASE,
     IS_STORE,
     IS_STRONG,
-    IS_UNIFORM,
     LANES,
     LOCAL,
     SHARED,
@@ -171,8 +170,6 @@ def follow(
         _synchronise(table, area, addresses, lanes, attributes, is_shared, warp)
     else:
         words(area[Area.IS_DIRTY_AT])[warp] = 1
-        if table[Table.REPLICATED] and not attributes & IS_STORE and _is_uniform(addresses, lanes):
-            attributes |= IS_UNIFORM
     shadow = shadow_of(table, area, is_shared)
     shift = table[Table.SHARED_SHIFT] if is_shared else table[Table.GLOBAL_SHIFT]
     n_pieces, g = n_bytes >> shift, 1 << shift
@@ -204,16 +201,6 @@ def follow(
                 _report(table, area, kind, other, is_shared, addresses[lane], site, warp, lane, n_bytes, lanes)
     if attributes & IS_STORE:
         _stamp(table, area, shadow, addresses, lanes, attributes, site, n_bytes, packed, warp, epoch)
-
-
-@compiled
-def _is_uniform(addresses: Any, lanes: Any) -> Any:
-    different, first = 0, 0
-    for lane in range(LANES):
-        if lanes >> lane & 1:
-            first = first if first else addresses[lane]
-            different |= addresses[lane] ^ first
-    return different == 0
 
 
 @compiled
@@ -274,7 +261,7 @@ def _stamp(
                 if not same_bytes(packed + lane * n_bytes + piece * g, theirs, g):
                     kind, shown = Found.SAME_INSTRUCTION.value, place - (area[Area.SHARED_AT] if is_shared else 0)
                     report(table, area, kind, site, warp, lane, before, shown, n_bytes, lanes)
-            after = own_read(table, area, shadow, at + piece, warp, lane)
+            after = own_read(table, area, shadow, at + piece, warp, lane, attributes)
             stamp_write(shadow, at + piece, entry | after << ENTRY_READER)
     if attributes & IS_ASYNC:
         for lane in range(LANES):

@@ -49,7 +49,7 @@ class Table(enum.IntEnum):
     MAX_FINDINGS = 31
     N_TOTAL = 32  # findings, repetitions included
     OVERFLOW = 33  # bits of Overflow
-    REPLICATED = 34  # whether one address for all lanes stands for one load of the program, not of each thread
+    REPLICATED = 34  # whether threads load copies of what another one of their block is the owner of
     LENGTH = 35
 
 
@@ -91,12 +91,11 @@ class Area(enum.IntEnum):
 MAX_COPIES = 8192  # asynchronous copies of a warp that may be on their way
 N_COPY_FIELDS = 6  # address, group << 8 | lane, bytes, entry, two words of data
 
-# An access as a shadow entry: lane (5 bits), strong, whole GPU, still on its way, one address for all lanes, site
-# (20 bits), epoch (25 bits); of a write, which load of the same thread it came after (8 bits, see shadow.py).
+# An access as a shadow entry: lane (5 bits), strong, whole GPU, still on its way, site (20 bits), epoch (25 bits); of
+# a write, which load of the same thread it came after (8 bits, see shadow.py).
 ENTRY_STRONG = 5
 ENTRY_GPU = 6
 ENTRY_PENDING = 7
-ENTRY_UNIFORM = 8
 ENTRY_SITE = 10
 ENTRY_EPOCH = 30
 ENTRY_READER = 55
@@ -107,7 +106,7 @@ MAX_EPOCH = (1 << 25) - 1
 SPACE_MASK = 7
 GLOBAL, SHARED, LOCAL, CONST = 1, 2, 3, 4
 SPACES = {"global": GLOBAL, "shared": SHARED, "local": LOCAL, "const": CONST}
-IS_STORE, IS_ATOMIC, IS_STRONG, IS_RELEASE, IS_GPU, IS_ASYNC, IS_UNIFORM = (1 << bit for bit in range(3, 10))
+IS_STORE, IS_ATOMIC, IS_STRONG, IS_RELEASE, IS_GPU, IS_ASYNC = (1 << bit for bit in range(3, 9))
 
 
 class Overflow(enum.IntEnum):

@@ -3,8 +3,9 @@
 Every piece has the last write and up to two reads since, from different warps or blocks where there are such. A piece
 is as large as the kernel's smallest access to that memory, so that accesses never share one without overlapping.
 
-Compilers of block programs (Triton) let every thread load a scalar and one thread store it again. All but that thread
-drop what they loaded, so a load does not race with the store that follows it in the program.
+Compilers of block programs (Triton) let several threads load copies of one element, of a scalar for example, and one
+of them store it again. The others drop what they loaded, so a load does not race with the store that follows it in
+the program: one by a thread of the same block that loaded the element by the same instruction.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from teachkit.emulator.checks.layout import (
     ENTRY_READER,
     ENTRY_SITE,
     ENTRY_STRONG,
-    ENTRY_UNIFORM,
+    GLOBAL,
     IS_ASYNC,
     IS_ATOMIC,
     IS_GPU,
     IS_STRONG,
-    IS_UNIFORM,
     LANES,
     MAX_EPOCH,
     MAX_SITE,
     N_FIELDS,
+    SPACE_MASK,
     Area,
     Field,
     Found,
@@ -43,7 +44,6 @@ def entry_of(epoch: Any, site: Any, lane: Any, attributes: Any) -> Any:
     entry = epoch << ENTRY_EPOCH | min(site, MAX_SITE) << ENTRY_SITE | lane
     entry |= int((attributes & IS_STRONG) != 0) << ENTRY_STRONG
     entry |= int((attributes & IS_GPU) != 0) << ENTRY_GPU
-    entry |= int((attributes & IS_UNIFORM) != 0) << ENTRY_UNIFORM
     return entry | int((attributes & IS_ASYNC) != 0) << ENTRY_PENDING
 
 
@@ -125,7 +125,7 @@ def read_piece(
     elif write >> ENTRY_PENDING & 1:
         kind = Found.COPY_NOT_WAITED.value
     elif table[Table.RACE] and races(table, area, warp, lane, attributes, write):
-        is_dropped = attributes & IS_UNIFORM and write >> ENTRY_READER == _reader(entry >> ENTRY_SITE & MAX_SITE)
+        is_dropped = write >> ENTRY_READER == _reader(entry >> ENTRY_SITE & MAX_SITE)
         is_own = warp_of(table, write) // table[Table.N_WARPS] == area[Area.BLOCK]
         kind = 0 if is_dropped and is_own else Found.READ_AFTER_WRITE.value
     if table[Table.RACE]:
@@ -148,12 +148,12 @@ def check_write(
                 return Found.READ_AFTER_WRITE.value, write
             if not same_bytes(memory, data, g):
                 return Found.WRITE_AFTER_WRITE.value, write
-    own = own_read(table, area, shadow, at, warp, lane)
+    own = own_read(table, area, shadow, at, warp, lane, attributes)
     for slot in (at, n + at):
         read = reads[slot]
         if read == 0 or epoch_in(read) < first:
             continue
-        is_dropped = own and read >> ENTRY_UNIFORM & 1 and _reader(read >> ENTRY_SITE & MAX_SITE) == own
+        is_dropped = own != 0 and _reader(read >> ENTRY_SITE & MAX_SITE) == own
         if is_dropped and warp_of(table, read) // table[Table.N_WARPS] == area[Area.BLOCK]:
             continue
         if races(table, area, warp, lane, attributes, read):
@@ -162,14 +162,14 @@ def check_write(
 
 
 @compiled
-def own_read(table: Any, area: Any, shadow: Any, at: Any, warp: Any, lane: Any) -> Any:
-    """Which scalar load of its own a lane's write comes after, 0 for none."""
+def own_read(table: Any, area: Any, shadow: Any, at: Any, warp: Any, lane: Any, attributes: Any) -> Any:
+    """Which load of its own a lane's write comes after, 0 for none."""
     _, reads, n, first = shadow
-    if not table[Table.REPLICATED]:
+    if not table[Table.REPLICATED] or attributes & SPACE_MASK != GLOBAL:
         return 0
     for slot in (at, n + at):
         read = reads[slot]
-        if not read >> ENTRY_UNIFORM & 1 or epoch_in(read) < first or read & (LANES - 1) != lane:
+        if read == 0 or epoch_in(read) < first or read & (LANES - 1) != lane:
             continue
         if warp_of(table, read) == area[Area.BLOCK] * table[Table.N_WARPS] + warp:
             return _reader(read >> ENTRY_SITE & MAX_SITE)

@@ -30,6 +30,13 @@ def missing_debug_barrier(x_ptr, scratch_ptr, out_ptr, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def shift_in_place(x_ptr, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + offsets)  # ALSO: shift_in_place
+    tl.store(x_ptr + offsets + 4, x)  # BUG: shift_in_place
+
+
+@triton.jit
 def lock_let_go_early(x_ptr, sum_ptr, lock_ptr, BLOCK: tl.constexpr):
     offsets = tl.arange(0, BLOCK)
     x = tl.load(x_ptr + tl.program_id(0) * BLOCK + offsets)
@@ -82,6 +89,13 @@ def layer_norm_backward(x_ptr, sum_ptr, lock_ptr, N_GROUPS: tl.constexpr, BLOCK:
     tl.store(sum_ptr, x)
     tl.debug_barrier()
     tl.atomic_xchg(lock_ptr, 0)
+
+
+@triton.jit
+def scale_in_place(x_ptr, factor, BLOCK: tl.constexpr):
+    """Fewer elements than threads: most threads hold copies, and one of each stores."""
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(x_ptr + offsets, tl.load(x_ptr + offsets) * factor)
 
 
 @triton.jit

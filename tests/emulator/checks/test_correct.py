@@ -119,6 +119,9 @@ def test_triton(programs, many_threads):
         sums, locks, total = torch.zeros(3, 256), ints(6), torch.zeros(1)
         programs.layer_norm_backward[8,](x, sums, locks, N_GROUPS=3, BLOCK=256)
         torch.testing.assert_close(sums, torch.stack([x[group::3].sum(0) for group in range(3)]))
+        y = x[0].clone()
+        programs.scale_in_place[4,](y, 3.0, BLOCK=64, num_warps=8)
+        torch.testing.assert_close(y, 3 * x[0])
         programs.total_with_atomics[8,](x, total, BLOCK=256)
         torch.testing.assert_close(total, x.sum().reshape(1), rtol=1e-4, atol=1e-4)  # another order of 2048 terms
         a, b, c = x[:4].reshape(16, 64).half(), x[:4].reshape(64, 16).half(), torch.empty(16, 16)
@@ -128,7 +131,7 @@ def test_triton(programs, many_threads):
         programs.scan_and_sort[1,](x[0], sums, ordered, BLOCK=256)
         torch.testing.assert_close(ordered, x[0].sort().values)
     assert report.is_clean
-    assert report.n_launches == 5
+    assert report.n_launches == 6
 
 
 def test_numba(programs):

@@ -140,6 +140,7 @@ TRITON = [
             (1, 72), None, 0, 200),
     Planted("missing_debug_barrier", 1, 256, lambda: [ramp(256), zeros(256), zeros(256)], "race", "read after write",
             None, None, 1),
+    Planted("shift_in_place", 1, 256, lambda: [ramp(260)], "race", "write after read", None, None, 0),
     Planted("lock_let_go_early", 3, 256, lambda: [ramp(768), zeros(256), zeros(1, torch.int32)], "race",
             "read after write", None, None, 1),
     Planted("sum_without_atomics", 2, 128, lambda: [ramp(256), zeros(1)], "race", "read after write",
