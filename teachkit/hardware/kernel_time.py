@@ -131,9 +131,20 @@ def n_l1_passes(counts: Counts) -> float:
     A load takes the longer of its passes through the banks and of its tags: four lines a cycle, where conflicts between
     tag banks leave the last cycle part empty, so that n lines take (n + 3) / 4. A store takes one or more.
     """
+    return float(max(counts.global_load_wavefronts, _n_tag_cycles(counts)) + counts.global_store_requests)
+
+
+def _n_tag_cycles(counts: Counts) -> float:
     n = counts.global_load_requests
-    tags = (max(counts.l1_tag_lookups, n) + (L1_LINES_PER_CYCLE - 1) * n) / L1_LINES_PER_CYCLE
-    return float(max(counts.global_load_wavefronts, tags) + counts.global_store_requests)
+    return float((max(counts.l1_tag_lookups, n) + (L1_LINES_PER_CYCLE - 1) * n) / L1_LINES_PER_CYCLE)
+
+
+def _l1_note(counts: Counts) -> str:
+    note = "one pass of 128 bytes a cycle and SM"
+    if n := counts.global_load_requests:
+        banks, tags = counts.global_load_wavefronts / n, _n_tag_cycles(counts) / n
+        note = f"a load takes {banks:.3g} cycles in the banks and {tags:.3g} in the tags; {note}"
+    return note
 
 
 def kernel_costs(
@@ -209,7 +220,7 @@ def _on_chip(counts: Counts, spec: GpuSpec, sm_share: float) -> list[Cost]:
     # Two schedulers on GP100's SM, four on all others; each issues one warp instruction a cycle.
     n_schedulers = 2 if spec.compute_capability == (6, 0) else 4
     costs = [
-        Cost("l1", n_l1_passes(counts) / cycles_per_s, "measured rate", "one pass of 128 bytes a cycle and SM"),
+        Cost("l1", n_l1_passes(counts) / cycles_per_s, "measured rate", _l1_note(counts)),
         Cost("shared", n_shared / cycles_per_s, "measured rate", "one wavefront a cycle and SM"),
         Cost(
             "issue",

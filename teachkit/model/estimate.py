@@ -255,9 +255,12 @@ class TimeEstimate:
         changed = f" Your numbers: {', '.join(self.gpu.changed)}." if self.gpu.changed else ""
         missing = f" Not measured on it: {', '.join(self.lacks)}." if self.lacks else ""
         label = LABELS[self.binding]
+        how = f", launched by {_LAUNCHED[self.launch]}" if isinstance(self.gpu, GpuSpec) else ""
+        waits = any(term.waits for kernel in self.kernels for term in kernel.parts)
+        legs = ", DRAM and latency added as legs of a right triangle" if waits else ""
         return (
-            f"Microseconds, all modelled, on {self.gpu.name}, launched by {_LAUNCHED[self.launch]}; a launch takes its "
-            f"overhead plus its longest other term (*), DRAM and latency added as legs of a right triangle. "
+            f"Microseconds, all modelled, on {self.gpu.name}{how}; a launch takes its overhead plus its longest other "
+            f"term (*){legs}. "
             f"Band: {time_text(self.low_s)} to {time_text(self.high_s)}. "
             f"{label[0].upper() + label[1:]}: {rests.get(self.binding, 'no launches')}.{missing}{changed}"
         )
