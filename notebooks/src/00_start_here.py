@@ -210,9 +210,9 @@ for gpu in ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB"):
 # | part | chapters |
 # |---|---|
 # | Before you start | **00 Start here** (this page) |
-# | 1 Parallel machines | 10 CPU against GPU · 11 blocks and warps · 12 measuring honestly |
+# | 1 Parallel machines | [**10 CPU against GPU**](10_cpu_vs_gpu.ipynb) · [**11 Blocks and warps**](11_blocks_and_warps.ipynb) · 12 measuring honestly |
 # | 2 What eager costs | [**20 Eager execution**](20_eager_execution.ipynb) · 21 eager against graph |
-# | 3 The memory wall | 30 roofline · 31 memory hierarchy · 32 access patterns · 33 the memory wall |
+# | 3 The memory wall | [**30 The roofline**](30_roofline.ipynb) · 31 memory hierarchy · 32 access patterns · 33 the memory wall |
 # | 4 Operator fusion | [**40 Fusion by hand**](40_fusion_by_hand.ipynb) · 41 reductions · 42 tiling and tensor cores · 43 flash attention |
 # | 5 The compiler that does it for you | 50 x-ray · 51 Dynamo · 52 AOTAutograd · 53 PrimTorch · 54 Inductor · 55 Triton to PTX · 56 new hardware |
 # | 6 At scale | 60 Hopper · 61 CUDA-X · 62 language models at scale · 70 diagnosis · 71 capstone |
