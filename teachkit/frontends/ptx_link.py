@@ -60,7 +60,8 @@ def link(texts: Sequence[str]) -> str:
             _enter(variables, name, variable, not variable.is_extern, lambda v: not v.is_extern, name in weak)
         for name, function in module.functions.items():
             _enter(functions, name, function, not function.is_declaration, lambda f: not f.is_declaration, name in weak)
-    _check(variables, functions, {name for module in modules for name in module.aliases})
+    aliases = {name: target for module in modules for name, target in module.aliases.items()}
+    _check(functions, aliases)
     newest = max(modules, key=lambda module: [int(part) for part in module.version.split(".")])
     joined = Module(
         newest.version,
@@ -69,7 +70,7 @@ def link(texts: Sequence[str]) -> str:
         variables,
         _called_first(functions),
         dict(enumerate(files, 1)),
-        {name: target for module in modules for name, target in module.aliases.items()},
+        aliases,
     )
     return print_module(joined)
 
@@ -139,21 +140,24 @@ def _enter(
         )
 
 
-def _check(variables: dict[str, Variable], functions: dict[str, Function], aliases: set[str]) -> None:
-    used = {
-        operand.name
-        for function in functions.values()
-        for item in function.body
-        if isinstance(item, Instruction) and item.opcode.partition(".")[0] == "call"
-        for operand in item.operands
-        if isinstance(operand, Symbol)
-    }
-    for name, function in functions.items():
-        if function.is_declaration and name in used and name not in aliases and name not in _HOST_FUNCTIONS:
+def _check(functions: dict[str, Function], aliases: dict[str, str]) -> None:
+    """Every function that a kernel can reach is defined."""
+    waiting = [name for name, function in functions.items() if function.is_entry]
+    reached: set[str] = set()
+    while waiting:
+        name = aliases.get(waiting[-1], waiting[-1])
+        waiting.pop()
+        if name in reached or name not in functions or name in _HOST_FUNCTIONS:
+            continue
+        reached.add(name)
+        if functions[name].is_declaration:
             raise PtxLinkError(
                 f"Expected a definition of the function {name!r}, found none.",
                 hint="link the file that defines it, for example with cuda.jit(link=[...]).",
             )
+        for item in functions[name].body:
+            if isinstance(item, Instruction):
+                waiting += [operand.name for operand in item.operands if isinstance(operand, Symbol)]
 
 
 _HOST_FUNCTIONS = ("vprintf", "malloc", "free", "__assertfail", "__assert_fail")

@@ -23,6 +23,7 @@ LIMIT_S = 400  # some tests compile hundreds of kernels
 ENVIRONMENT = {"TEACHKIT_NUMBA": "1"}
 
 TESTS = "numba.cuda.tests"
+COMPILED_ONLY = ("TestLibdeviceCompilation",)  # one test for each of 300 functions, none of which is run
 FOLDERS = ("cudapy", "cudadrv", "nrt", "doc_examples")
 
 
@@ -50,6 +51,7 @@ def names() -> list[str]:
                 if type(error).__name__ != "Skipped":
                     raise
                 tests = []
+            tests = [test for test in tests if type(test).__name__ not in COMPILED_ONLY]
             found += [f"{module}.{type(test).__name__}.{test._testMethodName}" for test in tests]
     return found
 
