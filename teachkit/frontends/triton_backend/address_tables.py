@@ -50,13 +50,20 @@ def tensors_behind(values: Sequence[Any]) -> list[Any]:
 
     found: dict[int, Any] = {}
     for thing in gc.get_objects():
-        if issubclass(type(thing), torch.Tensor) and thing.layout == torch.strided and thing.device.type == "cpu":
+        # Other subclasses may have no memory at all: compilers trace with such.
+        if type(thing) in (torch.Tensor, torch.nn.Parameter) and _is_plain(thing):
             storage = thing.untyped_storage()
             low = storage.data_ptr()
             at = bisect.bisect_left(addresses, low)
             if low and at < len(addresses) and addresses[at] < low + storage.nbytes():
                 found[low] = thing
     return list(found.values())
+
+
+def _is_plain(tensor: Any) -> bool:
+    import torch
+
+    return tensor.layout == torch.strided and tensor.device.type == "cpu"
 
 
 def _addresses(value: Any) -> list[int]:
