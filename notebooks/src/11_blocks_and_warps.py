@@ -111,7 +111,8 @@ for trace in traces:
 # **Predict before you run.** How large is one warp's share in CUDA C++? In Triton? What shape has the last one?
 
 # %%
-plot_owner_map({"CUDA C++, 128 threads a block": traces[1], "Triton, BLOCK_SIZE = 256": traces[2]}, 2, N)
+maps = {"CUDA C++, 128 threads a block": traces[1], "Triton, BLOCK_SIZE = 256": traces[2]}
+plot_owner_map(maps, place=2, n_elements=N)  # place 2: the third array, out
 
 # %% [markdown]
 # *In words: on the left 16 shares of 32 consecutive elements, a row each, four to a block; the last one has only 20. On the right

@@ -46,7 +46,7 @@ def plot_owner_map(
     n_rows = -(-n_elements // per_row)
     told = "; ".join(f"{title}: {_share_text(owner)}" for title, owner in owners.items())
     alt_text = f"Elements 0 to {n_elements - 1} by the block and warp that {_VERBS[kind]} them. {told}."
-    size = (4.9 * len(traces) + 0.4, 0.24 * n_rows + 1.2)
+    size = (4.2 * len(traces) + 0.4, 0.24 * n_rows + 1.2)
     with styled_figure(*size, alt_text=alt_text, n_columns=len(traces)) as (figure, axes):
         for panel, (title, owner) in zip(np.atleast_1d(axes), owners.items(), strict=True):
             panel.set_title(title)

@@ -78,7 +78,7 @@ def test_the_pictures_are_shown(lesson: Any) -> None:
     for i in range(3):
         picture = lesson.scroll_to(pictures.nth(i))
         lesson.screenshot(f"warps-picture-{i + 1}")
-        assert picture.evaluate("img => img.naturalWidth") >= 900
+        assert picture.evaluate("img => img.naturalWidth") >= 850
 
 
 def test_the_lanes_part_and_meet_again(player: Player) -> None:
