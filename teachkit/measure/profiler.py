@@ -13,13 +13,15 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 from teachkit.emulator.counters import Counters
+from teachkit.emulator.kernel import configure
+from teachkit.hardware.spec import gpu as find_gpu
 from teachkit.measure.report import KernelReport, Profile
 
 if TYPE_CHECKING:
     from teachkit.emulator.launches import Launch
 
 
-def profile(*, operators: bool = True, counters: bool = True) -> Profile:
+def profile(*, operators: bool = True, counters: bool = True, gpu: str | None = None) -> Profile:
     """Count everything that is launched inside a ``with`` block.
 
     Kernels on the emulator or the GPU, and eager PyTorch operators, appear in the order in which they ran. Views and
@@ -32,6 +34,10 @@ def profile(*, operators: bool = True, counters: bool = True) -> Profile:
     counters
         On a CUDA device, whether each Triton kernel is launched once more on the emulator, with copies of its
         arguments, so that it is counted as on every other machine. On the emulator kernels are always counted.
+    gpu
+        The GPU whose caches and limits the emulator models inside the block, for example ``"V100-SXM2-16GB"``, for
+        launches on every thread; by default the one of ``teachkit.emulator.configure``. Exact counters do not change
+        with it; DRAM bytes and hit rates do, and how much shared memory a block may take.
 
     Returns
     -------
@@ -42,6 +48,8 @@ def profile(*, operators: bool = True, counters: bool = True) -> Profile:
     ------
     ProfileError
         If the same profile is entered while it is open.
+    UnknownGpuError
+        If there is no data sheet of that name.
 
     Examples
     --------
@@ -51,10 +59,12 @@ def profile(*, operators: bool = True, counters: bool = True) -> Profile:
     >>> prof.n_launches, prof.dram_bytes  # ones writes; the addition reads and writes
     (2, 12288)
     """
-    return Profile(operators=operators, counters=counters)
+    if gpu is not None:
+        find_gpu(gpu)
+    return Profile(operators=operators, counters=counters, gpu=gpu)
 
 
-def start(prof: Profile, *, operators: bool, counters: bool) -> ExitStack:
+def start(prof: Profile, *, operators: bool, counters: bool, gpu: str | None) -> ExitStack:
     """Begin to record into a profile; closing the returned stack ends it."""
     launched: Counter[int] = Counter()
     pending: list[tuple[int, Callable[[], float | None]]] = []
@@ -84,6 +94,8 @@ def start(prof: Profile, *, operators: bool, counters: bool) -> ExitStack:
 
     with ExitStack() as stack:
         stack.callback(settle)
+        if gpu is not None:
+            stack.callback(configure, gpu=configure(gpu=gpu).gpu)
         stack.enter_context(_observe(add_kernel))
         stack.enter_context(_observe_hardware(add_kernel, counters))
         if operators:

@@ -78,8 +78,8 @@ class Profile:
     A profile may be entered again after it was left; it then goes on where it stopped.
     """
 
-    def __init__(self, *, operators: bool = True, counters: bool = True) -> None:
-        self._operators, self._counters = operators, counters
+    def __init__(self, *, operators: bool = True, counters: bool = True, gpu: str | None = None) -> None:
+        self._operators, self._counters, self._gpu = operators, counters, gpu
         self._kernels: list[KernelReport] = []
         self._n_syncs = 0
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class Profile:
                 "Expected a profile that is not running, got one that is already open.",
                 hint="open a second one: `with tk.profile() as inner:`; profiles may be nested.",
             )
-        self._stack = start(self, operators=self._operators, counters=self._counters)
+        self._stack = start(self, operators=self._operators, counters=self._counters, gpu=self._gpu)
         return self
 
     def __exit__(self, *exception: object) -> None:

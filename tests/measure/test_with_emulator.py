@@ -6,7 +6,10 @@ import threading
 
 import pytest
 import torch
+import triton
+import triton.language as tl
 
+from teachkit.errors import UnknownGpuError
 from teachkit.kernels.tanh_gelu import eager_gelu, fused_gelu, library_gelu
 from teachkit.kernels.vector_add import vector_add
 from teachkit.measure import Profile, profile
@@ -55,3 +58,39 @@ def test_fusion_is_modelled_to_pay_on_every_gpu(name: str) -> None:
     eager, fused = (predict(run(function, x), gpu=name) for function in (eager_gelu, fused_gelu))
     assert 7.9 < eager.seconds / fused.seconds < 9.1
     assert eager.provenance == fused.provenance == "modelled"
+
+
+def test_the_modelled_gpu_of_one_profile() -> None:
+    """8 MB read twice stay in the 40 MB L2 of an A100 after the first time, and not in the 4 MB of a T4."""
+    x = torch.ones(1 << 21)
+
+    def read_again(gpu: str) -> Profile:
+        out = torch.empty(4096)
+        with profile(gpu=gpu) as prof:
+            block_sums[(4096,)](x, out, 2048, BLOCK_SIZE=1024)
+        assert out.eq(1024).all()
+        return prof
+
+    a100, t4 = read_again("A100-SXM4-40GB"), read_again("T4-PCIe-16GB")
+    assert settings_gpu() is None
+    exact = ("global_load_sectors", "global_store_sectors", "warp_instructions", "compulsory_read_bytes")
+    assert [getattr(a100.total, name) for name in exact] == [getattr(t4.total, name) for name in exact]
+    assert a100.total.dram_read_bytes == 4 * x.numel()
+    assert t4.total.dram_read_bytes == 8 * x.numel()
+
+
+def test_a_gpu_without_a_data_sheet_is_refused_before_anything_runs() -> None:
+    with pytest.raises(UnknownGpuError):
+        profile(gpu="A1000")
+
+
+def settings_gpu() -> str | None:
+    from teachkit.emulator import kernel
+
+    return kernel.settings.gpu
+
+
+@triton.jit
+def block_sums(x_ptr, out_ptr, n_blocks, BLOCK_SIZE: tl.constexpr):
+    offsets = (tl.program_id(0) % n_blocks) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    tl.store(out_ptr + tl.program_id(0), tl.sum(tl.load(x_ptr + offsets), axis=0))
