@@ -7,6 +7,7 @@ Not modelled: strings, lists, arrays of Python objects, which no kernel takes.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -123,6 +124,8 @@ def _integer(name: str, ty: Any, value: Any) -> int:
 
 def _flat_array(name: str, value: Any) -> Iterator[Parameter]:
     """Strides are in bytes."""
+    if not isinstance(value, np.ndarray) and not hasattr(value, "data_ptr"):
+        value = _device_array(name, value)
     if hasattr(value, "data_ptr"):
         item_bytes, n, shape = value.element_size(), value.numel(), tuple(value.shape)
         strides = tuple(step * item_bytes for step in value.stride())
@@ -135,6 +138,30 @@ def _flat_array(name: str, value: Any) -> Iterator[Parameter]:
     yield name, value if n else None
     yield from ((f"{name}.shape[{axis}]", size) for axis, size in enumerate(shape))
     yield from ((f"{name}.strides[{axis}]", step) for axis, step in enumerate(strides))
+
+
+def _device_array(name: str, value: Any) -> Any:
+    """Numba's device array, or another library's: on the emulated driver it lies in this process's memory."""
+    from teachkit.frontends.cuda_driver import is_installed
+
+    if not is_installed():
+        raise LaunchError(
+            f"Expected a NumPy array or a tensor for argument {name!r}, got {type(value).__name__}.",
+            hint="numba.cuda.jit launches on such arrays; without a GPU call cuda.emulate() first.",
+        )
+    from teachkit.frontends.cuda_driver.memory import memory
+
+    interface = value.__cuda_array_interface__
+    address, shape = interface["data"][0], interface["shape"]
+    dtype = getattr(value, "dtype", None) or np.dtype(interface["typestr"])
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    found = memory.find(address)
+    if found is None:
+        raise LaunchError(f"Expected memory of a device array for argument {name!r}, got none.", hint="it was freed.")
+    cells: Any = (ctypes.c_uint8 * (found.high - found.low)).from_address(found.low)
+    whole: Any = np.ndarray(len(cells), np.uint8, cells)
+    return np.ndarray(shape, dtype, whole, address - found.low, interface.get("strides"))
 
 
 def _record(value: Any, after: list[Callable[[], None]]) -> Any:

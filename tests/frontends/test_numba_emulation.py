@@ -71,6 +71,23 @@ assert kernel.resources.n_registers > 0 and kernel.resources.occupancy == 1
 assert kernel.seconds is None
 np.testing.assert_array_equal(y, 3)
 assert cuda.is_available()
+
+# Kernels of teachkit's own decorator take device arrays, and only what was allocated of them.
+own = tk.cuda.jit(add.py_func)
+d_x, d_y = cuda.to_device(x), cuda.to_device(np.zeros(500, np.float32))
+own[4, 128](d_x[::2], d_y)
+np.testing.assert_array_equal(d_y.copy_to_host(), 1)
+from teachkit.errors import KernelFault
+try:
+    own[8, 128](d_x[:10], d_y)
+except KernelFault as fault:
+    raise AssertionError("the whole allocation may be read") from fault
+try:
+    own[4, 128](d_y[400:], d_x)
+except KernelFault as fault:
+    assert fault.argument == "x", fault
+else:
+    raise AssertionError("read past the end of x, and nothing was said")
 print("counted")
 """
 
