@@ -187,7 +187,7 @@ def scaled_gemm(name: str, rows: int, columns: int, inner: int) -> None:
         from conch.ops.quantization.gemm import scaled_gemm as function
 
         a, b = (torch.randint(-128, 128, shape, dtype=torch.int8) for shape in ((rows, inner), (inner, columns)))
-        scale_a, scale_b = torch.rand(rows, 1) + 0.5, torch.rand(columns, 1) + 0.5
+        scale_a, scale_b = (torch.rand(size, 1) * 0.02 + 0.01 for size in (rows, columns))
 
         def call(like: Any) -> Any:
             return function(a, b, scale_a, scale_b, like.dtype)
@@ -347,7 +347,7 @@ def blockwise(kind: str) -> None:
 
         def call(x: Any) -> Any:
             packed, state = quantize_4bit(x.contiguous(), blocksize=64, quant_type=kind)
-            return dequantize_4bit(packed, state)
+            return dequantize_4bit(packed, state, blocksize=64, quant_type=kind)
 
         return Trial(call, lambda x: x, [numbers(1024).clamp(-3, 3)], tolerance=step)
 
