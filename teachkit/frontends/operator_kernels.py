@@ -26,6 +26,7 @@ _OPTIONS = {
     "split_reductions": False,
     "max_autotune_gemm": True,
     "max_autotune_gemm_backends": "TRITON",
+    "max_autotune_conv_backends": "TRITON",
     "test_configs.max_mm_configs": 1,
     "triton.autotune_pointwise": False,
 }

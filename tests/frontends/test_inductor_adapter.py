@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch._inductor.codegen.cpu_device_op_overrides
 import torch._inductor.config
 import torch.nn.functional as F
 from torch._inductor.runtime import benchmarking
@@ -104,6 +105,8 @@ def test_what_the_adapter_relies_on():
     probe(DeviceProperties._fields == (*fields.split(), "max_threads_per_block", "warp_size"), "DeviceProperties")
     probe(isinstance(torch.compiler.config.cache_key_tag, str), "caches take a tag")
     probe("max_autotune" in torch._inductor.list_mode_options("max-autotune", None), "modes are sets of options")
+    overrides = torch._inductor.codegen.cpu_device_op_overrides.CpuDeviceOpOverrides()
+    probe(overrides.import_get_raw_stream_as("get_raw_stream") == "get_raw_stream = lambda _: 0", "candidates' stream")
     config = torch._inductor.config
     probe(config.cpu_backend == "cpp", "the C++ back end is the default")
     probe({"compile_threads", "cpu_backend"} <= config.get_config_copy().keys(), "both are options of torch.compile")
