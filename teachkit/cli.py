@@ -1,4 +1,4 @@
-"""The command line: ``teachkit doctor | probe | tour | check | notebooks``.
+"""The command line: ``teachkit doctor | probe | tour | check | check-kernels | notebooks``.
 
 Each command imports what it needs when it runs, so that ``--help`` answers at once.
 """
@@ -67,6 +67,29 @@ def check(
     report = check_answer(slug, load_function(file, slug))
     typer.echo(str(report))
     raise typer.Exit(0 if report.passed else 1)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def check_kernels(
+    context: typer.Context,
+    program: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A Python program; what follows are its own arguments.")
+    ],
+) -> None:
+    """Run a program and look for races, bad accesses, unwritten memory and missing barriers in its kernels."""
+    import contextlib
+    import runpy
+
+    import torch  # noqa: F401  # before the check begins, so that it sees what torch.empty makes
+
+    from teachkit.emulator import check as check_launches
+
+    sys.argv = [str(program), *context.args]
+    sys.path.insert(0, str(program.resolve().parent))
+    with check_launches(raises=False) as report, contextlib.suppress(SystemExit):
+        runpy.run_path(str(program), run_name="__main__")
+    typer.echo(str(report))
+    raise typer.Exit(0 if report.is_clean else 1)
 
 
 @app.command()

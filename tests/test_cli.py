@@ -14,7 +14,7 @@ from teachkit import cli, doctor
 from teachkit.errors import SubmissionFileError
 from teachkit.hardware.describe import BackEnd
 
-COMMANDS = ("doctor", "probe", "tour", "check", "notebooks")
+COMMANDS = ("doctor", "probe", "tour", "check", "check-kernels", "notebooks")
 
 
 def teachkit(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -117,3 +117,31 @@ def test_the_doctor_says_what_to_do_and_fails_without_triton(monkeypatch: pytest
     text = console.export_text()
     assert "Triton: ArithmeticError: wrong. Delete .venv and run `make setup`" in text
     assert "Memory" in text
+
+
+RACY = """
+import sys
+import torch
+import triton
+import triton.language as tl
+
+@triton.jit
+def number(out_ptr):
+    tl.store(out_ptr, tl.program_id(0))
+
+out = torch.empty(1, dtype=torch.int32)
+number[int(sys.argv[1]),](out)
+sys.exit(3)
+"""
+
+
+def test_check_kernels_runs_a_program_and_says_what_it_found(tmp_path: Path) -> None:
+    program = tmp_path / "racy.py"
+    program.write_text(RACY)
+    done = teachkit("check-kernels", str(program), "2")
+    assert done.returncode == 1
+    assert "1 launch checked: 1 finding (1 race), 1 occurrences" in done.stdout
+    assert "tl.store(out_ptr, tl.program_id(0))" in done.stdout
+    done = teachkit("check-kernels", str(program), "1")
+    assert (done.returncode, done.stdout.strip()) == (0, "1 launch checked for memory, race, init, sync: nothing found")
+    assert teachkit("check-kernels", str(tmp_path / "none.py")).returncode == 2
