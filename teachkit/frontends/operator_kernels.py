@@ -4,8 +4,10 @@ Each call of an operator with new shapes, strides, dtypes or numbers is compiled
 fused across operators, and kept for the process. Reductions are not split into two kernels: as in PyTorch's own CUDA
 kernels, blocks that share a sum meet in one launch. Matrix products take Inductor's Triton template, with the first
 configuration that it proposes for the shape.
-Not modelled: the tile sizes and the unrolling of PyTorch's own CUDA kernels and of cuBLAS. An operator that Inductor
-does not write itself (convolutions, sorts, attention, random numbers in place) has no kernel here.
+A convolution takes a template too, after kernels that change the layout of its inputs; a few other operators (the
+gradient of an embedding, a copy between layouts) are two kernels.
+Not modelled: the tile sizes and the unrolling of PyTorch's own CUDA kernels, of cuBLAS and cuDNN. An operator that
+Inductor does not write itself (sorts, top-k, fused attention) has no kernel here.
 """
 
 from __future__ import annotations

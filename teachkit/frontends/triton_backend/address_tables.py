@@ -63,7 +63,7 @@ def tensors_behind(values: Sequence[Any]) -> list[Any]:
 def _is_plain(tensor: Any) -> bool:
     import torch
 
-    return tensor.layout == torch.strided and tensor.device.type == "cpu"
+    return bool(tensor.layout == torch.strided and tensor.device.type == "cpu")
 
 
 def _addresses(value: Any) -> list[int]:
