@@ -218,6 +218,16 @@ for gpu in ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB"):
 # | 6 At scale | 60 Hopper · 61 CUDA-X · 62 language models at scale · 70 diagnosis · 71 capstone |
 
 # %% [markdown]
+# ## Your progress
+#
+# Each lesson ends with exercises, and each exercise with a check that says at once what is right and what is not. The best
+# points of every exercise are kept on disk, so this table survives a restart. Come back and run the cell again whenever you
+# like; the file is yours, and nobody grades it.
+
+# %% tags=["nbval-ignore-output"]
+tk.progress()
+
+# %% [markdown]
 # ## Summary
 #
 # - A kernel is launched over a grid of blocks; each block handles its own elements, and a mask guards the end.
@@ -230,5 +240,5 @@ for gpu in ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB"):
 # [sector](glossary/sector.md), [memory traffic](glossary/memory-traffic.md), [provenance](glossary/provenance.md).
 # All of them: [glossary](glossary/README.md).
 #
-# **Next:** [40 Fusion by hand](40_fusion_by_hand.ipynb), where eight launches become one and the bytes shrink to a
-# ninth.
+# **Next:** [10 CPU against GPU](10_cpu_vs_gpu.ipynb), where one job runs on one core, on all of them and on a GPU; or
+# straight to [40 Fusion by hand](40_fusion_by_hand.ipynb), where eight launches become one.

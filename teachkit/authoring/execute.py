@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,9 @@ def run(notebook: NotebookNode, folder: Path, name: str, on_cell: Callable[[int]
         on_cell_start=start,
     )
     try:
-        client.execute()
+        # Nobody's progress but a beginner's: what a lecture shows must not depend on who builds it.
+        with tempfile.TemporaryDirectory() as data:
+            client.execute(env=os.environ | {"TEACHKIT_DATA_DIR": data})
     except CellExecutionError as error:
         raise NotebookFailedError(name, current[0], f"{error.ename}: {error.evalue}", error.traceback) from None
     except (CellTimeoutError, DeadKernelError) as error:
