@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.coverage.frame import Skip
 from benchmarks.coverage.judge import Trial, judge, randn
 
 TITLE = "flag-gems: a stated list of its operators, the smallest configuration of each autotuned kernel"
@@ -28,12 +30,18 @@ def setup() -> None:
 
     answer_for_modelled_gpu()
     keep_configurations(1)
+    import flag_gems  # noqa: F401
+
+    for name in ("maximum", "minimum"):  # they compare the tensors' device with the name that Triton gives it
+        sys.modules[f"flag_gems.ops.{name}"].device = "cpu"
 
 
 def run(name: str) -> None:
     import torch
 
     operator, dtype = name.rsplit("-", 1)
+    if operator == "where_self":
+        raise Skip("the package refuses it where all tensors' device is the CPU (flag_gems/ops/where.py)")
     torch.manual_seed(0)
     judge(_trials[operator][0](), dtype)
 
