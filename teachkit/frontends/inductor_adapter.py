@@ -97,8 +97,14 @@ def use_modelled_benchmarks() -> None:
     before = benchmarking._BENCHMARK_DISPATCH["cpu"]
     if getattr(before, "prices_kernels", False):
         return
+    benchmarking.register_benchmarker("cpu", _priced(before), override=True)
+    # Templates are compared by a way of their own.
+    benchmarking.Benchmarker.benchmark_cpu = _priced(benchmarking.Benchmarker.benchmark_cpu)  # type: ignore[method-assign]
 
-    def benchmark(self: Any, call: Callable[[], Any], *, warmup: int, rep: int, **options: Any) -> Any:
+
+def _priced(before: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(before)
+    def benchmark(self: Any, call: Callable[[], Any], *args: Any, **options: Any) -> Any:
         from teachkit.emulator.launches import observe_alone
         from teachkit.frontends.triton_backend.clock import ModelledClock
 
@@ -107,10 +113,10 @@ def use_modelled_benchmarks() -> None:
             call()
         if clock.n_launches:
             return clock.picoseconds / 1e9
-        return before(self, call, warmup=warmup, rep=rep, **options)
+        return before(self, call, *args, **options)
 
     benchmark.prices_kernels = True  # type: ignore[attr-defined]
-    benchmarking.register_benchmarker("cpu", benchmark, override=True)
+    return benchmark
 
 
 def _is_emulated(device: Any) -> bool:
