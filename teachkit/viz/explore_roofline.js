@@ -116,14 +116,16 @@ function render({ model, el }) {
         text(at("x", ceiling.ridge) + (index ? 5 : -5), inner.y[0] - 6, `tk-label ${index ? "tk-start" : "tk-end"}`, `${index ? "" : "ridge "}${Number(ceiling.ridge.toPrecision(3))}`));
     });
     const placed = [];
+    const leaders = svg("g", {}); // under every circle, so that no line crosses a number
+    drawing.append(leaders);
     for (const row of report.rows.filter((one) => one.flop_per_s > 0).toSorted((a, b) => a.flop_per_byte - b.flop_per_byte)) {
       const dot = { x: at("x", row.flop_per_byte), y: at("y", row.flop_per_s) };
       const mark = { ...dot };
       while (placed.some((other) => Math.hypot(other.x - mark.x, other.y - mark.y) < 2 * MARKER_PX)) mark.y += 4;
       placed.push(mark);
       const group = svg("g", { class: "tk-program" }, svg("title", {}, row.cells.join(", ")));
-      group.append(svg("line", { x1: dot.x, y1: dot.y, x2: mark.x, y2: mark.y, class: "tk-leader" }), svg("circle", { cx: dot.x, cy: dot.y, r: 2.5, class: "tk-dot" }),
-        svg("circle", { cx: mark.x, cy: mark.y, r: MARKER_PX }), text(mark.x, mark.y + 4, "tk-number", String(row.number)));
+      leaders.append(svg("line", { x1: dot.x, y1: dot.y, x2: mark.x, y2: mark.y, class: "tk-leader" }), svg("circle", { cx: dot.x, cy: dot.y, r: 2.5, class: "tk-dot" }));
+      group.append(svg("circle", { cx: mark.x, cy: mark.y, r: MARKER_PX }), text(mark.x, mark.y + 4, "tk-number", String(row.number)));
       drawing.append(group);
     }
     canvas.replaceChildren(drawing);

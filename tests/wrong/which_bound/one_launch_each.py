@@ -1,7 +1,7 @@
 """Takes every operator for one launch."""
 
 ITEM = "correct"
-REASON = "expected overhead, got bandwidth"
+REASON = "expected overhead, got"
 
 
 def which_bound(operators, gpu):
