@@ -9,9 +9,11 @@ Not modelled: what that driver does not model.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import sys
 
+from teachkit.errors import MissingCompilerError
 from teachkit.frontends.import_hook import after_import
 
 has_lines = False
@@ -34,6 +36,8 @@ def emulate(*, lines: bool = False) -> None:
     ------
     DriverError
         Where the process has loaded NVIDIA's driver already.
+    MissingCompilerError
+        Where numba-cuda is not installed.
 
     Examples
     --------
@@ -41,11 +45,9 @@ def emulate(*, lines: bool = False) -> None:
     >>> cuda.emulate()  # doctest: +SKIP
     >>> from numba import cuda  # doctest: +SKIP
     """
-    from teachkit.frontends.cuda_driver import install
-
     global has_lines
     has_lines |= lines
-    install()
+    _install()
     _adapt_when_imported()
 
 
@@ -58,6 +60,8 @@ def emulate_when_used() -> None:
 
 
 def _install() -> None:
+    if importlib.util.find_spec("numba_cuda") is None:
+        raise MissingCompilerError("Numba-CUDA", "Numba's own, older CUDA part does not do")
     from teachkit.frontends.cuda_driver import install
 
     install()
