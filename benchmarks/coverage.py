@@ -120,7 +120,7 @@ def run_chunks(name, module, wanted, names, rows, versions, environment, log, co
                 if row.outcome == "failed":
                     progress.console.print(f"failed: {row.name}: {row.cause}", markup=False, highlight=False)
             ordered = dict(sorted(rows.items(), key=lambda item: order[item[0]]))
-            frame.Results(name, module.TITLE, versions, ordered).save()
+            frame.Results(name, module.TITLE, versions, ordered, listed=len(names)).save()
 
 
 def show(results: dict[str, frame.Results]) -> None:

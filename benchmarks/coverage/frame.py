@@ -44,6 +44,7 @@ class Results:
     versions: dict[str, str]
     rows: dict[str, Row]
     missing: str = ""
+    listed: int = 0  # tests that the suite lists; some may not have been run yet
 
     def count(self, outcome: Outcome) -> int:
         """Rows with that outcome."""
@@ -59,6 +60,7 @@ class Results:
         RESULTS.mkdir(exist_ok=True)
         rows = [[row.name, row.outcome, *([row.cause] if row.cause else [])] for row in self.rows.values()]
         head = {"suite": self.suite, "title": self.title, "versions": self.versions, "missing": self.missing}
+        head["listed"] = self.listed
         lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
         text = json.dumps(head, indent=1)[:-2] + f',\n "rows": [\n{lines}\n ]\n}}\n'
         part = RESULTS / f".{self.suite}.part"

@@ -32,7 +32,10 @@ def page(results: Mapping[str, Results]) -> str:
             parts.append(f"| {name} | {passed} | {total} | {percent} | {suite.count('skipped')} | {shown} |")
     for name, suite in results.items():
         if suite.rows:
-            parts += ["", f"## {name}: {suite.title}", "", *_listed(suite)]
+            parts += ["", f"## {name}: {suite.title}", ""]
+            if (n_left := suite.listed - len(suite.rows)) > 0:
+                parts += [f"Not run yet: {n_left} of the {suite.listed} tests that the suite lists.", ""]
+            parts += _listed(suite)
     return "\n".join(parts) + "\n"
 
 

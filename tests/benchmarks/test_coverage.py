@@ -33,7 +33,7 @@ def test_each_test_has_its_row(rows):
 
 def test_results_are_stored_and_read_back(rows, tmp_path, monkeypatch):
     monkeypatch.setattr(frame, "RESULTS", tmp_path)
-    results = frame.Results("planted", "a title", {"torch": "1"}, rows)
+    results = frame.Results("planted", "a title", {"torch": "1"}, rows, listed=10)
     results.save()
     assert frame.load("planted") == results
     assert frame.load("other") is None
@@ -41,6 +41,7 @@ def test_results_are_stored_and_read_back(rows, tmp_path, monkeypatch):
     page = report.page({"planted": results})
     assert "| planted | 2 | 7 | 28.6 | 1 | torch 1 |" in page
     assert "- short cause (1): says_why" in page
+    assert "Not run yet: 2 of the 10 tests" in page
     assert "- needs what nobody has (1): skips" in page
 
 

@@ -39,6 +39,7 @@ def launches_of(function, *inputs):
     return out, seen
 
 
+@pytest.mark.slow
 def test_training_steps_of_a_network():
     """Forward, backward and a foreach optimiser, whose step is one kernel for all parameters."""
     torch.manual_seed(0)

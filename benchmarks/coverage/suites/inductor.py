@@ -2,6 +2,7 @@
 
 Listed: every operator of ``torch.testing``'s database that samples CPU tensors of float32, float16 or bfloat16, but
 for linear algebra and Fourier transforms, which Inductor always hands to a library and so say nothing about kernels.
+Half types and backward passes: the pointwise functions, the reductions and ``nn.functional`` among them.
 One sample an operator and dtype: the one with the most elements among the first twelve, up to 16,384 elements. Rows
 of "backward" also compile the backward pass and compare the gradients of all inputs. Matrix products and convolutions
 use Inductor's Triton templates (the first configuration; ``max_autotune_gemm``). A sample for which Inductor makes no
@@ -25,7 +26,7 @@ CHUNK = 25
 LIMIT_S = 180
 ENVIRONMENT = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 
-DTYPES = ("float32", "float16", "bfloat16")
+HALF_DTYPES = ("float16", "bfloat16")
 BACKWARD = "backward"  # of float32
 LIBRARY_CALLS = ("linalg.", "fft.", "sparse.", "torch.ops.aten._safe_softmax", "svd", "pca_lowrank", "ormqr", "geqrf")
 # Their results are not determined by their inputs: uninitialised memory, or a choice of basis.
@@ -49,18 +50,22 @@ def operators() -> dict[str, Any]:
 def names() -> list[str]:
     import torch
 
-    forward = [
-        f"{dtype}/{name}"
-        for dtype in DTYPES
-        for name, op in operators().items()
-        if op.supports_dtype(getattr(torch, dtype), "cpu")
-    ]
-    backward = [
-        f"{BACKWARD}/{name}"
-        for name, op in operators().items()
-        if op.supports_autograd and torch.float32 in op.supported_backward_dtypes("cpu")
-    ]
-    return forward + backward
+    def of_dtype(dtype: str) -> list[str]:
+        chosen = operators().items()
+        return [f"{dtype}/{name}" for name, op in chosen if op.supports_dtype(getattr(torch, dtype), "cpu")]
+
+    half = [name for dtype in HALF_DTYPES for name in of_dtype(dtype) if is_basic(name)]
+    backward = [f"{BACKWARD}/{name}" for name, op in operators().items() if op.supports_autograd and is_basic(name)]
+    return of_dtype("float32") + half + backward
+
+
+def is_basic(name: str) -> bool:
+    """Whether a test is of a pointwise function, a reduction or something in ``nn.functional``."""
+    from torch.testing._internal.opinfo.core import BinaryUfuncInfo, ReductionOpInfo, UnaryUfuncInfo
+
+    op_name = name.rpartition("/")[2]
+    op = operators()[op_name]
+    return isinstance(op, (BinaryUfuncInfo, ReductionOpInfo, UnaryUfuncInfo)) or op_name.startswith("nn.functional.")
 
 
 def setup() -> None:
