@@ -20,7 +20,6 @@ define internal void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %measure, i64 %
 ; crosses a sector, because it is aligned to its size of at most 32 bytes.
 define internal void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %store) {
 entry:
-  %seen = alloca [32 x i64], align 64
   %address = load <32 x i64>, ptr %addresses, align 8
   %sector = lshr <32 x i64> %address, splat (i64 5)
   %sectors = alloca [32 x i64], align 64
@@ -53,8 +52,6 @@ all.at.once:
   %new.bits0 = bitcast <32 x i1> %new.sector to i32
   %new.bits1 = or i32 %new.bits0, %first.bit
   %new.bits = and i32 %new.bits1, %live
-  %store.1 = insertelement <8 x i64> poison, i64 %store, i64 0
-  %store.n = shufflevector <8 x i64> %store.1, <8 x i64> poison, <8 x i32> zeroinitializer
   %n.new32 = call i32 @llvm.ctpop.i32(i32 %new.bits)
   %n.new = zext i32 %n.new32 to i64
   ; Sectors side by side are one record.
@@ -101,12 +98,16 @@ two.words:
   br label %recorded
 
 many.records:                                     ; eight lanes at a time: compressing in registers is the fast way
+  %some.bits = phi i32 [ %new.bits, %apart ], [ %firsts.next, %lane.done ]
+  %n.some = phi i64 [ %n.new, %apart ], [ %n.firsts, %lane.done ]
+  %store.1 = insertelement <8 x i64> poison, i64 %store, i64 0
+  %store.n = shufflevector <8 x i64> %store.1, <8 x i64> poison, <8 x i32> zeroinitializer
   br label %squeeze
 
 squeeze:
   %q = phi i64 [ 0, %many.records ], [ %q.next, %squeeze ]
   %q.cursor = phi ptr [ %cursor0, %many.records ], [ %q.cursor.next, %squeeze ]
-  %q.bits = phi i32 [ %new.bits, %many.records ], [ %q.bits.next, %squeeze ]
+  %q.bits = phi i32 [ %some.bits, %many.records ], [ %q.bits.next, %squeeze ]
   %q.from = getelementptr i64, ptr %sectors, i64 %q
   %q.sector = load <8 x i64>, ptr %q.from, align 64
   %q.record0 = shl <8 x i64> %q.sector, splat (i64 8)
@@ -124,66 +125,37 @@ squeeze:
   br i1 %q.more, label %squeeze, label %recorded
 
 recorded:
-  %n.records = phi i64 [ 1, %one.record ], [ 2, %two.words ], [ %n.new, %squeeze ]
+  %n.records = phi i64 [ 1, %one.record ], [ 2, %two.words ], [ %n.some, %squeeze ]
+  %n.sectors = phi i64 [ %n.new, %one.record ], [ %n.new, %two.words ], [ %n.some, %squeeze ]
   %cursor.new = getelementptr i64, ptr %cursor0, i64 %n.records
   store ptr %cursor.new, ptr %p.cursor
-  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.new, i64 0)
+  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.sectors, i64 0)
   ret void
 
-lane.start:
+lane.start:                                       ; in any order: each sector's first lane, and all lanes that share it
   br label %lane.loop
 
 lane.loop:
-  %left = phi i32 [ %live, %lane.start ], [ %left.next, %lane.next ]
-  %n = phi i64 [ 0, %lane.start ], [ %n.next, %lane.next ]
-  %last = phi i64 [ -1, %lane.start ], [ %last.next, %lane.next ]
-  %cursor = phi ptr [ %cursor0, %lane.start ], [ %cursor.next, %lane.next ]
+  %left = phi i32 [ %live, %lane.start ], [ %left.next, %lane.loop ]
+  %firsts = phi i32 [ 0, %lane.start ], [ %firsts.next, %lane.loop ]
   %lane = call i32 @llvm.cttz.i32(i32 %left, i1 true)
-  %lane64 = zext i32 %lane to i64
-  %p.sector = getelementptr i64, ptr %sectors, i64 %lane64
+  %p.sector = getelementptr i64, ptr %sectors, i32 %lane
   %s = load i64, ptr %p.sector
-  %repeat = icmp eq i64 %s, %last
-  br i1 %repeat, label %lane.next, label %scan.start
-
-scan.start:
-  %none = icmp eq i64 %n, 0
-  br i1 %none, label %append, label %scan
-
-scan:
-  %i = phi i64 [ 0, %scan.start ], [ %i.next, %scan.next ]
-  %p.seen = getelementptr i64, ptr %seen, i64 %i
-  %t = load i64, ptr %p.seen
-  %same = icmp eq i64 %t, %s
-  br i1 %same, label %lane.next, label %scan.next
-
-scan.next:
-  %i.next = add i64 %i, 1
-  %i.more = icmp slt i64 %i.next, %n
-  br i1 %i.more, label %scan, label %append
-
-append:
-  %p.new = getelementptr i64, ptr %seen, i64 %n
-  store i64 %s, ptr %p.new
-  %record0 = shl i64 %s, 8
-  %record = or i64 %record0, %store
-  store i64 %record, ptr %cursor
-  %cursor.more = getelementptr i8, ptr %cursor, i64 8
-  %n.more = add i64 %n, 1
-  br label %lane.next
-
-lane.next:
-  %n.next = phi i64 [ %n, %lane.loop ], [ %n, %scan ], [ %n.more, %append ]
-  %cursor.next = phi ptr [ %cursor, %lane.loop ], [ %cursor, %scan ], [ %cursor.more, %append ]
-  %last.next = phi i64 [ %s, %lane.loop ], [ %s, %scan ], [ %s, %append ]
-  %minus = sub i32 %left, 1
-  %left.next = and i32 %left, %minus
+  %s.1 = insertelement <32 x i64> poison, i64 %s, i64 0
+  %s.n = shufflevector <32 x i64> %s.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %sharing = icmp eq <32 x i64> %sector, %s.n
+  %sharing.bits = bitcast <32 x i1> %sharing to i32
+  %bit = shl i32 1, %lane
+  %firsts.next = or i32 %firsts, %bit
+  %others = xor i32 %sharing.bits, -1
+  %left.next = and i32 %left, %others
   %more = icmp ne i32 %left.next, 0
-  br i1 %more, label %lane.loop, label %finish
+  br i1 %more, label %lane.loop, label %lane.done
 
-finish:
-  store ptr %cursor.next, ptr %p.cursor
-  call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.next, i64 0)
-  br label %end
+lane.done:
+  %n.firsts32 = call i32 @llvm.ctpop.i32(i32 %firsts.next)
+  %n.firsts = zext i32 %n.firsts32 to i64
+  br label %many.records
 
 end:
   ret void
@@ -317,8 +289,8 @@ phase.start:
   br label %lane.loop
 
 lane.loop:
-  %left = phi i32 [ %here, %phase.start ], [ %left.next, %lane.next ]
-  %most = phi i8 [ 0, %phase.start ], [ %most.next, %lane.next ]
+  %left = phi i32 [ %here, %phase.start ], [ %left.next, %lane.loop ]
+  %most = phi i8 [ 0, %phase.start ], [ %most.next, %lane.loop ]
   %lane = call i32 @llvm.cttz.i32(i32 %left, i1 true)
   %lane64 = zext i32 %lane to i64
   %p.unit = getelementptr i64, ptr %units, i64 %lane64
@@ -327,27 +299,15 @@ lane.loop:
   %u.n = shufflevector <32 x i64> %u.1, <32 x i64> poison, <32 x i32> zeroinitializer
   %equal = icmp eq <32 x i64> %unit, %u.n
   %equal.bits = bitcast <32 x i1> %equal to i32
-  %lane.bit = shl i32 1, %lane
-  %earlier = sub i32 %lane.bit, 1
-  %twins0 = and i32 %equal.bits, %earlier
-  %twins = and i32 %twins0, %here
-  %is.first = icmp eq i32 %twins, 0
-  br i1 %is.first, label %conflict, label %lane.next
-
-conflict:
   %group = and i64 %u, %group.mask
   %p.group = getelementptr i8, ptr %conflicts, i64 %group
   %old = load i8, ptr %p.group
   %new = add i8 %old, 1
   store i8 %new, ptr %p.group
   %worse = icmp ugt i8 %new, %most
-  %most.more = select i1 %worse, i8 %new, i8 %most
-  br label %lane.next
-
-lane.next:
-  %most.next = phi i8 [ %most, %lane.loop ], [ %most.more, %conflict ]
-  %minus = sub i32 %left, 1
-  %left.next = and i32 %left, %minus
+  %most.next = select i1 %worse, i8 %new, i8 %most
+  %others = xor i32 %equal.bits, -1
+  %left.next = and i32 %left, %others             ; lanes that want the same word are served together
   %more = icmp ne i32 %left.next, 0
   br i1 %more, label %lane.loop, label %phase.done
 
