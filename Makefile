@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 NBVAL := TEACHKIT_DATA_DIR=$$(mktemp -d) $(PYTEST) --nbval-current-env -n $(WORKERS) --dist loadscope -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab tour test lint test-python test-notebooks test-gpu notebooks bench pins check-pins clean
+.PHONY: help setup lab tour test lint test-python test-notebooks test-gpu notebooks bench coverage pins check-pins clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,11 @@ test-gpu: setup ## the GPU rows and the same notebooks on a CUDA device
 notebooks: setup ## rebuild every notebook from notebooks/src
 	@$(BIN)/teachkit notebooks
 
-bench: setup ## run every benchmark and print its table
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: setup ## run every benchmark but coverage and print its table (some minutes)
+	@for script in $(filter-out benchmarks/coverage.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+coverage: setup ## run other projects' programs and write benchmarks/coverage.md (hours; --only in the script chooses)
+	@$(BIN)/python benchmarks/coverage.py
 
 pins: setup ## resolve constraints.txt anew from the versions in tools/pins.py
 	@$(BIN)/python tools/pins.py update

@@ -31,8 +31,8 @@ def programs() -> Iterator[tuple[str, str, str]]:
     import torch
     from rich.progress import track
 
-    from benchmarks.dense_kernels import DENSE_CASES
-    from benchmarks.numba_kernels import calls
+    from benchmarks.parts.dense_kernels import DENSE_CASES
+    from benchmarks.parts.numba_kernels import calls
     from teachkit.emulator import launches, observe
     from teachkit.frontends.cuda_c import compile_cuda_c
     from tests.frontends.triton_kernels import CASES

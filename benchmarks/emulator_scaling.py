@@ -29,7 +29,7 @@ SIZES = tuple(10**power for power in range(3, 9))
 
 
 def case_named(name: str) -> Any:
-    from benchmarks.dense_kernels import DENSE_CASES
+    from benchmarks.parts.dense_kernels import DENSE_CASES
     from tests.frontends.triton_kernels import CASES
 
     return next(case for case in (*CASES, *DENSE_CASES) if case.name == name)

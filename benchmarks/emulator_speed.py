@@ -45,7 +45,7 @@ def cases(only: str | None) -> list[tuple[Any, tuple[Any, ...]]]:
     """Return each kernel case with its float32 inputs of benchmark size."""
     import torch
 
-    from benchmarks.dense_kernels import DENSE_CASES
+    from benchmarks.parts.dense_kernels import DENSE_CASES
     from tests.frontends.triton_kernels import CASES
 
     torch.set_num_threads(1)
@@ -105,7 +105,7 @@ def emulator_row(case: Any, inputs: tuple[Any, ...], budget_s: float) -> dict[st
 
 def numba_seconds(only: str | None, budget_s: float) -> dict[str, tuple[int, float]]:
     """Size and seconds of each Numba kernel, in this process: counted on the emulator, or on the simulator."""
-    from benchmarks.numba_kernels import calls
+    from benchmarks.parts.numba_kernels import calls
 
     seconds = {}
     for name, n, launch, is_right in calls():

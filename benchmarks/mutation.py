@@ -27,7 +27,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.mutants import Mutant, mutants_of
+from benchmarks.parts.mutants import Mutant, mutants_of
 
 BAR = 0.95
 LIMIT_S = 120.0
