@@ -44,7 +44,7 @@ def launches(only: str | None, scale: int) -> dict[str, Callable[[], Any]]:
     """Return a call for each kernel, on float32 inputs of benchmark size with the first dimension cut by ``scale``."""
     import torch
 
-    from benchmarks.dense_kernels import DENSE_CASES
+    from benchmarks.parts.dense_kernels import DENSE_CASES
     from tests.frontends.triton_kernels import CASES
 
     torch.set_num_threads(1)
