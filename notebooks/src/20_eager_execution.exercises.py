@@ -26,7 +26,7 @@ import teachkit as tk
 # | **input** | `program`: a function without arguments that runs PyTorch operators |
 # | **result** | the number of operators that launch a kernel, an `int` |
 # | **a launch** | every operator that PyTorch's dispatcher runs, also those in place and those of a backward pass |
-# | **no launch** | views (`x.t()`, slices), allocations (`torch.empty`) and reads on the host (`item()`) |
+# | **no launch** | views (`x.t()`, slices), allocations (`torch.empty` and its relatives) and reads on the host (`item()`) |
 # | **budget** | `program` runs exactly once, and your own counter counts, not `tk.profile()` |
 #
 # `TorchDispatchMode` is a class whose method `__torch_dispatch__(self, func, types, args=(), kwargs=None)` is called for

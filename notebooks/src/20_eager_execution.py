@@ -90,7 +90,8 @@ LINES = {
 }
 
 # %% [markdown]
-# `tk.profile()` counts launches: it is a dispatch mode too, which knows what is free.
+# `tk.profile()` counts launches: it is a dispatch mode too, which knows what is free. Everything else it counts as one
+# launch, with or without a GPU in the machine.
 
 # %%
 print(f"{'line':19} launches  operators that passed the dispatcher")
@@ -155,8 +156,9 @@ plot_cost_of_size(
 #
 # ## Where the floor ends
 #
-# On a GPU the floor is a few microseconds, too: so much was measured on these three (the data sheets in teachkit say by
-# whom). The slope begins where moving the bytes, 8 for each element, takes as long as the floor.
+# On a GPU the floor is a few microseconds, too. Others have measured it on the three GPUs below (who and how, says
+# `gpu(name).source("small_kernel_s")`). The slope begins where moving the bytes, 8 for each element (4 read, 4 written),
+# takes as long as the floor.
 #
 # **Predict before you run.** The memory of an H200 is 2.6 times as fast as that of an A100 with 40 GB. Does its floor end
 # at a smaller or at a larger tensor?
@@ -173,8 +175,8 @@ for name in ("A100-SXM4-40GB", "A100-SXM4-80GB", "H200-SXM5-141GB"):
 
 # %% [markdown]
 # At a *larger* one. From the A100 to the H200 a launch became hardly cheaper, while memory became 2.6 times as fast; so a
-# tensor has to be larger before the GPU is busy with it rather than with starting. Below a million elements, a
-# [pointwise](glossary/pointwise.md) operator on an H200 costs what an empty kernel costs.
+# tensor has to be larger before the GPU is busy with it rather than with starting. Well below a million elements, a
+# [pointwise](glossary/pointwise.md) operator on an H200 costs hardly more than the smallest kernel.
 #
 # ## Eight operators for one formula
 #
@@ -211,8 +213,9 @@ print(f"{by_hand.n_launches} launches, {by_hand.dram_bytes / 4 / N:.0f} N elemen
 # %% [markdown]
 # <details><summary>Where do 8 and 18N come from?</summary>
 #
-# The operators in Python's order: `0.5 * x`, `x ** 3`, `0.044715 * …`, `x + …`, `SCALE * …`, `tanh`, `1 + …`, and the last
-# `*`. Six of them read one tensor and write one (2N each), two read two and write one (3N each): 12N + 6N.
+# The operators in Python's order (`aten` is PyTorch's own collection of operators): `0.5 * x`, `x ** 3`, `0.044715 * …`,
+# `x + …`, `SCALE * …`, `tanh`, `1 + …`, and the last `*`. Six of them read one tensor and write one (2N each), two read two
+# and write one (3N each): 12N + 6N.
 # </details>
 #
 # No operator knows what comes next. `x ** 3` cannot leave its result in a [register](glossary/register.md) for
@@ -298,9 +301,10 @@ STEPS = ("0.5 * x", "x ** 3", "0.044 *", "x +", "0.798 *", "tanh", "1 +", "last 
 plot_timeline(plans, labels={title: STEPS for title in plans if "hand" in title})
 
 # %% [markdown]
-# *In words: with 1,024 elements the host is busy all the time, and the GPU does a little work after each launch and then
-# idles: half of the time. With 4 million elements the host has queued everything within 40 of 243 microseconds and the GPU
-# is never without work. Built in: one launch, a ninth of the bytes, 32 microseconds.*
+# *In words (each of the three has a time axis of its own; 0.044 stands for 0.044715, 0.798 for √(2/π)): with 1,024 elements
+# the host is busy all the time, and the GPU does a little work after each launch and then idles: half of the time. With 4
+# million elements the host has queued everything within 40 of 243 microseconds, and from the first launch on the GPU is
+# never without work. Built in: one launch, a ninth of the bytes, 32 microseconds.*
 #
 # These are two different diseases.
 #
@@ -317,7 +321,8 @@ plot_timeline(plans, labels={title: STEPS for title in plans if "hand" in title}
 #
 # 1. At which size does the GPU stop idling, with a host of 5 µs? And with a host twice as fast?
 # 2. Choose an H100 instead of an A100 for 1,024 elements. What changes?
-# 3. Turn on "Host waits". What does it cost for small tensors, and what for large ones?
+# 3. Turn on "Host waits": after each operator, the host stands still until the GPU has finished it. What does it cost for
+#    small tensors, and what for large ones?
 
 # %% tags=["nbval-ignore-output"]
 explore_timeline({"by hand": by_hand, "built in": built_in}, N, labels={"by hand": STEPS})
@@ -326,7 +331,7 @@ explore_timeline({"by hand": by_hand, "built in": built_in}, N, labels={"by hand
 # <details><summary>Answers</summary>
 #
 # 1. Where a kernel takes longer than the host needs for an operator: around 2<sup>19</sup> elements. With 2.5 µs the host is
-#    about as fast as the floor of the kernels, so the GPU is busy at least 90 % of the time at any size.
+#    about as fast as the floor of the kernels, so the GPU is busy about 90 % of the time or more at any size.
 # 2. Next to nothing. The total is 8 times the host's 5 µs, plus one kernel.
 # 3. With 1,024 elements, 8 × (5 + 2.7) instead of 8 × 5 + 2.7 microseconds: nearly half as much again. With 2<sup>24</sup>, the
 #    same 35 µs more, on top of 909: 4 %.
@@ -364,11 +369,13 @@ for question, read in READS.items():
 #
 # ## More operators, fewer bytes
 #
-# `F.gelu` is faster because somebody wrote a kernel for this formula and made it an operator. PyTorch grew by doing so, again
-# and again. Another example is attention: scores $QK^\top$, softmax, times $V$. By hand, the scores are a matrix of S × S
-# for each head (S is the length of the sequence), and softmax makes another.
+# `F.gelu` is faster because somebody wrote a kernel for this formula and made it an operator. PyTorch grew by doing so,
+# again and again. Another example is attention: scores $QK^\top$, softmax, times $V$, where Q, K and V have a row of 64
+# numbers for each of the S words of a text. By hand, the scores are a matrix of S × S for each head (here 4 of them, each
+# with a Q, K and V of its own), and softmax makes another.
 #
-# **Predict before you run.** If S doubles, by what does the traffic of each version grow?
+# **Predict before you run.** If S doubles, by what does the traffic of each version grow? (The last two columns are by hand
+# over built in: bytes, and [FLOPs](glossary/flop.md), the additions and multiplications.)
 
 
 # %%
@@ -391,9 +398,10 @@ for length in (128, 256, 512, 1024):
     print(f"{length:5} | {next(cells):>24} | {next(cells):>24} | {ratios}")
 
 # %% [markdown]
-# By hand the traffic grows with S², built in with S: at 1,024 it moves 25 times fewer bytes for the same arithmetic (within
-# 3 %). That is more than "several operators in one": the built-in operator never has the S × S matrix at once. How it
-# manages that is the subject of chapter 43.
+# By hand the traffic grows nearly fourfold, with S², and built in twofold, with S: at 1,024 it moves 25 times fewer bytes
+# for the same arithmetic (within 3 %). That is more than "several operators in one". What the dispatcher counted is what
+# attention takes and returns, the least that any version must move; only a kernel that never has the S × S matrix at once
+# can come near it. How such a kernel manages that is the subject of chapter 43.
 #
 # ## How many operators are there?
 #
@@ -452,16 +460,18 @@ print(
 )
 
 # %% [markdown]
-# Nothing saved: 8 launches, 18N. An operator in place still reads its tensor and still writes it, only to the same place. It
-# saves an *allocation*, and therefore space: the peak is two tensors instead of four. That may be worth having, and a CPU
-# may run it faster for another reason, since fresh memory has to be fetched from the operating system and old memory may
-# still be in the cache. But it is no cure for traffic.
+# Nothing saved: 8 launches, 18N. An operator in place still reads its tensor and still writes it, only to the same place.
+# It saves an *allocation*, and therefore space: the peak is two tensors instead of four, `x` included. That may be worth
+# having, and a CPU may run it faster for another reason, since fresh memory has to be fetched from the operating system and
+# old memory may still be in the cache. But it is no cure for traffic.
 #
 # ## What would help?
 #
 # A last experiment, with three programs and three wishes: twice the arithmetic, twice the memory bandwidth, launches for
-# nothing. `replace` makes a data sheet with other numbers; `tk.predict` models the time on it. What does each wish do to each
-# program? (On an A100; the host is assumed to be fast enough.)
+# nothing. `replace` makes a data sheet with other numbers; `tk.predict` models the time on it. What does each wish do to
+# each program? (On an A100; the host is assumed to be fast enough.) An A100 moves about 1.4 million bytes in a microsecond
+# and does 19.5 million float32 additions or multiplications; the matrix product has 2 × 1,024³ of them, for 3 × 1,024²
+# elements.
 #
 # **Predict before you run.** In which of the nine cells is there a gain of more than a tenth?
 
@@ -489,11 +499,14 @@ for task, calculate in work.items():
     print(f"{task:33}", *(f"{gain:14.2f}" for gain in gains))
 
 # %% [markdown]
-# Each program answers to one wish and is deaf to the other two. There are three regimes, **overhead**, **bandwidth** and
-# **compute**, and the first thing to ask of a slow program is in which one it is. Chapter 30 turns that question into a
-# picture.
+# Each program answers to one wish and is (nearly) deaf to the other two. Why only 4 times as fast, if launches cost
+# nothing? Because 0.7 µs of each small kernel remain: the way to memory and back, which no bandwidth shortens. There are
+# three regimes, **overhead**, **bandwidth** and **compute**, and the first thing to ask of a slow program is in which one
+# it is. Chapter 30 turns that question into a picture.
 #
 # ## Claimed, and found here
+#
+# The course re-derives the claims of one article on CUDA, PyTorch 2 and Triton. Those that this chapter touches:
 #
 # | | claimed | found here | how |
 # |---|---|---|---|

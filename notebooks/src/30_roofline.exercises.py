@@ -34,7 +34,7 @@ import teachkit as tk
 # | `"gelu"` | `F.gelu(x)` | 1 for each element |
 # | `"sum"` | `x.sum(-1)` | 1 for each element of `x` |
 # | `"softmax"` | `x.softmax(-1)` | 5 for each element |
-# | `"layer_norm"` | `F.layer_norm(x, x.shape[-1:])` | 8 for each element; besides the result it writes the mean and 1 / standard deviation of each row, for the backward pass |
+# | `"layer_norm"` | `F.layer_norm(x, x.shape[-1:])` | 8 for each element; besides the result it writes the mean and 1 / standard deviation of each row, for the backward pass, with `item_bytes` each |
 # | `"matmul"` | `a @ b`: `[M, K] @ [K, N]`, or batches of it, `[B, M, K] @ [B, K, N]` | 2 for each multiplication with its addition |
 #
 # `math.prod(shape)` gives the number of elements, `torch.broadcast_shapes(*shapes)` the shape of a sum of tensors.
@@ -75,8 +75,9 @@ cost_report
 # - A broadcast input is read as it is stored. `[1000, 1] + [1, 1000]` reads 2,000 elements and writes a million: 4 MB instead of
 #   12.
 # - `sum` reads M × N and writes M; its FLOPs belong to what it reads. The FLOPs of `add` belong to what it writes.
-# - For a product, M × N × K multiplications, but only MK + KN + MN elements. This is the one operator of the six with more
-#   FLOPs than elements, and the only one that can ever be compute-bound. If one of the three sizes is 1, the advantage is gone.
+# - For a product, M × N × K multiplications, but only MK + KN + MN elements. This is the one operator of the six whose
+#   FLOPs outgrow its elements, and so the one that becomes compute-bound on any GPU when it is large enough. If one of the
+#   three sizes is 1, the advantage is gone.
 # - Nothing here says how *fast* an operator is; a real kernel may read things twice. It says what no kernel can do without.
 
 # %% [markdown]
@@ -90,7 +91,8 @@ cost_report
 # | **input** | `operators`: a list of dicts with `name`, `n_launches`, `dram_bytes`, `flop_fp32`, `flop_tensor` (half-precision products); `gpu`: a dict with `bytes_per_s`, `fp32_flop_per_s`, `half_flop_per_s`, `tensor_flop_per_s` (`None` if it has no tensor cores), `launch_s` (seconds for one launch) |
 # | **result** | a list with one word for each operator, in order: `"overhead"`, `"bandwidth"` or `"compute"`, whichever takes longest |
 #
-# Half-precision products run on the tensor cores, and at `half_flop_per_s` where there are none.
+# Half-precision products run on the tensor cores, and at `half_flop_per_s` where there are none. If an operator has FLOPs
+# of both kinds, their times add up.
 #
 # Before you write: can an operator without any FLOPs be compute-bound? Overhead-bound?
 

@@ -105,13 +105,16 @@ for dial, seen in dial_profiles.items():
     print(f"{dial:4} {seen.flop:12,} {seen.dram_bytes:10,} {intensity:10.2f} {estimate.seconds * 1e6:8.1f} us")
 
 # %% [markdown]
-# Sixteen times the arithmetic in the same time. Only where K is so large that the arithmetic takes longer than the bytes does
-# the time begin to grow. Up to there FLOPs are **free**.
+# Sixteen times the arithmetic in the same time. Only where K is so large that the arithmetic takes longer than the bytes
+# does the time begin to grow: about K = 50, since the A100 does about 100 FLOP while 8 bytes arrive. Up to there FLOPs are
+# **free**. (Did you predict 5 times for K = 256, from 512 FLOP over 100? The 3.8 comes from what these two speeds leave
+# out, above all 2 µs for the launch, with any K, and a memory that reaches 1,360 GB/s in practice.)
 #
 # ## The same on your CPU
 #
-# Is that a peculiarity of the model? Measure it, on real hardware: your CPU, one core. The loop goes through the array in
-# pieces of 1,024 elements that stay in the nearest cache, so that memory sees each element once, whatever K is.
+# Is that a peculiarity of the model? Measure it, on real hardware: your CPU, one core. The loop, which Numba compiles to
+# machine code, goes through the array in pieces of 1,024 elements. These stay in the nearest [cache](glossary/cache.md),
+# small and fast memory inside the CPU, so that the main memory sees each element once, whatever K is.
 
 
 # %%
@@ -137,9 +140,9 @@ for n_steps in (1, 2, 4, 8, 16, 32, 64, 128):
     print(f"K = {n_steps:3}: {cpu_times[n_steps] * 1e3:6.1f} ms (measured)   {gflop_per_s:6.1f} GFLOP/s")
 
 # %% [markdown]
-# The same shape: a flat piece, then a slope. At small K the array's 134 MB travel, whatever is computed with them; at large K
-# the rate of arithmetic is constant instead. From the two ends follow the two speeds of your core: bytes per second at K = 1,
-# FLOP per second at K = 128.
+# The same shape: a flat piece, then a slope (on a CPU, and a busy one above all, with a round corner between them). At
+# small K the two arrays' 134 MB travel, whatever is computed with them; at large K the rate of arithmetic levels off
+# instead. From the two ends follow the two speeds of your core: bytes per second at K = 1, FLOP per second at K = 128.
 
 # %% tags=["nbval-ignore-output"]
 cpu_roof = Roof(
@@ -160,7 +163,7 @@ print(f"FLOPs are free up to about {cpu_roof.ridge_flop_per_byte:.1f} FLOP per b
 #   traffic](glossary/memory-traffic.md): I = FLOP / bytes.
 # - A device with F FLOP/s and B bytes/s needs at least FLOP / F seconds for the arithmetic and bytes / B for the traffic. Both
 #   go on side by side, so the longer one counts: **time ≥ max(FLOP / F, bytes / B)**.
-# - Divide FLOPs by that time: **speed ≤ min(F, I × B)**. Over I this is a slope that ends in a flat line: the
+# - Divide FLOPs by that time: **speed ≤ min(F, I × B)**. Drawn over I, this is a slope that ends in a flat line: the
 #   [roofline](glossary/roofline.md).
 # - The corner is the **[ridge point](glossary/ridge-point.md)**, I = F / B. Left of it a program is
 #   [memory-bound](glossary/memory-bound.md), right of it compute-bound.
@@ -172,15 +175,18 @@ points = [dataclasses.replace(seen.kernels[0], name=f"K = {dial}") for dial, see
 tk.roofline(points, gpu=a100)
 
 # %% [markdown]
-# *In words: five points. From K = 1 to K = 16 they climb along the slope; K = 64 lies just right of the float32 ridge at 14
-# FLOP/byte, and K = 256 on the flat line at 19.5 TFLOP/s. (The points lie a little under the roof, since a launch takes time as
-# well.)*
+# *In words: two flat lines, since a device has a speed for each kind of number: here float32, and 16-bit products on tensor
+# cores. Of the two slopes, the dotted one is the data sheet's bandwidth and the solid one what a published benchmark
+# reached; the ridges belong to the solid one, which puts them a little further right. Five points: from K = 1 to K = 16
+# they climb along the slope; K = 64 lies just right of the float32 ridge at 14 FLOP/byte, and K = 256 by the flat line at
+# 19.5 TFLOP/s. (The points lie a little under the roof, since a launch takes time as well. Both axes are logarithmic.)*
 #
 # ## Ten operators
 #
 # Where do real operators lie? Addition, GELU (an activation function: *by hand* as eight operators, *built in* as one),
-# softmax and layer normalisation work in float32; the matrix products and attention in bfloat16, a number of 16 bits for which
-# GPUs since the A100 have tensor cores. (On older ones, read float16.)
+# softmax and layer normalisation (which rescale each row: to sum 1; to mean 0 and variance 1) work in float32; the matrix
+# products and attention in bfloat16, a number of 16 bits for which GPUs since the A100 have tensor cores. (On older ones,
+# read float16.)
 
 
 # %%
@@ -211,7 +217,7 @@ OPERATORS = {
 
 # %% [markdown]
 # **Predict before you run.** Which of the ten does the most FLOPs for each byte? Which the fewest? Does the matrix times a
-# vector, with 34 million FLOPs, lie nearer to the addition or to the product?
+# vector, with 34 million FLOPs, lie nearer to the addition or to the product? (A product [M, K] × [K, N] has 2MNK FLOPs.)
 
 # %%
 profiles = {}
@@ -233,11 +239,14 @@ for name, run in OPERATORS.items():
 # to 2.5 FLOP/byte: still far left of every ridge.
 # </details>
 #
-# Between the addition and the large product lie four orders of magnitude. And what counts is not whether it is "a matrix
-# product": a matrix times a vector reads every weight for two FLOPs and lies with the pointwise operators. With 8 rows it
-# is 8 times better, because each weight, once read, is used 8 times. **Reuse** is what makes intensity.
+# Between the addition and the large product lie nearly four orders of magnitude. And what counts is not whether it is "a
+# matrix product": a matrix times a vector reads every weight for two FLOPs and lies with the pointwise operators. With 8
+# rows it is 8 times better, because each weight, once read, is used 8 times. **Reuse** is what makes intensity.
 #
 # ## Five generations of roofs, and yours
+#
+# Six rows for five generations, since the H200 is an H100 with another memory. *Half precision* is 16-bit numbers, on
+# tensor cores where there are any (the P100 has none).
 #
 # **Predict before you run.** From P100 (2016) to B200 (2024), did the ridge point move to the left or to the right?
 
@@ -251,8 +260,9 @@ for generation in generations():
 
 # %% [markdown]
 # To the right, tenfold, until the H100: arithmetic grew much faster than memory. Then it *turned*: H200 and B200 have more
-# bandwidth for each FLOP than the H100. That is not what one expects of a "memory wall". It holds only as long as you stay with
-# 16 bits: with 8-bit numbers (H100 and later) the ridges lie twice as far right, with the B200's 4-bit numbers four times.
+# bandwidth for each FLOP than the H100. That is not what one expects of a "memory wall", of memory that falls behind ever
+# further (chapter 33). It holds only as long as you stay with 16 bits: for 8-bit numbers (H100 and later) the data sheets
+# promise twice the FLOP/s, for the B200's 4-bit numbers four times, and the ridges lie as much further right.
 #
 # The main picture of this chapter: all roofs, and a line for each of the ten operators. Follow a line upwards; where it meets
 # a device's roof is the most that the operator can reach there.
@@ -263,11 +273,13 @@ intensities = {name: prof.flop / prof.dram_bytes for name, prof in profiles.item
 plot_rooflines(roofs, intensities)
 
 # %% [markdown]
-# *In words: five roofs of GPUs, one above the other, with ridge points (dots) from 35 FLOP per byte for the P100 to 340 and
-# more for H100 and B200, and far below them the roof of one core of this machine. The lines of seven operators, from add to 8 rows
-# × matrix, cross all GPU roofs on the slope. Only attention and the large product lie right of every ridge. The product of 512
-# lies between the ridges: right of V100's, left of A100's. (The slopes are bandwidths that programs reach, a little below the
-# data sheets'; so the ridges lie a little further right than in the table.)*
+# *In words: five roofs of GPUs, one above the other, with ridge points (dots) from 35 FLOP per byte for the P100 to 339 for
+# the B200 and 356 for the H100, and far below them the roof of one core of this machine. The flat lines are half precision.
+# A label with several names belongs to as many lines, from left to right, beginning with the one beside it. The lines of
+# seven operators, from add to 8 rows × matrix, cross all GPU roofs on the slope. Only attention and the large product lie
+# right of every ridge. The product of 512 lies between the ridges: right of V100's, left of A100's. (The slopes are
+# bandwidths that programs reach, a little below the data sheets'; so the ridges lie a little further right than in the
+# table.)*
 #
 # Two things to see.
 #
@@ -278,9 +290,11 @@ plot_rooflines(roofs, intensities)
 #
 # ## Six times the FLOPs?
 #
-# "From A100 to H100, FLOPS grew more than 6x, memory bandwidth only 1.65x." Which FLOPS are these?
+# A claim: "From A100 to H100, FLOPS grew more than 6x, memory bandwidth only 1.65x." Which FLOPS are these? (FP32 is
+# another name for float32; FP64, FP16 and FP8 are numbers of 64, 16 and 8 bits.)
 #
-# **Predict before you run.** FP32, FP16, FP8: for which of them is the factor 6?
+# **Predict before you run.** FP32, FP16, FP8: for which of them is the factor 6? The table gives the H100 over the A100
+# with 80 GB, in TB/s and TFLOP/s.
 
 # %%
 a100_80, h100 = gpu("A100-SXM4-80GB"), gpu("H100-SXM5-80GB")
@@ -295,9 +309,11 @@ for what, (newer, older) in PAIRS.items():
     print(f"{what:28} {newer / 1e12:8.2f} / {older / 1e12:6.2f} = {newer / older:.2f}")
 
 # %% [markdown]
-# The 1.64 is right. The "more than 6" compares 8-bit numbers on one with 16-bit numbers on the other, all dense. Like for like
-# it is 3.2 to 3.5. The conclusion stands, weaker: arithmetic grew twice as fast as memory, and for the same program in the
-# same precision the ridge moved from 153 to 295.
+# The 1.64 is right. The "more than 6" compares 8-bit numbers on one with 16-bit numbers on the other, all dense. (Data
+# sheets also print twice as much, for *sparse* matrices, half of whose numbers are zero.) Like for like it is 3.2 to 3.5.
+# The conclusion stands, weaker: arithmetic grew twice as fast as memory, and for the same program in the same precision the
+# ridge moved from 153 to 295. (153 and not 201 as in the table above: the A100 with 80 GB has a faster memory than that
+# with 40.)
 #
 # ## Which wish helps?
 #
@@ -324,8 +340,9 @@ for operator, counted in profiles.items():
 #
 # ## Does width help?
 #
-# "Larger models use the machine better: FLOPs grow with the cube of the width, bandwidth needs with the square." Count it: a
-# product of [tokens, d] with a weight matrix [d, d], once with as many tokens as the width, once with 1.
+# Another claim: "Larger models use the machine better: FLOPs grow with the cube of the width, bandwidth needs with the
+# square." Count it: in a language model each *token*, a word or a piece of one, is a row of d numbers, and d is the width.
+# Take a product of [tokens, d] with a weight matrix [d, d], once with as many tokens as the width, once with 1.
 #
 # **Predict before you run.** The width grows by 8. By how much does the intensity grow in the first case, and in the second?
 
@@ -344,14 +361,16 @@ for d in (256, 512, 1024, 2048):
 # and bytes both grow with the square, and the intensity is 1.0 at every width. A wider model does not use the machine better
 # when it answers one user word by word; more tokens at once do, and the exercise `smallest_compute_bound_batch` asks how many.
 #
-# (`device="meta"` makes tensors with a shape and no memory; PyTorch only works out shapes. Counting needs no more.)
+# (`device="meta"` makes tensors with a shape and no memory; PyTorch only works out shapes. Counting needs no more.
+# `record_accesses` counts like `tk.profile()`, and remembers which tensors each operator touched, for the next section.)
 #
 # ## Move the roof
 #
-# The last picture is yours to change: bandwidth, arithmetic and cache of the device, and the programs on it. The **[cache](glossary/cache.md)** does
-# not move the roof; it moves *programs*, because what stays in the cache does not travel. (In the table above every operator
-# found the cache empty. Here, what one operator of a chain leaves in the cache, the next one finds.) The tensors are larger than
-# before, 67 MB each, so that they do not fit by accident.
+# The last picture is yours to change: bandwidth, arithmetic and cache of the device, and the programs on it. The
+# **cache** does not move the roof; it moves *programs*, because what stays in the cache does not
+# travel. (In the table above every operator found the cache empty. Here, what one operator of a chain leaves in the cache,
+# the next one finds.) The tensors of addition, GELU and softmax are larger than before, 67 MB each, so that they do not fit
+# by accident: the A100's cache has 40 MB.
 #
 # **Predict before you touch anything:**
 #
@@ -395,21 +414,24 @@ explore_roofline(recorded)
 # %% [markdown]
 # <details><summary>Answers</summary>
 #
-# 1. Those on the slope move up with it and become faster; those on a flat line, and the product 512, which waits for its launch,
-#    hardly do. None moves sideways: FLOPs and bytes are the program's own.
-# 2. GELU by hand moves right as soon as one of its tensors fits, and from 16 times the cache on it moves as few bytes as the
-#    built-in GELU. (It then lies further right, because eight operators count as 8 FLOP an element and one as 1.) Attention by
-#    hand reaches the built-in one already at twice the cache. Add, softmax and the built-in GELU never move: they read each
-#    element once, and there is nothing to find again.
+# 1. Those on the slope move up with it and become faster; those on a flat line do not, and the product 512, which waits
+#    mostly for its launch, gains 15 %. None moves sideways: FLOPs and bytes are the program's own.
+# 2. GELU by hand moves right as soon as one of its tensors fits, and from 16 times the cache on it moves as few bytes as
+#    the built-in GELU. (It then lies further right, because eight operators count as 8 FLOP an element and one as 1.)
+#    Attention by hand reaches the built-in one already at twice the cache. The product 4096 moves a little, until at 4
+#    times the cache its matrices travel once. All others never move: they read each element once already, and there is
+#    nothing to find again.
 # 3. A product is computed in tiles that fit into the cache. With smaller tiles each matrix is read more often: six times the
 #    bytes, and the product slides down onto the slope. The addition reuses nothing, so it has nothing to lose.
 # </details>
 #
 # ## Claimed, and found here
 #
+# The course re-derives the claims of one article on CUDA, PyTorch 2 and Triton. Those that this chapter touches:
+#
 # | | claimed | found here | how |
 # |---|---|---|---|
-# | C11 | A100 to H100: FLOPS more than 6x, memory bandwidth only 1.65x | Bandwidth 1.64, right. FLOPS: 3.2 for FP16 tensor cores, 3.4 for FP32; 6.3 only as FP8 on the H100 against FP16 on the A100. The ridge moved by 1.9, and back a little with H200 and B200 | from cited data sheets |
+# | C11 | A100 to H100: FLOPS more than 6x, memory bandwidth only 1.65x | Bandwidth 1.64, right. FLOPS: 3.2 for FP16 tensor cores, 3.4 for FP32; 6.3 only as FP8 on the H100 against FP16 on the A100. The ridge moved by 1.9, and back with the H200 (206) and B200 (281), from 295 | from cited data sheets |
 # | C16 | If all time goes to memory transfer, more FLOPS help nothing; if all time goes to large matmuls, removing overhead helps nothing (three regimes) | Holds. Bandwidth-bound operators gain 1.00 from twice the FLOPs; the large product gains 1.00 from twice the bandwidth and 1.04 from free launches. The same kernel with 16 times the arithmetic takes the same time | counted, modelled; measured on the CPU |
 # | C17 | Larger models use the machine better: FLOPs grow with the cube of the width, bandwidth and capacity needs with the square | Holds if the number of tokens grows with the width. With one token both grow with the square, and the intensity stays at 1.0 FLOP/byte | counted |
 
