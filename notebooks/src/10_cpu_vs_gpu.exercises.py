@@ -123,7 +123,7 @@ crossover_report
 # |---|---|
 # | **input** | `x`: float32 tensor `[N]`, N at least 1; `threads_per_block`: 1 to 1024 |
 # | **result** | a new tensor `2 * x` |
-# | **budget** | 1 launch with `threads_per_block` threads a block and as few blocks as cover N; no thread handles two elements; each element is read once and written once; no PyTorch operator |
+# | **budget** | 1 launch with `threads_per_block` threads a block and as few blocks as cover N; no thread handles two elements; each element is read once and written once; no PyTorch operator (`torch.empty_like` does not count as one) |
 #
 # `cuda.grid(1)` is the number of the thread in the whole grid; write it out with `cuda.blockIdx.x`, `cuda.blockDim.x` and
 # `cuda.threadIdx.x` at least once in your life. A kernel is launched as `kernel[n_blocks, threads_per_block](x, y)`.

@@ -60,7 +60,8 @@ def convert(rgb, yuv):
 
 
 # %% [markdown]
-# `rgb` and `yuv` are arrays of bytes, `[3, N]`: all the reds of the frame, then all the greens, then all the blues.
+# `rgb` and `yuv` are arrays of bytes, `[3, N]`: all the reds of the frame, then all the greens, then all the blues. `int` is
+# there because 77 times one of NumPy's bytes would have to fit into a byte again; compiled code counts in wider numbers by itself.
 # `numba.prange` is Python's `range`, with a promise that we make: the rounds of this loop do not depend on each other, so
 # anybody may do them in any order or at the same time. Remember that promise. Everything in this chapter, and in this course,
 # lives on it.
@@ -141,7 +142,7 @@ for way, loop in loops.items():
 
 # %% [markdown]
 # Did the compiler really use vector registers? Look into the machine code: this cell counts the instructions that name one.
-# (A handful of 16-byte ones are in every program. What you see depends on your CPU.)
+# (A handful are in every program, to clear some memory before it starts. What you see depends on your CPU.)
 
 # %% tags=["nbval-ignore-output"]
 for kind in ("scalar", "SIMD"):
@@ -174,14 +175,17 @@ for version, (function, args, times) in calls.items():
 # (If a step made things slower here, your machine was busy all the time: run the cell again. Measured times do that.)
 #
 # A CPU core is a *latency machine*: built to finish each single instruction stream soon, whatever it does, with guesses about
-# branches, big caches, and a high clock. SIMD and more cores are a modest step in another direction. A GPU goes all the way.
+# which way an `if` will go, big caches, and a high clock. SIMD and more cores are a modest step in another direction. A GPU goes
+# all the way.
 
 # %% [markdown]
 # ## One GPU thread a pixel
 #
 # On a GPU there is no loop over pixels. You write what happens to *one* pixel, and start one
 # [thread](glossary/thread.md) for each. `cuda.grid(1)` is the thread's number among all; it is
-# `blockIdx.x * blockDim.x + threadIdx.x`, because threads are started in [blocks](glossary/grid-and-block.md) of equal size.
+# `blockIdx.x * blockDim.x + threadIdx.x`, because threads are started in [blocks](glossary/grid-and-block.md) of equal size:
+# number of my block, times threads in a block, plus my number in my block. (`x` and `1`: blocks can have up to three dimensions,
+# and we use one.)
 
 
 # %%
@@ -199,6 +203,9 @@ def convert_numba(rgb, yuv):
 # **Predict before you run.** The frame is 2,073,600 pixels and we choose 256 threads a block. How many blocks? How many bytes
 # does the kernel move for each pixel? A GPU runs threads in [warps](glossary/warp.md), 32 at a time: one instruction, 32
 # *lanes*. How many of the 32 lanes have something to do, on average?
+#
+# In the square brackets of the launch stand the number of blocks and the threads in each. Of the counters, `warp_instructions` are
+# the instructions that warps ran, and `thread_instructions` adds up the lanes that did something in them.
 
 # %%
 rgb = torch.from_numpy(frame).to(tk.device())
@@ -249,13 +256,15 @@ for how, run in (("a thread a pixel", spread_prof), ("one thread for all", alone
 # %% [markdown]
 # The same 4,096 pixels, with more than 20 times as many instructions, each for one lane of 32. And a single GPU lane is no
 # match for a CPU core: an A100 runs at 1.41 GHz, and a value from its memory arrives after 404 nanoseconds, 570 of its cycles
-# (cited: the data sheet and the benchmark in this course's file of the A100). A GPU is not a faster CPU. It is a slower one,
-# thousands of times over.
+# (cited: the data sheet and the benchmark in this course's file of the A100). With a thread a pixel other warps run while one
+# waits; here there are no others. A GPU is not a faster CPU. It is a slower one, thousands of times over.
 
 # %% [markdown]
 # ## The same kernel in three more languages
 #
-# In CUDA C++ it is nearly the same text; Numba took the ideas from there.
+# In CUDA C++ it is nearly the same text; Numba took the ideas from there. If you have not read C before: `__global__` marks a
+# kernel, `const unsigned char *rgb` is the address of the first of some bytes that are not changed (an address knows no length,
+# hence `n`), `rgb[i]` is the i-th of them, and `int i = ...;` makes a whole number.
 
 # %%
 cuda_source = r"""
@@ -337,9 +346,10 @@ print(traces[0])
 
 # %% [markdown]
 # **Predict before you play.** How many steps does each machine take for these 2,560 pixels: a CPU core one pixel at a time; with
-# vectors of 16; eight such cores; a GPU with one *SM* ([streaming multiprocessor](glossary/sm.md), which issues 4 warps at a
+# vectors of 16 lanes; eight such cores; a GPU with one *SM* ([streaming multiprocessor](glossary/sm.md), which issues 4 warps at a
 # time); with 4 SMs? And with 108, as an A100 has? Then choose a machine and play it. (In the figure a step of any machine is one
-# pixel for each lane. How long a step takes is another question, and not the same for a CPU and a GPU.)
+# pixel for each lane, and an SM does one whole block after the other. How long a step takes is another question, and not the same
+# for a CPU and a GPU.)
 
 # %% tags=["nbval-ignore-output"]
 explore_frame(traces[0], small, small_yuv, width=64)
@@ -387,7 +397,8 @@ for curve_name, curve in curves.items():
     print(f"{curve_name:20} measured up to {SIZES[last]:10,} pixels: {curve.seconds[last] * 1e3:9.3f} ms")
 
 # %% [markdown]
-# For the GPU we count a launch for each size up to ten million, and let `tk.predict` price it.
+# For the GPU we count a launch for each size up to ten million, and let `tk.predict` price it. The last size is ten times the
+# one before.
 
 
 # %%
@@ -404,16 +415,18 @@ kernel_s = [gpu_seconds(n) for n in SIZES[:-1]]
 kernel_s.append(10 * kernel_s[-1])
 n_on_device = len(SIZES) - 1 if torch.cuda.is_available() else 0
 there = Curve(SIZES, tuple(kernel_s), n_measured=n_on_device)
-for n, launch_s in zip(there.sizes, there.seconds, strict=True):
-    print(f"{n:11,} pixels: {launch_s * 1e6:9.2f} microseconds ({'measured' if n_on_device else 'modelled, A100'})")
+origins = ["measured"] * n_on_device + ["continued"] if n_on_device else ["modelled, A100"] * len(SIZES)
+for n, launch_s, origin in zip(there.sizes, there.seconds, origins, strict=True):
+    print(f"{n:11,} pixels: {launch_s * 1e6:9.2f} microseconds ({origin})")
 
 # %% [markdown]
 # A thousand pixels or a hundred thousand, it makes hardly a difference: the GPU spends its 2.7 microseconds on the
 # [launch](glossary/launch-overhead.md). CPUs charge by the pixel, GPUs by the launch.
 #
 # What is missing is the way there. A GPU has its own memory. A frame that was read from a file lies in the CPU's; it has to
-# cross [PCI Express](glossary/pcie.md), and the result has to come back. `copy_seconds` models a link of 16 lanes, generation
-# 4: 31.5 GB/s by the standard (cited), of which we assume that copies reach 80 %, and 10 microseconds for each copy (assumed).
+# cross [PCI Express](glossary/pcie.md), and the result has to come back. `copy_seconds` models a link of 16 lanes (wires
+# this time, not those of a warp), generation 4: 31.5 GB/s by the standard (cited), of which we assume that copies reach 80 %, and
+# 10 microseconds for each copy (assumed).
 #
 # **Predict before you run.** The kernel moves 6 bytes a pixel, at more than a thousand GB/s; the link carries the same 6
 # bytes. Which of the two takes longer, and how many times as long?
@@ -459,9 +472,9 @@ for gpu_case in ("GPU, frame is there", "GPU, copied there and back"):
 # %% [markdown]
 # Three things decide, and this is the order in which to ask:
 #
-# 1. **Where is the data?** If each byte crosses the link for 6 bytes' worth of work, the link is the program. A GPU with the
-#    frame in its memory, with the next ten steps of the job on it too, is another story: then the copies are paid once.
-# 2. **Is there enough of it?** Below some thousand pixels the launch alone takes longer than the CPU's whole loop.
+# 1. **Where is the data?** If every byte has to cross the link and is used there only once, the link decides the time. A GPU
+#    with the frame in its memory, with the next ten steps of the job on it too, is another story: then the copies are paid once.
+# 2. **Is there enough of it?** Below several thousand pixels the launch alone takes longer than the CPU's whole loop.
 # 3. **Can it be spread?** Only then does the width of the machine count.
 #
 # **An honest null result.** For this job alone, frame by frame, from the CPU and back to it, a good GPU brings little against a
@@ -496,7 +509,7 @@ for n_workers in (1, 8, 81, 6912):
 # | | claimed | found here | how |
 # |---|---|---|---|
 # | C01 | A CPU runs complex, varied instructions one after another, fast; a GPU runs very many simple or repeated ones at once | Holds. One GPU instruction worked on 31.5 of 32 lanes, 2,073,600 threads in one launch. Given to one thread, the same job needed over 20 times as many warp instructions, one lane each. At 10 pixels the CPU has finished before a GPU has started | counted; CPU measured; GPU time modelled |
-# | C02 | SIMD extensions were added to CPUs because the plain instruction set suits multimedia badly; conversion of images and video is the everyday use of that parallelism | Holds for what can be run here: the same source, compiled with and without SIMD, differs by a factor of several on this frame (see your table above; wide registers appear in the machine code of the one and not of the other). That CISC and few registers were the reason is history, and not tested here | measured |
+# | C02 | SIMD extensions were added to CPUs because the plain instruction set suits multimedia badly; conversion of images and video is the everyday use of that parallelism | Holds for what can be run here: the same source, compiled with and without SIMD, differs by a factor of several on this frame (see your table above; the machine code of the one has many instructions with vector registers, that of the other a handful). The reason that the article gives, an instruction set of many complicated instructions (CISC) and few registers, is history, and not tested here | measured |
 # | C02, turned around | So a GPU, the widest machine of all, is the best place for it? (The article does not say so; many readers conclude it) | Only if the frame is on the GPU anyway. The copies over PCI Express generation 4 take tens of times as long as the conversion | modelled from counted bytes |
 
 # %% [markdown]

@@ -26,7 +26,7 @@ from teachkit.kernels.race_suspects import SUSPECTS
 # |---|---|
 # | **input** | `x`, `y`: float32 tensors `[N]`, N at least 1; `block_size`: elements a block handles, a power of two from 128 to 1024 |
 # | **result** | a new float32 tensor, `x + y` |
-# | **budget** | 1 launch of your own kernel with exactly ⌈N / block_size⌉ blocks, no PyTorch operator; 8N bytes loaded, 4N stored |
+# | **budget** | 1 launch of your own kernel with exactly ⌈N / block_size⌉ blocks, no PyTorch operator (`torch.empty_like` does not count as one); 8N bytes loaded, 4N stored |
 #
 # Before you write: N = 257, `block_size` = 256. How many blocks, and what does the last one do?
 
@@ -89,7 +89,7 @@ add_report
 # |---|---|
 # | **input** | `x`: float32 tensor `[N]`, N at least 1, values between 0.5 and 1.5; `n_rounds`: 0 or more |
 # | **result** | a new float32 tensor `[N]` with the last v of each element |
-# | **budget** | 1 launch, no PyTorch operator; at most 4 divergent branches in the whole launch, however large N is; 3 FLOP an element and round: do not compute both and throw one away |
+# | **budget** | 1 launch, no PyTorch operator (`torch.empty_like` does not count as one); at most 4 divergent branches in the whole launch, however large N is; 3 FLOP (one for each +, -, * and /) an element and round: do not compute both and throw one away |
 #
 # In Numba, `x[i]` is float32 but `0.5` is float64: write `np.float32(0.5)`, or better, avoid it and use CUDA C++ as here, where it
 # is `0.5f`. Before you write: does thread i *have* to do element i?

@@ -165,8 +165,8 @@ for n_elements, num_warps in ((256, 4), (128, 4), (32, 4), (32, 1)):
 
 # %% [markdown]
 # A surprise that no error message tells: with 32 elements and 128 threads, each element is loaded by four threads, and three of them
-# throw it away (one stores). The result is right. The caches save the DRAM from it, not the warps. Give a block at least as many
-# elements as it has threads, or say `num_warps=1`.
+# throw it away (one stores). The result is right. The caches keep it from the DRAM, but four warps
+# ask where one would do. Give a block at least as many elements as it has threads, or say `num_warps=1`.
 
 # %% [markdown]
 # ## What the mask is for
@@ -209,7 +209,8 @@ plot_lanes({"the last warp (block 3, warp 3)": masked[0]}, block=3, warp=3)
 # ## Divergence: when lanes disagree
 #
 # An `if` whose two sides are both long is another matter. Threads with even numbers take roots, the others squares, `n_rounds`
-# times. With `group` = 1 neighbours disagree; with `group` = 32 whole warps agree.
+# times. With `group` = 1 neighbours disagree; with `group` = 32 whole warps agree. (In C, `for (int k = 0; k < n_rounds; k++)` is
+# Python's `for k in range(n_rounds)`, and `/` between whole numbers is `//`.)
 
 
 # %%
@@ -263,6 +264,8 @@ for group in (1, 2, 16, 32, 64):
 # The same arithmetic for the same elements, and where lanes disagree the warps need many more instructions: they go through *both*
 # sides, one after the other, each time with half their lanes off. That is [divergence](glossary/divergence.md).
 #
+# It is not quite twice as many, because everything before and behind the `if` is still done together.
+#
 # Is it the fine mixture that hurts? No: `group` = 16 is exactly as bad as `group` = 1. And if only *one* lane of each warp disagrees?
 
 # %%
@@ -289,7 +292,8 @@ plot_lanes(dict(zip(titles, ways_traces, strict=True)))
 # %% [markdown]
 # *In words: above, all lanes are at work until the branch; then every second lane is off while the others go through their loop,
 # then it is the other way round, and after that all are at work again. Below, all 32 lanes are at work from beginning to end, and
-# it is over sooner.*
+# it is over sooner.* (The figure shows lanes that are not switched off: 32 where a warp agrees. The counters said 29.2, because a jump
+# that no lane takes is an instruction in which no lane does anything.)
 #
 # ## Step through it yourself
 #
@@ -301,7 +305,8 @@ explore_trace(ways_traces[0], source=two_ways_source, names={0: "x", 1: "y"})
 
 # %% [markdown]
 # To see a kernel of your own: launch it inside `with tk.emulator.trace() as mine:`, on a hundred elements or so, and give `mine[0]`
-# to `explore_trace`. Edit `two_ways_source` above, run the three cells again, and the figure plays your version.
+# to `explore_trace`. Edit `two_ways_source` above, run three cells again (its own, the one that traces, the one above), and the
+# figure plays your version.
 #
 # <details><summary>Answers</summary>
 #
@@ -375,13 +380,17 @@ for line in tk.compile_cuda_c(leaky_source).ptx.splitlines():
         print(line.strip())
 
 # %% [markdown]
+# `setp` asks whether x is below 0 and keeps the answer in `%p2`; `mul` multiplies by 0.01 (0f3C23D70A, the bits of that float); `selp`
+# takes one or the other.
+#
 # Short sides are no reason to worry. Long ones, with loops or memory accesses in them, are. Between the two: count.
 
 # %% [markdown]
 # ## Two threads, one place
 #
-# Threads of a block can share memory (`__shared__`), which is fast and lies in the SM. This kernel turns each block of 64 numbers
-# around: every thread puts its number into the shared tile, and takes out the one at the mirrored place.
+# Threads of a block can use [shared memory](glossary/shared-memory.md) (`__shared__`), which is fast and lies in the SM. This
+# kernel turns each block of 64 numbers around: every thread puts its number into the shared tile, and takes out the one at the
+# mirrored place.
 
 # %%
 reverse_source = r"""
@@ -410,9 +419,11 @@ for finding in found.of_kind("race"):
 # Nobody does. This is a [data race](glossary/data-race.md): two threads at one place, at least one of them writes, and nothing puts
 # them in order. The result depends on which warp is faster. On your GPU it may be right a million times. `tk.emulator.check` does
 # not look at the result; it looks at whether the order is guaranteed, and names both lines.
-# The pair is listed twice, once from each side.
+# The pair is listed twice, once from each side. (`init=False` leaves out another search, for memory that is read before anybody
+# wrote it; `raises=False` collects what is found and goes on.)
 #
-# The cure is a barrier, `__syncthreads()`: nobody goes on until everybody in the block is there.
+# The cure is a [barrier](glossary/barrier.md), `__syncthreads()`: nobody goes on until everybody in the block is there. So everybody
+# has to get there: never put it inside an `if` that some threads do not take.
 
 # %%
 repaired = tk.compile_cuda_c(reverse_source.replace("    y[first", "    __syncthreads();\n    y[first"))["reverse"]
@@ -423,6 +434,9 @@ print("races found:", len(clean.of_kind("race")), "  mirrored:", torch.equal(mir
 
 # %% [markdown]
 # A barrier orders threads of *one block*. Blocks cannot wait for each other inside a kernel; the next launch is their barrier.
+#
+# There is one thing that many threads may do to one place without a barrier: an *atomic* operation. `atomicAdd(&total, 1)` reads, adds
+# and writes back in one piece, one thread after the other. The sum is right; only the order is open.
 
 # %% [markdown]
 # ## How hard is CUDA?
