@@ -211,9 +211,13 @@ class _Translator:
         if self.masked:
             self.bodies = {i: self.warp.append_basic_block(f"body{i}") for i in self.labels}
         self.exit = self.warp.append_basic_block("exit")
+        if self.masked and self.resume_points:
+            self.status, self.away = b.alloca(I32), self.warp.append_basic_block("away")
         self._enter()
         for block in self.blocks:
             self._block(block)
+        if self.masked and self.resume_points:
+            self._leave()
         b.position_at_end(self.exit)
         if self.mode.checked:
             hooks.leave(self.e, I32(-1))
@@ -251,18 +255,31 @@ class _Translator:
         if self.mode.checked:
             hooks.start(self.e)
         b.branch(self.labels[0])
+        if self.masked and self.resume_points:  # what is restored is the same everywhere, so its code stands once
+            restored = self.warp.append_basic_block("restored")
+            for number in range(1, len(self.resume_points) + 1):
+                switch.add_case(I32(number), restored)
+            b.position_at_end(restored)
+            self._restore(self.resume_points[0])
+            switch = b.switch(resume, start)
         for number, block in enumerate(self.resume_points, start=1):
             here = self.warp.append_basic_block(f"resume{block.index}")
             switch.add_case(I32(number), here)
             b.position_at_end(here)
-            for name in self._saved(block):
-                self.builder.store(self._load_slot(name), self.e.registers[name])
-            for index, mask in self.masks.items():
-                b.store(b.load(self._frame(self.mask_slots[index]), typ=I32), mask)
+            if not self.masked:
+                self._restore(block)
             if self.mode.checked:
                 hooks.resume(self.e, block.after_barrier)
             self._take_outcome(block)
             b.branch(self.labels[block.index] if not block.is_loop_header else self._header_body(block))
+
+    def _restore(self, block: flow.Block) -> None:
+        """Take what ``block`` needs out of the frame."""
+        b = self.builder
+        for name in self._saved(block):
+            b.store(self._load_slot(name), self.e.registers[name])
+        for index, mask in self.masks.items():
+            b.store(b.load(self._frame(self.mask_slots[index]), typ=I32), mask)
 
     def _take_outcome(self, block: flow.Block) -> None:
         """Give the result of the reduction that the block stands behind to the lanes that waited."""
@@ -316,12 +333,24 @@ class _Translator:
         b = self.builder
         number = self.resume_points.index(block) + 1
         b.store(I32(number), self._frame(FRAME_RESUME))
+        if self.masked:
+            b.store(I32(status), self.status)
+            b.branch(self.away)
+            return
         for name in self._saved(block):
             if name not in held:
                 self._store_slot(name)
+        b.ret(I32(status))
+
+    def _leave(self) -> None:
+        """Under masks every suspension saves the same: once for all of them."""
+        b = self.builder
+        b.position_at_end(self.away)
+        for name in self._saved(self.blocks[0]):
+            self._store_slot(name)
         for index, mask in self.masks.items():
             b.store(b.load(mask), self._frame(self.mask_slots[index]))
-        b.ret(I32(status))
+        b.ret(b.load(self.status))
 
     # --------------------------------------------------------------------------------------------- one block
 

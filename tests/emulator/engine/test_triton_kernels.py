@@ -185,13 +185,13 @@ def test_counts_and_memory_do_not_depend_on_the_number_of_threads(kernel, sample
     grid, arguments = LARGE[kernel]()
     arguments = [*arguments, None, None]
     helpers = []
-    together = launcher._Launching._together
+    together = launcher.Launching._together
 
     def spy(self, first, n_helpers, deadline):
         helpers.append(n_helpers)
         together(self, first, n_helpers, deadline)
 
-    monkeypatch.setattr(launcher._Launching, "_together", spy)
+    monkeypatch.setattr(launcher.Launching, "_together", spy)
     monkeypatch.setattr(launcher, "ALONE_S", 0.0)
     runs = {}
     for n_threads in (1, 2, 3):
