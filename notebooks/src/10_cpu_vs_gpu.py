@@ -452,12 +452,13 @@ overtakes = [("GPU, frame is there", "CPU, SIMD"), ("GPU, copied there and back"
 plot_curves(everything, crossings=overtakes, unit="pixels")
 
 # %% [markdown]
-# *In words: the Python loop rises from a few microseconds for 10 pixels to more than a minute for 100 million. NumPy starts
+# *In words: the Python loop rises from a few microseconds for 10 pixels to about a minute for 100 million. NumPy starts
 # higher and ends far lower. The compiled loops start below a microsecond (with threads higher, because waking them takes a
 # while, on a busy machine milliseconds) and end at tens or hundreds of milliseconds. The GPU, if the frame is there already, is
 # a flat line at a few microseconds up to a hundred thousand pixels, then rises, and ends far below everything. With the copies
 # it starts ten times higher and ends near the CPU's vector loops, above or below, depending on the CPU. Dotted lines mark where
-# the GPU overtakes one CPU core with SIMD, if it does.*
+# the GPU overtakes one CPU core with SIMD, if it does. Hollow marks are not measured: for a CPU the line goes straight on, for the GPU
+# it is the model, unless you have one.*
 #
 # And your own crossovers, against the best that your CPU did at each size:
 
