@@ -174,7 +174,7 @@ def _draw_roofs(
         # Seven points above the line: clear of a marker that lies on it.
         axes.annotate(label, (high, ceiling), (-4, 7), ha="right", **where)
         axes.annotate(f"ridge {ridge:.3g} FLOP/byte", (ridge, floor), (3, 5), rotation=90, **where)
-    kind = "measured" if is_measured else "assumed"
+    kind = _provenance(spec, is_measured)
     handles = [Line2D([], [], color=PALETTE["black"], label=f"achievable ({kind}), {_si(rate)}B/s")]
     if spec.dram_bytes_per_s is not None:
         label = f"data sheet, {_si(spec.dram_bytes_per_s)}B/s"
@@ -214,11 +214,18 @@ def _draw_points(axes: Axes, points: Sequence[RooflinePoint]) -> None:
         axes.add_artist(roofs)
 
 
+def _provenance(spec: GpuSpec | CpuSpec, is_measured: bool) -> str:
+    """The word for the achievable bandwidth: who has a data sheet was measured by somebody else, who has none here."""
+    if not is_measured:
+        return "assumed"
+    return "measured" if spec.dram_bytes_per_s is None else "cited"
+
+
 def _alt_text(
     spec: GpuSpec | CpuSpec, points: Sequence[RooflinePoint], left_out: Sequence[str], ceilings: dict[str, float]
 ) -> str:
     rate, is_measured, _ = achievable_dram_bytes_per_s(spec)
-    kind = "measured" if is_measured else "assumed"
+    kind = _provenance(spec, is_measured)
     promised = f"{_si(spec.dram_bytes_per_s)}B/s by the data sheet, " if spec.dram_bytes_per_s is not None else ""
     text = f"Roofline of {spec.name}: DRAM {promised}{_si(rate)}B/s {kind}"
     for field, ceiling in ceilings.items():

@@ -68,7 +68,7 @@ def test_the_figure_says_what_is_measured_and_what_is_modelled() -> None:
     assert "speed, FLOP/s" in shown
     assert "Roofline of A100-SXM4-40GB" in shown
     assert "ridge 14.3 FLOP/byte" in shown
-    assert "achievable (measured), 1.36 TB/s" in shown
+    assert "achievable (cited), 1.36 TB/s" in shown
     assert "kernels (filled: time measured, hollow: modelled)" in shown
     assert any(text.endswith("no DRAM traffic): copy") for text in shown)
     axes = figure.axes[0]
