@@ -30,7 +30,8 @@ RUBRIC = (
         2,
         "source of that kernel, under the same name and with the same arguments, right and without a race",
         (
-            "the message above names two lines. What must happen between them, for all threads of the block?",
+            "a race has two lines, and the message above names them. What must happen between the two, for all threads "
+            "of the block?",
             "each round of the loop reads what other threads wrote in the round before. __syncwarp() orders one "
             "warp only, and a barrier inside an `if` is not reached by all.",
             "move __syncthreads() to the beginning of the loop's body, in front of the `if`.",
@@ -83,11 +84,11 @@ def why_wrong(case: Case, answer: Any) -> list[Failure]:
     if answer["racy"] != racy():
         return [Failure("correct", _why_not(answer["racy"]))]
     if not isinstance(answer["repaired"], str):
-        return [Failure("repaired", f"expected CUDA C++ source as a string, got {answer['repaired']!r:.300}")]
+        return _not_repaired(f"expected CUDA C++ source as a string, got {answer['repaired']!r:.300}")
     try:
         return _judge(answer["repaired"])
     except TeachkitError as error:
-        return [Failure("repaired", f"{type(error).__name__}: {error}")]
+        return _not_repaired(f"{type(error).__name__}: {error}")
 
 
 def show(case: Case) -> str:
@@ -101,18 +102,23 @@ def _judge(source: str) -> list[Failure]:
     for n in SIZES:
         sums = torch.full((-(-n // BLOCK),), float("nan"))
         if why := _why_unsafe(racy(), source, _numbers(n), sums):
-            return [Failure("repaired", f"{n} elements: {why}")]
+            return _not_repaired(f"{n} elements: {why}")
         got, n_instructions = _run(racy(), source, n)
         wrong = torch.nonzero(got != _expected(n)).flatten().tolist()
         if wrong:
             first = wrong[0]
             values = f"expected {_expected(n)[first].item():g}, got {got[first].item():g}"
-            return [Failure("repaired", f"{n} elements: sum of block {first}: {values}")]
+            return _not_repaired(f"{n} elements: sum of block {first}: {values}")
     most = int(MAX_RATIO * reference_instructions())
     if n_instructions > most:
         what = f"warp instructions for {SIZES[-1]:,} elements: {n_instructions:,}, budget {most:,}"
         return [Failure("budget", f"{what}: one thread does the work of many")]
     return []
+
+
+def _not_repaired(why: str) -> list[Failure]:
+    """Few instructions are easy for a kernel that is wrong."""
+    return [Failure("repaired", why), Failure("budget", "not judged: the repair has to be right first")]
 
 
 def _why_not(name: Any) -> str:
