@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from typing import Any
 
@@ -27,6 +28,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not torch.cuda.is_available():
         for item in rows:
             item.add_marker(pytest.mark.skip(reason="no CUDA device; `make test-gpu` runs this where there is one"))
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Every run of a test draws the same numbers, whatever ran before it."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.hookimpl(wrapper=True)
