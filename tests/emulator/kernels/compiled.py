@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import pathlib
+import re
 from typing import NamedTuple
 
 _HERE = pathlib.Path(__file__).parent
@@ -154,7 +155,9 @@ def _compiled(sample, arch):
 
 def triton_ptx(sample, arch=80):
     """PTX of one specialisation for compute capability ``arch``."""
-    return _compiled(sample, arch).asm["ptx"]
+    # Triton's cache may hold what was compiled from a copy of this folder that is gone.
+    here = f'"{_HERE / "triton_kernels.py"}"'
+    return re.sub(r'"[^"]*/triton_kernels\.py"', lambda _: here, _compiled(sample, arch).asm["ptx"])
 
 
 def triton_shared_bytes(sample, arch=80):
