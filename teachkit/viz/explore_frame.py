@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -21,16 +20,14 @@ import traitlets
 
 from teachkit.emulator.steps import Trace
 from teachkit.viz.frame_schedule import Schedule, cpu_schedule, gpu_schedule, pixels_of_warps
-
-_FOLDER = Path(__file__).parent
-_ESM = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("player.js", "explore_frame.js"))
+from teachkit.viz.script import FOLDER, script
 
 
 class FrameExplorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no types
     """The widget behind :func:`explore_frame`."""
 
-    _esm = _ESM
-    _css = _FOLDER / "player.css"
+    _esm = script("elements.js", "player.js", "explore_frame.js")
+    _css = FOLDER / "player.css"
     picture = traitlets.Dict().tag(sync=True)
 
     def __init__(self, picture: dict[str, Any], schedules: Sequence[Schedule]) -> None:

@@ -1,24 +1,9 @@
 // The interactive figure of teachkit.viz.explore_fusion: draws the graph and edits the grouping.
 // Every number comes from Python: this file sends {id, groups} and shows the report that carries the same id.
 
-const SVG = "http://www.w3.org/2000/svg";
 const BOX = { width: 140, height: 38, stepX: 160, stepY: 66, left: 48, top: 14 };
 const DRAG_FROM_PX = 5;
 const BUSY_AFTER_MS = 1500;
-
-function svg(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function html(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 // ---- groupings: arrays of arrays of operator names --------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import html
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -29,15 +28,14 @@ from teachkit.viz.fusion_report import (
     seconds_text,
 )
 from teachkit.viz.layout import graph_edges, graph_positions
-
-_FOLDER = Path(__file__).parent
+from teachkit.viz.script import FOLDER, script
 
 
 class FusionExplorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no types
     """The widget behind :func:`explore_fusion`; `groups` and `plan` follow what the learner does."""
 
-    _esm = _FOLDER / "explore_fusion.js"
-    _css = _FOLDER / "explore_fusion.css"
+    _esm = script("elements.js", "svg.js", "explore_fusion.js")
+    _css = FOLDER / "explore_fusion.css"
     picture = traitlets.Dict().tag(sync=True)
     request = traitlets.Dict().tag(sync=True)
     report = traitlets.Dict().tag(sync=True)

@@ -1,34 +1,14 @@
 // The interactive figure of teachkit.viz.explore_roofline: draws roofs and programs on logarithmic axes.
 // Every number comes from Python: this file sends {id, ...settings} and shows the report that carries the same id.
 
-const SVG = "http://www.w3.org/2000/svg";
 const RANGE = { x: [0.02, 20000], y: [1e9, 3e16] }; // FLOP/byte, FLOP/s: fixed, so that a moved roof is seen to move
 const PLOT = { height: 400, left: 62, right: 14, top: 12, bottom: 44 };
 const MARKER_PX = 10;
-const LEAST_WIDTH = 300;
-const BUSY_AFTER_MS = 1500;
 const HEAD = ["", "program", "FLOP/byte", "DRAM traffic", "speed", "time", "most time goes to"];
 const PREFIXES = { 9: "1 G", 10: "10 G", 11: "100 G", 12: "1 T", 13: "10 T", 14: "100 T", 15: "1 P", 16: "10 P" };
 
-function svg(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function html(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
 function render({ model, el }) {
   const picture = model.get("picture");
-  let sent = model.get("report").id;
-  let busyTimer = null;
-  let width = 0;
   const unique = Math.random().toString(36).slice(2); // two copies of the figure on a page need names of their own
 
   const root = html("div", { class: "tk-roofline", role: "group", "aria-label": picture.title });
@@ -63,27 +43,7 @@ function render({ model, el }) {
     return { ...values, gpu: gpu.value, shown: boxes.filter((one) => one.box.checked).map((one) => one.box.value) };
   }
 
-  function send() {
-    sent += 1;
-    model.set("request", { id: sent, ...settings() });
-    model.save_changes();
-    showStatus();
-  }
-
-  function showStatus() {
-    const report = model.get("report");
-    clearTimeout(busyTimer);
-    const busy = report.id !== sent;
-    status.setAttribute("aria-busy", String(busy));
-    canvas.classList.toggle("tk-stale", busy);
-    if (!busy) return;
-    status.replaceChildren("Python is computing …");
-    busyTimer = setTimeout(() => status.replaceChildren("The notebook’s kernel is busy or stopped. The numbers come when it answers."), BUSY_AFTER_MS);
-  }
-
-  function draw() {
-    if (!width) return;
-    const report = model.get("report");
+  function draw(report, width) {
     const inner = { x: [PLOT.left, width - PLOT.right], y: [PLOT.height - PLOT.bottom, PLOT.top] };
     const at = (axis, value) => {
       const [low, high] = RANGE[axis].map(Math.log10);
@@ -132,10 +92,7 @@ function render({ model, el }) {
     body.replaceChildren(...report.rows.map((row) => html("tr", {}, ...[String(row.number), ...row.cells].map((cell) => html("td", {}, cell)))));
   }
 
-  function answered() {
-    const report = model.get("report");
-    if (report.id < sent) return;
-    sent = report.id;
+  function show(report) {
     for (const one of sliders) {
       const told = report[`${one.name}_text`];
       one.input.value = report[one.name];
@@ -144,20 +101,11 @@ function render({ model, el }) {
     }
     gpu.value = report.gpu;
     for (const one of boxes) one.box.checked = report.shown.includes(one.box.value);
-    showStatus();
     const limits = Object.entries(Object.groupBy(report.rows, (row) => row.cells.at(-1))).map(([bound, rows]) => `${bound}: ${rows.map((row) => row.number).join(" ")}`);
-    status.replaceChildren(limits.length ? `Most time goes to … ${limits.join(" · ")}` : "No program is chosen.");
-    draw();
+    return [limits.length ? `Most time goes to … ${limits.join(" · ")}` : "No program is chosen."];
   }
 
-  const watcher = new ResizeObserver(() => {
-    const now = Math.max(LEAST_WIDTH, Math.floor(root.clientWidth) - 10);
-    if (now === width) return;
-    width = now;
-    draw();
-  });
-  watcher.observe(root);
-  model.on("change:report", answered);
+  const { send, begin } = askPython(model, { root, status, canvas, settings, show, draw });
   for (const one of sliders) one.input.addEventListener("input", send);
   for (const one of boxes) one.box.addEventListener("change", send);
   gpu.addEventListener("change", send);
@@ -165,14 +113,7 @@ function render({ model, el }) {
     for (const one of sliders) one.input.value = 0;
     send();
   });
-  // The notebook has shortcuts on single keys; while the figure has the focus they belong to the figure.
-  root.addEventListener("keydown", (event) => event.key !== "Tab" && event.stopPropagation());
-  answered();
-  return () => {
-    clearTimeout(busyTimer);
-    watcher.disconnect();
-    model.off("change:report", answered);
-  };
+  return begin();
 }
 
 export default { render };

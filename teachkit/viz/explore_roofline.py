@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -26,8 +25,8 @@ from teachkit.model.estimate import time_text
 from teachkit.model.time_model import achievable_dram_bytes_per_s, predict
 from teachkit.viz.plot_roofline import _si
 from teachkit.viz.plot_timeline import short_bytes
+from teachkit.viz.script import FOLDER, script
 
-_FOLDER = Path(__file__).parent
 DEFAULT_GPUS = ("P100-SXM2-16GB", "V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB", "B200-SXM6-180GB")
 MOST_LOG2 = {"bandwidth": 3.0, "arithmetic": 3.0, "cache": 6.0}
 _TENSOR = ("tensor_fp16_flop_per_s", "fp16_flop_per_s")
@@ -103,8 +102,8 @@ def roofs(spec: GpuSpec) -> dict[str, float]:
 class RooflineExplorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no types
     """The widget behind :func:`explore_roofline`; `settings` and `places` follow what the learner does."""
 
-    _esm = _FOLDER / "explore_roofline.js"
-    _css = _FOLDER / "explore_roofline.css"
+    _esm = script("elements.js", "svg.js", "ask_python.js", "explore_roofline.js")
+    _css = FOLDER / "explore_roofline.css"
     picture = traitlets.Dict().tag(sync=True)
     request = traitlets.Dict().tag(sync=True)
     report = traitlets.Dict().tag(sync=True)

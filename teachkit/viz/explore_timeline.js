@@ -1,25 +1,8 @@
 // The interactive figure of teachkit.viz.explore_timeline: draws host and GPU in time.
 // Every number comes from Python: this file sends {id, ...settings} and shows the report that carries the same id.
 
-const SVG = "http://www.w3.org/2000/svg";
 const LANE = { height: 34, gap: 8, left: 50, axis: 26 };
 const CHAR_PX = 6.6; // width of a character of the labels
-const LEAST_WIDTH = 300;
-const BUSY_AFTER_MS = 1500;
-
-function svg(tag, attributes = {}, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function html(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 // A step of 1, 2 or 5 times a power of ten that gives four to ten ticks.
 function tickStep(end) {
@@ -29,9 +12,6 @@ function tickStep(end) {
 
 function render({ model, el }) {
   const picture = model.get("picture");
-  let sent = model.get("report").id;
-  let busyTimer = null;
-  let width = 0;
   const unique = Math.random().toString(36).slice(2); // two copies of the figure on a page need names of their own
 
   const root = html("div", { class: "tk-timeline", role: "group", "aria-label": picture.title });
@@ -61,24 +41,6 @@ function render({ model, el }) {
     return { log2_elements: Number(size.input.value), host_us: Number(host.input.value), gpu: gpu.value, wait: wait.checked };
   }
 
-  function send() {
-    sent += 1;
-    model.set("request", { id: sent, ...settings() });
-    model.save_changes();
-    showStatus();
-  }
-
-  function showStatus() {
-    const report = model.get("report");
-    clearTimeout(busyTimer);
-    const busy = report.id !== sent;
-    status.setAttribute("aria-busy", String(busy));
-    canvas.classList.toggle("tk-stale", busy);
-    if (!busy) return;
-    status.replaceChildren("Python is computing …");
-    busyTimer = setTimeout(() => status.replaceChildren("The notebook’s kernel is busy or stopped. The numbers come when it answers."), BUSY_AFTER_MS);
-  }
-
   function bar(x0, x1, y, kind, texts, title) {
     const group = svg("g", { class: `tk-bar tk-${kind}` }, svg("title", {}, title), svg("rect", { x: x0, y, width: Math.max(x1 - x0, 0.5), height: LANE.height, ...(kind === "wait" ? { fill: `url(#tk-hatch-${unique})` } : {}) }));
     const lines = texts.find((candidate) => Math.max(...candidate.map((line) => line.length)) * CHAR_PX + 3 <= x1 - x0) ?? [];
@@ -86,7 +48,7 @@ function render({ model, el }) {
     return group;
   }
 
-  function drawProgram(program, endUs) {
+  function drawProgram(program, endUs, width) {
     const right = width - 12;
     const scale = (us) => LANE.left + ((right - LANE.left) * us) / endUs;
     const tops = { host: 4, device: 4 + LANE.height + LANE.gap };
@@ -111,20 +73,15 @@ function render({ model, el }) {
     return drawing;
   }
 
-  function draw() {
-    if (!width) return;
-    const report = model.get("report");
+  function draw(report, width) {
     canvas.replaceChildren(...report.programs.map((program) => html("figure", {},
       html("figcaption", {}, html("strong", {}, program.title), ": ", html("span", { class: "tk-total" }, program.total_text)),
-      drawProgram(program, report.end_us))));
+      drawProgram(program, report.end_us, width))));
     const cells = (program, item) => [program.title, item.name, item.bytes_text, item.host_us[1].toFixed(1), item.device_us[0].toFixed(1), item.device_us[1].toFixed(1)];
     body.replaceChildren(...report.programs.flatMap((program) => program.steps.map((item) => html("tr", {}, ...cells(program, item).map((text) => html("td", {}, text))))));
   }
 
-  function answered() {
-    const report = model.get("report");
-    if (report.id < sent) return;
-    sent = report.id;
+  function show(report) {
     size.input.value = report.log2_elements;
     size.input.setAttribute("aria-valuetext", report.elements_text);
     host.input.value = report.host_us;
@@ -133,29 +90,13 @@ function render({ model, el }) {
     wait.checked = report.wait;
     size.value.textContent = report.elements_text;
     host.value.textContent = report.host_text;
-    showStatus();
-    status.replaceChildren(...report.programs.flatMap((program, index) => [index ? " · " : "", `${program.title}: ${program.total_text.split(", ")[2]}`]));
-    draw();
+    return report.programs.flatMap((program, index) => [index ? " · " : "", `${program.title}: ${program.total_text.split(", ")[2]}`]);
   }
 
-  const watcher = new ResizeObserver(() => {
-    const now = Math.max(LEAST_WIDTH, Math.floor(root.clientWidth) - 10);
-    if (now === width) return;
-    width = now;
-    draw();
-  });
-  watcher.observe(root);
-  model.on("change:report", answered);
+  const { send, begin } = askPython(model, { root, status, canvas, settings, show, draw });
   for (const control of [size.input, host.input]) control.addEventListener("input", send);
   for (const control of [gpu, wait]) control.addEventListener("change", send);
-  // The notebook has shortcuts on single keys; while the figure has the focus they belong to the figure.
-  root.addEventListener("keydown", (event) => event.key !== "Tab" && event.stopPropagation());
-  answered();
-  return () => {
-    clearTimeout(busyTimer);
-    watcher.disconnect();
-    model.off("change:report", answered);
-  };
+  return begin();
 }
 
 export default { render };

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -23,8 +22,8 @@ from teachkit.model.estimate import time_text
 from teachkit.model.subject import launches_of
 from teachkit.model.timeline import Timeline, timeline
 from teachkit.viz.plot_timeline import short_bytes
+from teachkit.viz.script import FOLDER, script
 
-_FOLDER = Path(__file__).parent
 DEFAULT_GPUS = ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB")
 MIN_LOG2, MAX_LOG2 = 8, 27
 MIN_HOST_US, MAX_HOST_US = 0.5, 20.0
@@ -43,8 +42,8 @@ class Settings:
 class TimelineExplorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no types
     """The widget behind :func:`explore_timeline`; `settings` and `timelines` follow what the learner does."""
 
-    _esm = _FOLDER / "explore_timeline.js"
-    _css = _FOLDER / "explore_timeline.css"
+    _esm = script("elements.js", "svg.js", "ask_python.js", "explore_timeline.js")
+    _css = FOLDER / "explore_timeline.css"
     picture = traitlets.Dict().tag(sync=True)
     request = traitlets.Dict().tag(sync=True)
     report = traitlets.Dict().tag(sync=True)

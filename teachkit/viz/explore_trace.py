@@ -11,7 +11,6 @@ from __future__ import annotations
 import html
 import linecache
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -19,19 +18,18 @@ import traitlets
 
 from teachkit.emulator.steps import LANES, Step, Touch, Trace
 from teachkit.errors import TraceError
+from teachkit.viz.script import FOLDER, script
 
 MAX_STEPS = 8000
 MAX_ELEMENTS = 2048
 SECTOR_BYTES = 32
-_FOLDER = Path(__file__).parent
-_ESM = "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("player.js", "explore_trace.js"))
 
 
 class TraceExplorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no types
     """The widget behind :func:`explore_trace`."""
 
-    _esm = _ESM
-    _css = _FOLDER / "player.css"
+    _esm = script("elements.js", "player.js", "explore_trace.js")
+    _css = FOLDER / "player.css"
     picture = traitlets.Dict().tag(sync=True)
 
     def __init__(self, trace: Trace, picture: dict[str, Any]) -> None:

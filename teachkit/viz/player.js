@@ -1,14 +1,7 @@
-// Shared by the figures that are played step by step: elements, and a row of controls with a slider.
+// Shared by the figures that are played step by step: a row of controls with a slider.
 
 const TICK_MS = 60;
 const TICKS_PER_PLAY = 120;
-
-function html(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
 
 function choice(label, options, onChange) {
   const select = html("select", { "aria-label": label }, ...options.map((text, index) => html("option", { value: String(index) }, text)));

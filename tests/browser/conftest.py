@@ -137,6 +137,14 @@ class OpenNotebook:
         locator.wait_for(state="visible")
         return locator
 
+    def tab_to(self, control: Locator, max_tabs: int) -> None:
+        """Reach a control with the Tab key alone."""
+        for _ in range(max_tabs):
+            if control.evaluate("element => element === element.getRootNode().activeElement"):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"{control} was not reached with {max_tabs} presses of Tab")
+
     def screenshot(self, name: str) -> None:
         """Keep a picture of the window among the test artefacts."""
         self.page.screenshot(path=ARTEFACTS / f"{name}.png")

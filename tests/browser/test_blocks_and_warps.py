@@ -28,12 +28,7 @@ class Player:
         self.root.get_by_role("button", name=button).click()
 
     def tab_to(self, locator: Any) -> None:
-        """Reach a control with the Tab key alone."""
-        for _ in range(MAX_TABS):
-            if locator.evaluate("element => element === element.getRootNode().activeElement"):
-                return
-            self.page.keyboard.press("Tab")
-        raise AssertionError(f"not reached with {MAX_TABS} presses of Tab")
+        self.notebook.tab_to(locator, MAX_TABS)
 
     def expect(self, text: str) -> None:
         """What the line above the lanes must come to say."""

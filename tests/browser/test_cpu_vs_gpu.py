@@ -24,12 +24,7 @@ class Frame:
         self.slider = self.root.get_by_label("Step", exact=True)
 
     def tab_to(self, locator: Any) -> None:
-        """Reach a control with the Tab key alone."""
-        for _ in range(MAX_TABS):
-            if locator.evaluate("element => element === element.getRootNode().activeElement"):
-                return
-            self.page.keyboard.press("Tab")
-        raise AssertionError(f"not reached with {MAX_TABS} presses of Tab")
+        self.notebook.tab_to(locator, MAX_TABS)
 
     def expect(self, text: str) -> None:
         """What the line above the picture must come to say; the picture's text alternative says it too."""

@@ -33,12 +33,7 @@ class Figure:
         return self.root.locator(f'[data-key="{key}"]')
 
     def tab_to(self, key: str) -> None:
-        """Reach a control with the Tab key alone."""
-        for _ in range(MAX_TABS):
-            if self.page.evaluate("() => document.activeElement?.dataset?.key ?? ''") == key:
-                return
-            self.page.keyboard.press("Tab")
-        raise AssertionError(f"{key} was not reached with {MAX_TABS} presses of Tab")
+        self.notebook.tab_to(self.control(key), MAX_TABS)
 
     def names(self) -> list[str]:
         names: list[str] = self.root.locator(".tk-programs input").evaluate_all(
