@@ -9,7 +9,6 @@ The browser draws; every number comes from Python with the figure.
 from __future__ import annotations
 
 import html
-import linecache
 from collections.abc import Mapping
 from typing import Any
 
@@ -146,7 +145,7 @@ def _line_text(step: Step, lines: list[str] | None) -> str:
     if step.source is None or not step.source.line:
         return ""
     if lines is None:
-        return linecache.getline(step.source.file, step.source.line).strip()
+        return step.source.text
     return lines[step.source.line - 1].strip() if step.source.line <= len(lines) else ""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import linecache
 from collections.abc import Mapping
 
 from teachkit.emulator.checks.layout import Found
@@ -147,4 +146,4 @@ def text_of(source: SourceLine | None, sources: Mapping[str, str]) -> str:
         if source.file == name or source.file.endswith("/" + name):
             lines = text.splitlines()
             return lines[source.line - 1].strip() if 0 < source.line <= len(lines) else ""
-    return linecache.getline(source.file, source.line).strip()
+    return source.text

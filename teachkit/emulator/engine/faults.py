@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 from typing import Any
 
 from teachkit.emulator.arguments import Arguments
 from teachkit.emulator.engine.context import LANES, Context, Fault
-from teachkit.emulator.ptx.model import Function
+from teachkit.emulator.ptx.model import Function, SourceLine
 from teachkit.emulator.sites import Site
 from teachkit.errors import KernelFault
 
@@ -105,13 +104,22 @@ def target_of(
     )
 
 
+def block_at(number: int, grid: Dims) -> Dims:
+    """Indices of the block with that number, x first."""
+    return number % grid[0], number // grid[0] % grid[1], number // (grid[0] * grid[1])
+
+
+def shown_line(source: SourceLine) -> str:
+    """Where a line is, and the line itself where its file is here."""
+    return f"at {source}" + (f":  {source.text}" if source.text else "")
+
+
 class _Place:
     """Block, thread and source line of a fault."""
 
     def __init__(self, kernel: str, grid: Dims, block: Dims, record: Any, site: Site | None) -> None:
         self.kernel = kernel
-        b = record.block
-        self.block = (b % grid[0], b // grid[0] % grid[1], b // (grid[0] * grid[1]))
+        self.block = block_at(record.block, grid)
         lane = (record.lanes & -record.lanes).bit_length() - 1 if record.lanes else 0
         linear = record.warp * LANES + lane
         self.thread = (
@@ -128,8 +136,7 @@ class _Place:
         source = ""
         if self.site is not None and self.site.source is not None:
             source = str(self.site.source)
-            text = linecache.getline(self.site.source.file, self.site.source.line).strip()
-            lines.append(f"at {source}" + (f":  {text}" if text else ""))
+            lines.append(shown_line(self.site.source))
         elif self.site is not None:
             lines.append(f"at PTX line {self.site.ptx_line}: {self.site.opcode}")
         return KernelFault(

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from teachkit.emulator.engine.flow import Block
+from teachkit.emulator.ptx.model import Instruction
 
 
-def idle_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, tuple[str, int, int]]:
+def idle_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, Instruction]:
     """The resume points, by number, that head a loop which stores nothing: a warp there can only wait for others.
 
-    A compare-and-swap or an exchange that goes round in vain changes nothing. Values are where the loop stands: source
-    file ("" where unknown), line, PTX line.
+    A compare-and-swap or an exchange that goes round in vain changes nothing. Values are the first instruction of
+    the loop whose source line is known, else its first.
     """
-    found: dict[int, tuple[str, int, int]] = {}
+    found: dict[int, Instruction] = {}
     for number, header in enumerate(resume_points, start=1):
         if header.is_loop_header:
             inside = _reaching(blocks, header.index)
             instructions = [i for index in inside for i in blocks[index].instructions]
             if not any(_has_effect(i.opcode) for i in instructions):
-                first = next((i for i in instructions if i.source is not None), instructions[0])
-                file, line = ("", 0) if first.source is None else (first.source.file, first.source.line)
-                found[number] = file, line, first.ptx_line
+                found[number] = next((i for i in instructions if i.source is not None), instructions[0])
     return found
 
 

@@ -17,7 +17,7 @@ from teachkit.emulator.arguments import Arguments
 from teachkit.emulator.checks import session as checks
 from teachkit.emulator.engine import host
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.faults import explain
+from teachkit.emulator.engine.faults import block_at, explain
 from teachkit.emulator.engine.inline import function_addresses
 from teachkit.emulator.engine.program import Program
 from teachkit.emulator.engine.recorded import Recorded
@@ -202,8 +202,7 @@ class Launching:
 
     def place(self, worker: Worker) -> Dims:
         """The block that the worker has in hand."""
-        number, (x, y, _) = worker.context.block, self.grid
-        return number % x, number // x % y, number // (x * y)
+        return block_at(worker.context.block, self.grid)
 
     def run_all(self) -> None:
         """Run every block; raises the first fault."""

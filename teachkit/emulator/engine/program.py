@@ -27,7 +27,7 @@ class Program:
             t = translate(module, function, mode)
             names = ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve", "local_bytes", "is_ordered")
             facts = {name: getattr(t, name) for name in names}
-            facts |= {"idle_loops": list(t.idle_loops.items())}
+            facts |= {"idle_loops": [(n, _pack_line(i.source), i.ptx_line) for n, i in t.idle_loops.items()]}
             facts |= {"globals": list(t.globals), "sites": [_pack_site(site) for site in t.sites]}
             return jit.compile_object(t.text), facts
 
@@ -43,7 +43,7 @@ class Program:
         self.sites = tuple(site for site in sites if site.kind != "place")
         self.places = tuple(site for site in sites if site.kind == "place")  # of what is checked and not counted
         self.max_slots = np.array([s.max_slot for s in self.sites if s.max_slot is not None], np.intp)
-        self.idle_loops = {number: tuple(where) for number, where in facts["idle_loops"]}
+        self.idle_loops = {number: (_unpack_line(line), ptx_line) for number, line, ptx_line in facts["idle_loops"]}
         self.is_ordered: bool = facts["is_ordered"]
         self.local_bytes: int = facts["local_bytes"]
         self.n_slots: int = facts["n_slots"]

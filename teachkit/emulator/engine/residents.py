@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import ctypes
 import functools
-import linecache
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from teachkit.emulator.engine import jit
 from teachkit.emulator.engine.context import Status
+from teachkit.emulator.engine.faults import shown_line
 from teachkit.emulator.engine.worker import Worker
 from teachkit.errors import KernelFault
 
@@ -216,10 +216,8 @@ class Residents:
         program, n_blocks = self._launching.program, len(self._waiting) + 1
         resume = next(resume for status, resume in self._now.warps() if status == Status.YIELDED)
         blocks = f"{n_blocks} blocks wait" if n_blocks > 1 else f"block {self._launching.place(self._now)} waits"
-        file, line, ptx_line = program.idle_loops[resume]
-        text = linecache.getline(file, line).strip()
-        source = f"{file}:{line}" if file else ""
-        where = f"at {source}" + (f":  {text}" if text else "") if file else f"at PTX line {ptx_line}"
+        source, ptx_line = program.idle_loops[resume]
+        where = f"at PTX line {ptx_line}" if source is None else shown_line(source)
         left = self._launching.n_blocks - self._launching.next.value
         beyond = ""
         if left > 0:
@@ -232,7 +230,7 @@ class Residents:
             "warp run in step here), a flag that is never set, or a grid-wide barrier with more blocks than fit.",
             kernel=self._launching.name,
             kind="endless loop",
-            source=source,
+            source="" if source is None else str(source),
         )
 
 

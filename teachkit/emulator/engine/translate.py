@@ -56,7 +56,7 @@ class Translation:
     trace_reserve: int
     local_bytes: int  # private memory of a lane
     is_ordered: bool  # the order of blocks shows in the result, so they run one after another
-    idle_loops: dict[int, tuple[str, int, int]]  # resume points where a warp can only wait: where they stand
+    idle_loops: dict[int, Instruction]  # resume points where a warp can only wait: where they stand
 
 
 def translate(module: Module, function: Function, mode: Mode) -> Translation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import linecache
 from typing import TypeAlias
 
 
@@ -17,6 +18,11 @@ class SourceLine:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+    @property
+    def text(self) -> str:
+        """The line itself; empty where its file is not here."""
+        return linecache.getline(self.file, self.line).strip()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
