@@ -1,8 +1,94 @@
-"""Which registers a suspended warp must save: those that will be read and that its frame does not hold yet."""
+"""The frame of a suspended warp: where its registers and masks lie, and which of them must be saved.
+
+To be saved are registers that will be read and that the frame does not hold yet.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
+
+from llvmlite import ir
+
+from teachkit.emulator.engine.context import FRAME_REGISTERS, LANES
+from teachkit.emulator.engine.emit import I1, I8, I32, I64, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.flow import Block, defined, is_barrier
+
+
+class FrameLayout:
+    """Places of the registers ``names`` and of one mask a block; ``n_bytes`` of all of them."""
+
+    def __init__(
+        self, types: Mapping[str, str], names: Collection[str], is_scalar: Callable[[str], bool], n_blocks: int
+    ) -> None:
+        self.types, self.is_scalar = types, is_scalar
+        self.slots: dict[str, int] = {}
+        at = FRAME_REGISTERS
+        for name in sorted(names):
+            size = self._slot_bytes(name)
+            at = -(-at // size) * size
+            self.slots[name] = at
+            at += size
+        self.masks_at = -(-at // 4) * 4
+        self.n_bytes = -(-(self.masks_at + 4 * n_blocks) // 64) * 64
+
+    def width(self, name: str) -> int:
+        """Bits of a register in one lane."""
+        return WIDTHS[self.types[name]]
+
+    def _slot_bytes(self, name: str) -> int:
+        width = self.width(name)
+        if self.is_scalar(name):
+            return max(width // 8, 4)
+        return max(width, 1) * LANES // 8 if width > 1 else 4
+
+
+class Frame:
+    """The code that moves registers between a warp's frame, at ``pointer``, and where the emitter keeps them."""
+
+    def __init__(self, layout: FrameLayout, e: Emitter, pointer: Value) -> None:
+        self._layout, self._e, self.pointer = layout, e, pointer
+
+    def at(self, offset: int) -> Value:
+        """Address of a place in the frame."""
+        return self._e.builder.gep(self.pointer, [I64(offset)], source_etype=I8)
+
+    def restore(self, name: str) -> None:
+        """Take a register out of the frame."""
+        self._e.builder.store(self._load(name), self._e.registers[name])
+
+    def _load(self, name: str) -> Value:
+        b, at = self._e.builder, self.at(self._layout.slots[name])
+        width = self._layout.width(name)
+        if self._layout.is_scalar(name):
+            value = b.load(at, typ=I32 if width < 32 else ir.IntType(width))
+            return b.trunc(value, ir.IntType(width)) if width < 32 else value
+        if width == 1:
+            return b.bitcast(b.load(at, typ=I32), vector_of(I1))
+        return b.load(at, typ=vector_of(ir.IntType(width)), align=16)
+
+    def save(self, name: str) -> None:
+        """Put a register into the frame."""
+        b, at = self._e.builder, self.at(self._layout.slots[name])
+        width = self._layout.width(name)
+        value = b.load(self._e.registers[name])
+        if self._layout.is_scalar(name):
+            b.store(b.zext(value, I32) if width < 32 else value, at)
+        elif width == 1:
+            b.store(b.bitcast(value, I32), at)
+        else:
+            b.store(value, at, align=16)
+
+    def restore_masks(self, masks: Mapping[int, Value]) -> None:
+        """Take the masks of blocks, by their numbers, out of the frame."""
+        b = self._e.builder
+        for index, mask in masks.items():
+            b.store(b.load(self.at(self._layout.masks_at + 4 * index), typ=I32), mask)
+
+    def save_masks(self, masks: Mapping[int, Value]) -> None:
+        """Put them into it."""
+        b = self._e.builder
+        for index, mask in masks.items():
+            b.store(b.load(mask), self.at(self._layout.masks_at + 4 * index))
 
 
 def held_at_end(blocks: list[Block]) -> list[frozenset[str]]:

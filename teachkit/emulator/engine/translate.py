@@ -15,7 +15,6 @@ from teachkit.emulator.engine.access import MAX_LANE_BYTES, add_counts
 from teachkit.emulator.engine.context import (
     FRAME_BARRIER,
     FRAME_EXPECTED,
-    FRAME_REGISTERS,
     FRAME_RESUME,
     LANES,
     Fault,
@@ -23,9 +22,10 @@ from teachkit.emulator.engine.context import (
 )
 from teachkit.emulator.engine.dataflow import provenance, scalars
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
-from teachkit.emulator.engine.frames import held_at_end
+from teachkit.emulator.engine.frames import Frame, FrameLayout, held_at_end
 from teachkit.emulator.engine.idle_loops import idle_loops
 from teachkit.emulator.engine.inline import flatten, function_addresses
+from teachkit.emulator.engine.layout import local_layout, parameter_layout, shared_layout
 from teachkit.emulator.isa.host import tell_host
 from teachkit.emulator.isa.table import lookup
 from teachkit.emulator.ptx.model import Function, Instruction, Module, Register
@@ -93,56 +93,26 @@ class _Translator:
         self.uniform = facts.uniform
         self.provenance = provenance(self.function, self.blocks)
         self.sites = SiteBuilder(mode.counting, provenance=self.provenance)
-        self.symbols, self.shared_bytes = _shared_layout(module, function)
-        local_places, self.local_bytes = _local_layout(function)
+        self.symbols, self.shared_bytes = shared_layout(module, function)
+        local_places, self.local_bytes = local_layout(function)
         self.symbols |= local_places
         self.global_names = tuple(v.name for v in module.variables.values() if v.space in ("global", "const"))
-        self._parameters(function)
+        self.parameter_offsets, self.parameter_bytes = parameter_layout(function)
         self.crossing = frozenset().union(*(block.live_in for block in self.blocks))
         self.resume_points = [block for block in self.blocks if block.is_resume_point]
-        self.frame_slots = self._frame_layout()
+        self.layout = FrameLayout(function.registers, self.crossing, self._is_scalar, len(self.blocks))
         self.held = [frozenset[str]()] * len(self.blocks) if self.masked else held_at_end(self.blocks)
 
         self.llvm = ir.Module()
         self.warp = ir.Function(self.llvm, ir.FunctionType(I32, [POINTER, POINTER]), WARP_FUNCTION)
-        self.context, self.frame = self.warp.args
+        self.context, frame = self.warp.args
         self.entry = self.warp.append_basic_block("entry")
         self.builder = ir.IRBuilder(self.entry)
         self.e = self._emitter(module)
-
-    def _parameters(self, function: Function) -> None:
-        self.parameter_offsets: dict[str, int] = {}
-        at = 0
-        for parameter in function.params:
-            at = -(-at // parameter.align) * parameter.align
-            self.parameter_offsets[parameter.name] = at
-            at += parameter.n_bytes
-        self.parameter_bytes = at
-
-    def _frame_layout(self) -> dict[str, int]:
-        at = FRAME_REGISTERS
-        slots: dict[str, int] = {}
-        for name in sorted(self.crossing):
-            size = self._slot_bytes(name)
-            at = -(-at // size) * size
-            slots[name] = at
-            at += size
-        self.mask_slots = {}
-        at = -(-at // 4) * 4
-        for block in self.blocks:
-            self.mask_slots[block.index] = at
-            at += 4
-        self.frame_bytes = -(-at // 64) * 64
-        return slots
+        self.frame = Frame(self.layout, self.e, frame)
 
     def _is_scalar(self, name: str) -> bool:
         return name in self.uniform or name in self.affine
-
-    def _slot_bytes(self, name: str) -> int:
-        width = WIDTHS[self.function.registers[name]]
-        if self._is_scalar(name):
-            return max(width // 8, 4)
-        return max(width, 1) * LANES // 8 if width > 1 else 4
 
     def _emitter(self, module: Module) -> Emitter:
         b = self.builder
@@ -227,7 +197,7 @@ class _Translator:
             text=str(self.llvm),
             sites=tuple(self.sites.sites),
             n_slots=self.sites.n_slots,
-            frame_bytes=self.frame_bytes,
+            frame_bytes=self.layout.n_bytes,
             shared_bytes=self.shared_bytes,
             globals=self.global_names,
             local_bytes=self.local_bytes,
@@ -239,7 +209,7 @@ class _Translator:
     def _enter(self) -> None:
         """Start at the first block, or where the warp left off."""
         b = self.builder
-        resume = b.load(self.frame, typ=I32)
+        resume = b.load(self.frame.pointer, typ=I32)
         start = self.warp.append_basic_block("start")
         switch = b.switch(resume, start)
         b.position_at_end(start)
@@ -275,11 +245,9 @@ class _Translator:
 
     def _restore(self, block: flow.Block) -> None:
         """Take what ``block`` needs out of the frame."""
-        b = self.builder
         for name in self._saved(block):
-            b.store(self._load_slot(name), self.e.registers[name])
-        for index, mask in self.masks.items():
-            b.store(b.load(self._frame(self.mask_slots[index]), typ=I32), mask)
+            self.frame.restore(name)
+        self.frame.restore_masks(self.masks)
 
     def _take_outcome(self, block: flow.Block) -> None:
         """Give the result of the reduction that the block stands behind to the lanes that waited."""
@@ -288,10 +256,10 @@ class _Translator:
             return
         e.active = b.bitcast(b.load(self.masks[block.index]), vector_of(I1)) if self.masked else None
         e.instruction = barrier
-        barriers.outcome(e, barrier, b.load(self._frame(FRAME_BARRIER), typ=I32))
+        barriers.outcome(e, barrier, b.load(self.frame.at(FRAME_BARRIER), typ=I32))
         for name in flow.defined(barrier):
-            if name in self.frame_slots:
-                self._store_slot(name)
+            if name in self.crossing:
+                self.frame.save(name)
         e.active = None
 
     def _header_body(self, block: flow.Block) -> ir.Block:
@@ -304,42 +272,18 @@ class _Translator:
         """Registers to keep across a suspension. Under masks other lanes may wait anywhere, so all that cross."""
         return sorted(self.crossing if self.masked else block.live_in)
 
-    def _frame(self, at: int) -> Value:
-        return self.builder.gep(self.frame, [I64(at)], source_etype=I8)
-
-    def _load_slot(self, name: str) -> Value:
-        b, at = self.builder, self._frame(self.frame_slots[name])
-        width = WIDTHS[self.function.registers[name]]
-        if self._is_scalar(name):
-            value = b.load(at, typ=I32 if width < 32 else ir.IntType(width))
-            return b.trunc(value, ir.IntType(width)) if width < 32 else value
-        if width == 1:
-            return b.bitcast(b.load(at, typ=I32), vector_of(I1))
-        return b.load(at, typ=vector_of(ir.IntType(width)), align=16)
-
-    def _store_slot(self, name: str) -> None:
-        b, at = self.builder, self._frame(self.frame_slots[name])
-        width = WIDTHS[self.function.registers[name]]
-        value = b.load(self.e.registers[name])
-        if self._is_scalar(name):
-            b.store(b.zext(value, I32) if width < 32 else value, at)
-        elif width == 1:
-            b.store(b.bitcast(value, I32), at)
-        else:
-            b.store(value, at, align=16)
-
     def _suspend(self, block: flow.Block, status: Status, held: frozenset[str] = frozenset()) -> None:
         """Save what ``block`` needs beyond what the frame holds, and return; the next call goes on there."""
         b = self.builder
         number = self.resume_points.index(block) + 1
-        b.store(I32(number), self._frame(FRAME_RESUME))
+        b.store(I32(number), self.frame.at(FRAME_RESUME))
         if self.masked:
             b.store(I32(status), self.status)
             b.branch(self.away)
             return
         for name in self._saved(block):
             if name not in held:
-                self._store_slot(name)
+                self.frame.save(name)
         b.ret(I32(status))
 
     def _leave(self) -> None:
@@ -347,9 +291,8 @@ class _Translator:
         b = self.builder
         b.position_at_end(self.away)
         for name in self._saved(self.blocks[0]):
-            self._store_slot(name)
-        for index, mask in self.masks.items():
-            b.store(b.load(mask), self._frame(self.mask_slots[index]))
+            self.frame.save(name)
+        self.frame.save_masks(self.masks)
         b.ret(b.load(self.status))
 
     # --------------------------------------------------------------------------------------------- one block
@@ -574,8 +517,8 @@ class _Translator:
             barriers.vote(e, last, number, waiting)
         if self.mode.checked:
             hooks.wait(e, last, number, expected, waiting)
-        b.store(number, self._frame(FRAME_BARRIER))
-        b.store(expected, self._frame(FRAME_EXPECTED))
+        b.store(number, self.frame.at(FRAME_BARRIER))
+        b.store(expected, self.frame.at(FRAME_EXPECTED))
         self._suspend(self.blocks[after], Status.BARRIER, self.held[block.index])
 
     def _some_wait(self, block: flow.Block, last: Instruction, lanes: Value) -> Value:
@@ -609,32 +552,3 @@ class _Translator:
             if kind == Fault.ASSERT:
                 tell_host(self.e, "tk_host_assert", hit)
             self.e.fault(kind, site, hit)
-
-
-def _shared_layout(module: Module, function: Function) -> tuple[dict[str, int], int]:
-    """Offsets of shared variables: sized ones one after another, unsized ones (``extern``) behind them."""
-    places: dict[str, int] = {}
-    at = 0
-    variables = [v for v in (*module.variables.values(), *function.variables) if v.space == "shared"]
-    for variable in variables:
-        if variable.n_bytes:
-            at = -(-at // variable.align) * variable.align
-            places[variable.name] = at
-            at += variable.n_bytes
-    for variable in variables:
-        if not variable.n_bytes:
-            places[variable.name] = -(-at // variable.align) * variable.align
-    return places, at
-
-
-def _local_layout(function: Function) -> tuple[dict[str, int], int]:
-    """Offsets in a lane's private memory: local variables, and the parameters of calls."""
-    places: dict[str, int] = {}
-    at, widest = 0, 16
-    for variable in function.variables:
-        if variable.space in ("local", "param"):
-            at = -(-at // variable.align) * variable.align
-            places[variable.name] = at
-            at += variable.n_bytes
-            widest = max(widest, variable.align)
-    return places, -(-at // widest) * widest  # so that it is aligned in every lane
