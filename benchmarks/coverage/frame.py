@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from importlib import import_module, metadata
@@ -97,7 +99,20 @@ def versions(packages: Iterable[str]) -> tuple[dict[str, str], list[str]]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             missing.append(package)
+    if "teachkit" in found:
+        found["teachkit"] += f" (emulator {emulator_state()})"
     return found, missing
+
+
+@functools.cache
+def emulator_state() -> str:
+    """Eight digits that change with the source of the emulator and its front ends: rows of two states never mix."""
+    digest = hashlib.sha256()
+    for room in ("emulator", "frontends"):
+        for path in sorted((ROOT / "teachkit" / room).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,10 +18,15 @@ from typing import Any
 from benchmarks.coverage.frame import ROOT, Row
 
 START_UP_S = 120.0  # imports of torch and of the package, on a busy machine
+_LOOK_S = 0.5  # between looks at whether the run was stopped
 
 
 class Broken(Exception):
     """The suite itself does not work: its module, its list of names or its ``setup``."""
+
+
+class Stopped(Exception):
+    """Somebody pressed Ctrl-C."""
 
 
 @contextlib.contextmanager
@@ -51,13 +57,20 @@ def _child(suite: str, lines: Sequence[str], environment: dict[str, str], log: P
         process.wait()
 
 
-def _messages(reading: int, limit: Callable[[], float]) -> Iterator[list[Any] | None]:
+def _messages(
+    reading: int, limit: Callable[[], float], stop: threading.Event | None = None
+) -> Iterator[list[Any] | None]:
     """Yield messages as they come; ``None`` when nothing came for ``limit()`` seconds, after which it ends."""
     buffer = b""
     while True:
         deadline = time.monotonic() + limit()
         while b"\n" not in buffer:
-            ready, _, _ = select.select([reading], [], [], max(deadline - time.monotonic(), 0))
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([reading], [], [], max(min(left, _LOOK_S), 0))
+            if stop is not None and stop.is_set():
+                raise Stopped
+            if not ready and left > 0:
+                continue
             if not ready:
                 yield None
                 return
@@ -80,9 +93,18 @@ def list_names(suite: str, environment: dict[str, str], log: Path) -> list[str]:
 
 
 def run_tests(
-    suite: str, names: Sequence[str], *, limit_s: float, environment: dict[str, str], log: Path
+    suite: str,
+    names: Sequence[str],
+    *,
+    limit_s: float,
+    environment: dict[str, str],
+    log: Path,
+    stop: threading.Event | None = None,
 ) -> Iterator[Row]:
-    """Yield one row for each name, in order, with as many processes as crashes and hangs make necessary."""
+    """Yield one row for each name, in order, with as many processes as crashes and hangs make necessary.
+
+    Raises :class:`Stopped` soon after ``stop`` is set; the test that runs then has no row.
+    """
     left = list(names)
     n_false_starts = 0
     while left:
@@ -90,7 +112,7 @@ def run_tests(
         n_before = len(left)
         with _child(suite, left, environment, log) as (process, reading):
             timed_out = False
-            for message in _messages(reading, lambda: limit_s if running else START_UP_S):  # noqa: B023
+            for message in _messages(reading, lambda: limit_s if running else START_UP_S, stop):  # noqa: B023
                 if message is None:
                     timed_out = True
                 elif message[0] == "broken":

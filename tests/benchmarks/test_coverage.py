@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from benchmarks.coverage import frame, report, runner
@@ -56,3 +58,16 @@ def test_a_suite_without_its_package_says_so():
 def test_a_broken_suite_is_told_from_failing_tests(tmp_path):
     with pytest.raises(runner.Broken, match="ModuleNotFoundError"):
         runner.list_names("tests.benchmarks.nowhere", {}, tmp_path / "log")
+
+
+def test_a_stopped_run_ends_its_processes(tmp_path):
+    stop = threading.Event()
+    rows = runner.run_tests(SUITE, ["hangs"], limit_s=600, environment={}, log=tmp_path / "log", stop=stop)
+    threading.Timer(1, stop.set).start()
+    with pytest.raises(runner.Stopped):
+        next(rows)
+
+
+def test_versions_name_the_state_of_the_emulator():
+    found, _ = frame.versions(["torch"])
+    assert frame.emulator_state() in found["teachkit"]
