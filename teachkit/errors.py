@@ -199,11 +199,11 @@ class DriverError(TeachkitError):
 class CompileError(TeachkitError):
     """Kernel source that its compiler refused; the compiler's own messages are shown."""
 
-    def __init__(self, language: str, messages: str) -> None:
+    def __init__(self, language: str, messages: str, hint: str = "") -> None:
         self.messages = messages
         super().__init__(
             f"Expected {language} that compiles, got these errors:\n{messages}",
-            hint="the first error counts most; later ones often follow from it.",
+            hint=hint or "the first error counts most; later ones often follow from it.",
         )
 
 

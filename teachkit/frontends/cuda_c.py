@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from teachkit.errors import CompileError, MissingCompilerError
+from teachkit.frontends.cuda_headers import include_folders, missing_header_hint
+from teachkit.frontends.standard_headers import standard_headers
 from teachkit.frontends.target import architecture
 from teachkit.frontends.two_devices import KernelModule
 
@@ -50,15 +52,17 @@ def compile_cuda_c(
     """
     nvrtc = _nvrtc()
     target = f"--gpu-architecture=compute_{architecture()}"
-    flags = [target, "-lineinfo", "--std=c++17", *options]
-    program = _checked(nvrtc.nvrtcCreateProgram(source.encode(), file_name.encode(), 0, [], []))
+    given = [] if any(o.startswith(("--std", "-std")) for o in options) else ["--std=c++17"]
+    flags = [target, "-lineinfo", *given, *options, *(f"-I{folder}" for folder in include_folders())]
+    program = _created(nvrtc, source, file_name)
     try:
         wanted = list(dict.fromkeys([*instantiate, *_plain_kernels(source)]))
         for name in wanted:
             _checked(nvrtc.nvrtcAddNameExpression(program, name.encode()))
         (status,) = nvrtc.nvrtcCompileProgram(program, len(flags), [flag.encode() for flag in flags])
         if int(status):
-            raise CompileError("CUDA C++", _log(nvrtc, program))
+            messages = _log(nvrtc, program)
+            raise CompileError("CUDA C++", messages, missing_header_hint(messages))
         text = _text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
         names = {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
     finally:
@@ -66,6 +70,12 @@ def compile_cuda_c(
     module = KernelModule(text, names)
     module.emulated.sources[file_name] = source
     return module
+
+
+def _created(nvrtc: Any, source: str, file_name: str) -> Any:
+    headers = standard_headers(include_folders())
+    texts, names = ([item.encode() for item in items] for items in (headers.values(), headers))
+    return _checked(nvrtc.nvrtcCreateProgram(source.encode(), file_name.encode(), len(headers), texts, names))
 
 
 def _plain_kernels(source: str) -> list[str]:
