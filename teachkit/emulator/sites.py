@@ -46,6 +46,7 @@ class Site:
     lane_bytes: int = 0
     block_slot: int = 0
     is_part: bool = False  # lanes of an instruction whose other lanes, in another space, have a site before
+    is_again: bool = False  # one more access of an instruction whose lanes another site counts
     root: str = ""  # the parameter or variable that the address is computed from, where it is surely one
 
     @property
@@ -63,6 +64,7 @@ class SiteBuilder:
     n_slots: int = 0
     block_slot: int = 0
     provenance: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    is_again: bool = False  # what comes now is no first access of its instruction
 
     def _new(self, kind: str, n_slots: int, instruction: Instruction | None = None, **fields: Any) -> int:
         slot = self.n_slots
@@ -96,6 +98,7 @@ class SiteBuilder:
             lane_bytes=lane_bytes,
             is_atomic=is_atomic,
             is_part=is_part,
+            is_again=self.is_again,
             root=self._root(instruction) if space in ("global", "const") else "",
         )
 
@@ -154,6 +157,8 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
                 add(name, amount)
             if not site.is_store and site.opcode.startswith("cp.async"):
                 continue  # the lanes that store are those that ran the instruction: some may have had nothing to read
+            if site.is_again:
+                continue
         if not site.is_part:
             add("warp_instructions", warps)
         add("thread_instructions", lanes)

@@ -71,6 +71,22 @@ def _move(e: Emitter, space: str, operand: Address, lane_bytes: int, verb: str) 
         _generic(e, operand, address, lanes, lane_bytes, verb)
 
 
+def move_at(
+    e: Emitter, space: str, operand: Address, address: Value, lane_bytes: int, verb: str, is_again: bool
+) -> None:
+    """Move ``lane_bytes`` a lane between the packed buffer and addresses of the host, [32], worked out elsewhere from
+    ``operand``. ``space`` is "global", "shared" or "generic"; ``is_again``: not the instruction's first access."""
+    e.builder.store(address, e.scratch["addresses"], align=64)
+    e.sites.is_again = is_again
+    lanes = e.lanes()
+    if space == "generic":
+        _generic(e, operand, address, lanes, lane_bytes, verb)
+    else:
+        low, high = access.place(e, space, operand)[1:]
+        _call(e, f"tk_{verb}_{space}", space, lanes, low, high, lane_bytes, verb)
+    e.sites.is_again = False
+
+
 def _generic(e: Emitter, operand: Address, address: Value, lanes: Value, lane_bytes: int, verb: str) -> None:
     """Shared lanes, those of constant tables and parameters, private ones; global memory is the rest."""
     b = e.builder

@@ -31,8 +31,9 @@ def worth(opcode: str) -> tuple[tuple[str, int], ...]:
     """
     base, *modifiers = opcode.split(".")
     kind = modifiers[-1] if modifiers else ""
-    if base == "mma":
-        m, n, k = (int(size) for size in re.split("[mnk]", modifiers[2])[1:])
+    if base == "mma" or (base == "wmma" and modifiers[0] == "mma"):
+        shape = next(part for part in modifiers if re.fullmatch(r"m\d+n\d+k\d+", part))
+        m, n, k = (int(size) for size in re.split("[mnk]", shape)[1:])
         return (("flop_tensor", 2 * m * n * k),)
     if base in ("bar", "barrier") and "warp" not in modifiers and not {"sync", "red", "arrive"}.isdisjoint(modifiers):
         return (("barriers", 1),)

@@ -20,36 +20,53 @@ from teachkit.emulator.isa.fp8 import e4m3_to_half
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand
 
-_ELEMENTS = {"f16": 2, "bf16": 2, "tf32": 1, "s8": 4, "u8": 4, "e4m3": 4, "e5m2": 4, "f64": 1}
+ELEMENTS = {"f16": 2, "bf16": 2, "tf32": 1, "s8": 4, "u8": 4, "e4m3": 4, "e5m2": 4, "f64": 1, "s4": 8, "u4": 8, "b1": 32}
 
 
 @instruction(
     "mma.sync.aligned.(m16n8k8|m16n8k16).row.col.(f16|f32).f16.f16.(f16|f32)",
     "mma.sync.aligned.(m16n8k8|m16n8k16).row.col.f32.bf16.bf16.f32",
     "mma.sync.aligned.(m16n8k4|m16n8k8).row.col.f32.tf32.tf32.f32",
-    "mma.sync.aligned.(m16n8k16|m16n8k32).row.col[.satfinite].s32.(s8|u8).(s8|u8).s32",
+    "mma.sync.aligned.(m8n8k16|m16n8k16|m16n8k32).row.col[.satfinite].s32.(s8|u8).(s8|u8).s32",
+    "mma.sync.aligned.(m8n8k32|m16n8k32|m16n8k64).row.col[.satfinite].s32.(s4|u4).(s4|u4).s32",
+    "mma.sync.aligned.(m8n8k128|m16n8k128|m16n8k256).row.col.s32.b1.b1.s32.(xor|and).popc",
     "mma.sync.aligned.(m16n8k16|m16n8k32).row.col.(f16|f32).(e4m3|e5m2).(e4m3|e5m2).(f16|f32)",
     "mma.sync.aligned.(m8n8k4|m16n8k4|m16n8k8|m16n8k16).row.col[.rn].f64.f64.f64.f64",
     reads=None,
 )
 def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) -> None:
     """D = A B + C, once a warp. The arithmetic is a function that all instructions of one form share."""
-    wide = "b64" if form.type == "f64" else "b32"
-    sources = [e.vector(e.read(item, wide)) for operand in (a, b, c) for item in _items(operand)]
-    name = f"tk_{form.opcode}"
+    is_bits = "b1" in form.required
+    types = form.required[-5:-1] if is_bits else form.required[-4:]
+    wide = "b64" if types[0] == "f64" else "b32"
+    sources = [[e.vector(e.read(item, wide)) for item in _items(operand)] for operand in (a, b, c)]
+    how = form.required[-1] if is_bits else "satfinite" if "satfinite" in form.optional else ""
+    for item, value in zip(_items(d), product(e, types, how, *sources, len(_items(d))), strict=True):
+        e.write(item, value, wide)
+
+
+def product(
+    e: Emitter, types: tuple[str, ...], how: str, a: list[Value], b: list[Value], c: list[Value], n_d: int
+) -> list[Value]:
+    """Registers of D = A B + C from those of A, B and C; ``types`` are of D, A, B and C.
+
+    ``how`` is "satfinite", or for ``b1`` the operation ("xor" or "and") whose ones are counted.
+    """
+    name = ".".join(["tk_mma", *types, how, *(str(len(words)) for words in (a, b, c))])
     function = e.module.globals.get(name)
     if function is None:
-        function = _define(e, form, name, [len(_items(operand)) for operand in (a, b, c, d)], sources[0].type)
-    result = e.builder.call(function, sources)
-    for index, item in enumerate(_items(d)):
-        e.write(item, e.builder.extract_value(result, index), wide)
+        function = _define(e, types, how, name, [len(a), len(b), len(c), n_d], a[0].type)
+    result = e.builder.call(function, [*a, *b, *c])
+    return [e.builder.extract_value(result, index) for index in range(n_d)]
 
 
 def _items(operand: Operand) -> tuple[Operand, ...]:
     return operand.items if isinstance(operand, Group) else (operand,)
 
 
-def _define(e: Emitter, form: Form, name: str, sizes: list[int], word: ir.Type) -> ir.Function:
+def _define(
+    e: Emitter, types: tuple[str, ...], how: str, name: str, sizes: list[int], word: ir.Type
+) -> ir.Function:
     """The function of one form: registers of A, B and C as words of 32 lanes in, those of D out."""
     n_a, n_b, n_c, n_d = sizes
     shape = ir.LiteralStructType([word] * n_d)
@@ -58,7 +75,11 @@ def _define(e: Emitter, form: Form, name: str, sizes: list[int], word: ir.Type) 
     function.attributes.add("noinline")
     caller, e.builder = e.builder, ir.IRBuilder(function.append_basic_block("entry"))
     words = list(function.args)
-    d_type, a_type, b_type, c_type = form.required[-4:]
+    d_type, a_type, b_type, c_type = types
+    if a_type == "b1":
+        _return(e, _counted_bits(e, words[:n_a], words[n_a : n_a + n_b], words[n_a + n_b :], how), d_type, shape, word)
+        e.builder = caller
+        return function
     a = [_decoded(e, register, a_type) for register in words[:n_a]]
     b = [_decoded(e, register, b_type) for register in words[n_a : n_a + n_b]]
     c = [element for register in words[n_a + n_b :] for element in _decoded(e, register, c_type)]
@@ -67,7 +88,7 @@ def _define(e: Emitter, form: Form, name: str, sizes: list[int], word: ir.Type) 
     sums = _product(e, a, b, [zero] * len(c) if is_integer else c, a_type)
     if is_integer:
         whole = [e.cast("fptosi", value, I32) for value in sums]
-        add = (lambda x, y: e.intrinsic("llvm.sadd.sat", x, y)) if "satfinite" in form.optional else e.builder.add
+        add = (lambda x, y: e.intrinsic("llvm.sadd.sat", x, y)) if how == "satfinite" else e.builder.add
         sums = [add(*pair) for pair in zip(c, whole, strict=True)]
     _return(e, sums, d_type, shape, word)
     e.builder = caller
@@ -87,6 +108,10 @@ def _decoded(e: Emitter, register: Value, kind: str) -> list[Value]:
         return [b.bitcast(b.and_(register, e.constant(register, 0xFFFFE000)), vector_of(F32))]
     if kind in ("f16", "bf16"):
         return [half_to_float(e, half, kind) for half in (e.cast("trunc", register, I16), upper(e, register))]
+    if kind in ("s4", "u4"):
+        high = [b.shl(register, e.constant(register, 28 - 4 * i)) for i in range(8)]
+        shift = b.ashr if kind == "s4" else b.lshr
+        return [e.cast("sitofp", shift(digit, e.constant(digit, 28)), F32) for digit in high]
     octets = [b.lshr(register, e.constant(register, 8 * i)) for i in range(4)]
     if kind == "s8":
         return [e.cast("sitofp", e.cast("trunc", octet, I8), F32) for octet in octets]
@@ -100,7 +125,7 @@ def _decoded(e: Emitter, register: Value, kind: str) -> list[Value]:
 
 def _product(e: Emitter, a: list[list[Value]], b: list[list[Value]], c: list[Value], kind: str) -> list[Value]:
     """C plus the products, element i of C a vector over lanes."""
-    n_halves, n = len(c) // 2, _ELEMENTS[kind]
+    n_halves, n = len(c) // 2, ELEMENTS[kind]
     sums = list(c)
     multiply_add = "llvm.fma" if kind == "f64" else "llvm.fmuladd"
     for k in range(4 * n * len(b)):
@@ -114,6 +139,22 @@ def _product(e: Emitter, a: list[list[Value]], b: list[list[Value]], c: list[Val
             for half in range(n_halves):
                 i = 2 * half + j
                 sums[i] = e.intrinsic(multiply_add, rows[half], column, sums[i])
+    return sums
+
+
+def _counted_bits(e: Emitter, a: list[Value], b: list[Value], c: list[Value], operation: str) -> list[Value]:
+    """C plus the number of ones in A's rows combined with B's columns, element i of C a vector over lanes."""
+    n_halves = len(c) // 2
+    sums = list(c)
+    combine = e.builder.xor if operation == "xor" else e.builder.and_
+    for step, words in enumerate(b):
+        for q in range(4):
+            for j in (0, 1):
+                column = _picked(e, words, [4 * (2 * (lane & 3) + j) + q for lane in range(32)])
+                for half in range(n_halves):
+                    row = _picked(e, a[n_halves * step + half], [lane & ~3 | q for lane in range(32)])
+                    ones = e.intrinsic("llvm.ctpop", combine(row, column))
+                    sums[2 * half + j] = e.builder.add(sums[2 * half + j], ones)
     return sums
 
 

@@ -67,18 +67,22 @@ class Access:
         base = base + np.uint64(operand.offset % (1 << 64))
         return ("generic" if space == "param" else space), np.broadcast_to(base, machine.n_threads)
 
-    def load(self, item: Instruction, space: str, operand: Operand, n_bytes: int, mask: Array) -> Array:
-        """Bytes [n_threads, n_bytes]; lanes that are off or at fault get zeros."""
+    def load(
+        self, item: Instruction, space: str, operand: Operand, n_bytes: int, mask: Array, shift: Array | None = None
+    ) -> Array:
+        """Bytes [n_threads, n_bytes]; lanes that are off or at fault get zeros. ``shift``: bytes beyond the address."""
         result = np.zeros((mask.size, n_bytes), np.uint8)
-        for part in self.parts(item, space, operand, n_bytes, mask):
+        for part in self.parts(item, space, operand, n_bytes, mask, shift):
             result[part.lanes] = self.fetch(part, n_bytes)
             self._count(item, part, n_bytes, store=False)
         return result
 
-    def store(self, item: Instruction, space: str, operand: Operand, octets: Array, mask: Array) -> None:
+    def store(
+        self, item: Instruction, space: str, operand: Operand, octets: Array, mask: Array, shift: Array | None = None
+    ) -> None:
         """Store ``octets`` [n_threads, n_bytes] of the lanes that are on."""
         n_bytes = octets.shape[1]
-        for part in self.parts(item, space, operand, n_bytes, mask):
+        for part in self.parts(item, space, operand, n_bytes, mask, shift):
             self.put(part, octets[part.lanes])
             self._count(item, part, n_bytes, store=True)
 
@@ -126,9 +130,13 @@ class Access:
         elif part.space == "local" and not item.opcode.startswith(("ld.param", "st.param")):
             tally.add(item, local_bytes=n_bytes * part.lanes.size)
 
-    def parts(self, item: Instruction, space: str, operand: Operand, n_bytes: int, mask: Array) -> Iterator[Part]:
+    def parts(
+        self, item: Instruction, space: str, operand: Operand, n_bytes: int, mask: Array, shift: Array | None = None
+    ) -> Iterator[Part]:
         """The good lanes by space; the others are reported and left out. Counts nothing."""
         space, addresses = self.addresses(operand, space)
+        if shift is not None:
+            addresses = addresses + shift.astype(np.uint64)
         in_shared = (addresses >= SHARED_WINDOW) & (addresses < SHARED_WINDOW + WINDOW_BYTES)
         in_local = (addresses >= LOCAL_WINDOW) & (addresses < LOCAL_WINDOW + WINDOW_BYTES)
         if space == "generic":

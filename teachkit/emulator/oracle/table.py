@@ -30,6 +30,7 @@ _FAMILIES = (
     "atomic",
     "warp",
     "matrix",
+    "wmma",
     "control",
 )
 
