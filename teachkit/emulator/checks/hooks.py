@@ -73,7 +73,7 @@ def before(e: Emitter, instruction: Instruction) -> None:
         _event(e, Event.ARRIVE, e.builder.zext(number, I64))
     elif base == "cp" and "commit_group" in parts:
         _event(e, Event.COMMIT)
-    elif base == "cp" and "wait_all" in parts:
+    elif base == "cp" and ("wait_all" in parts or "mbarrier" in parts):
         _event(e, Event.WAIT, I64(-1))
     elif base == "cp" and "wait_group" in parts:
         n = operands[0]

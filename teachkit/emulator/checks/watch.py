@@ -52,6 +52,9 @@ def attributes_of(site: Site) -> int:
     if site.kind != "access" or not number:
         return 0
     parts = site.opcode.split(".")
+    if "mbarrier" in parts[:3]:  # to arrive is a release, to find a phase over an acquire
+        is_strong = site.is_atomic or not site.is_store
+        return number | IS_STORE * site.is_store | (IS_ATOMIC | IS_RELEASE) * site.is_atomic | IS_STRONG * is_strong
     is_strong = site.is_atomic or not {"volatile", "relaxed", "acquire", "release", "mmio"}.isdisjoint(parts)
     number |= IS_STORE * site.is_store | IS_ATOMIC * site.is_atomic | IS_STRONG * is_strong
     number |= IS_RELEASE * bool({"release", "acq_rel", "sc"} & set(parts))

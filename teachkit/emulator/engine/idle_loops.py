@@ -43,4 +43,6 @@ def _has_effect(opcode: str) -> bool:
     parts = opcode.split(".")
     if parts[0] == "atom":
         return not {"cas", "exch"} & set(parts)
+    if parts[0] == "mbarrier":
+        return not {"test_wait", "try_wait", "pending_count"} & set(parts)
     return parts[0] in ("st", "red", "call", "cp", "stmatrix", "bar", "barrier")

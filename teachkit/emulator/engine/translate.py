@@ -173,6 +173,7 @@ class _Translator:
         self.turn_blocks: dict[int, ir.Block] = {}
         self.turns = b.alloca(I64)
         b.store(self.e.field("turns", I64), self.turns)
+        self.e.scratch["turns"] = self.turns
         self.masks = {block.index: b.alloca(I32) for block in self.blocks} if self.masked else {}
         if self.masked and self.mode.checked:
             self.e.leaving = [self.masks[block.index] for block in self.blocks if hooks.has_left(block.instructions)]

@@ -74,13 +74,13 @@ def _atomic(e: Emitter, form: Form, address: Operand, sources: tuple[Operand, ..
     lane_bytes = len(elements) * bits // 8
     if kind[0] in "fb" and operation == "add" and "global" in space:
         e.is_ordered = True
-    live = _live_lanes(e, space, address, lane_bytes)
+    live = live_lanes(e, space, address, lane_bytes)
     function = _lane_loop(e, operation, kind, len(elements))
     first, second = (operands * 2)[:2]
     return e.builder.call(function, [e.scratch["addresses"], live, first, second])
 
 
-def _live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int) -> Value:
+def live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int) -> Value:
     """The lanes that may go on, after bounds and counting; their host addresses are left in memory."""
     host, low, high = access.place(e, "shared" if space == "shared" else "global", address)
     host = e.vector(host)

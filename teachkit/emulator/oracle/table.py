@@ -31,6 +31,7 @@ _FAMILIES = (
     "warp",
     "matrix",
     "wmma",
+    "mbarrier",
     "control",
 )
 
