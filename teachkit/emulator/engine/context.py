@@ -26,6 +26,8 @@ TRACE_STORE_BIT = 1 << 0
 TRACE_COUNT_SHIFT = 1  # (sectors - 1), 7 bits
 TRACE_SECTOR_SHIFT = 8  # address / 32
 
+CLOCK_STEP = 32  # cycles that a reading of the clock takes; nothing else takes any
+
 SLOTS_PER_ACCESS = 4  # requests, lanes, sectors or wavefronts, excess wavefronts or the largest conflict
 
 
@@ -93,6 +95,8 @@ class Context(ctypes.Structure):
         ("warp", ctypes.c_int64),
         ("budget", ctypes.c_int64),  # blocks that the worker may take before it comes back
         ("unfinished", ctypes.c_int64),  # the last call returned in the middle of a block
+        ("clock", ctypes.c_int64),  # of the block that runs, see Emitter.special
+        ("n_sms", ctypes.c_int64),  # of the modelled GPU
         ("ctaid", ctypes.c_uint32 * 3),
         ("nctaid", ctypes.c_uint32 * 3),
         ("ntid", ctypes.c_uint32 * 3),

@@ -13,7 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from teachkit.emulator.engine.context import LANES, offset
+from teachkit.emulator.engine.context import CLOCK_STEP, LANES, offset
 from teachkit.emulator.ptx.model import Immediate, Instruction, Negated, Operand, PredicatePair, Register, Symbol
 from teachkit.errors import UnsupportedInstruction
 
@@ -308,7 +308,29 @@ class Emitter:
         }
         if name in masks:
             return lane_constants(I32, [masks[name](lane) for lane in range(LANES)])
+        if base in ("%clusterid", "%nclusterid"):  # clusters of one block
+            return self.special({"%clusterid": "%ctaid", "%nclusterid": "%nctaid"}[base] + f".{axis}")
+        if base in ("%cluster_ctaid", "%cluster_ctarank", "%gridid"):
+            return I32(0)
+        if base in ("%cluster_nctaid", "%cluster_nctarank"):
+            return I32(1)
+        if name in ("%smid", "%nsmid"):
+            n_sms = self.field("n_sms", I64)
+            number = n_sms if name == "%nsmid" else self.builder.urem(self.field("block", I64), n_sms)
+            return self.builder.trunc(number, I32)
+        if name.startswith(("%clock", "%globaltimer")):
+            return self._clock(name)
         raise self.unsupported(f"special register {name}")
+
+    def _clock(self, name: str) -> Value:
+        """A block's time stands still but for readings of it, so that a program that measures or waits does the same
+        in every run. Cycles and nanoseconds are the same thing here."""
+        slot = self.builder.gep(self.context, [I64(offset("clock"))], source_etype=I8)
+        now = self.builder.add(self.builder.load(slot, typ=I64), I64(CLOCK_STEP))
+        self.builder.store(now, slot)
+        if name.endswith("_hi"):
+            return self.builder.trunc(self.builder.lshr(now, I64(32)), I32)
+        return now if name in ("%clock64", "%globaltimer") else self.builder.trunc(now, I32)
 
     def fault(self, kind: int, site: int, lanes: Value) -> None:
         """Report ``lanes`` (32 bits, not all zero) as at fault, for the reason ``kind``."""

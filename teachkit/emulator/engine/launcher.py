@@ -183,7 +183,7 @@ class Launching:
         c.bounds, c.n_bounds = ctypes.addressof(self.intervals), self._n_bounds
         c.globals = ctypes.addressof(self._globals)
         c.stop = ctypes.addressof(self.stop)
-        c.nctaid = self.grid
+        c.nctaid, c.n_sms = self.grid, int(self.gpu.n_sms)
         prepare(worker)
         c.fault.fault = 0
         worker.counts[:] = 0

@@ -52,14 +52,14 @@ def mad24(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     return e.builder.add(mul24(e, form, a, b), c)
 
 
-@instruction("min.relu.s32")
+@instruction("min.relu.s32", "min.s32.relu", reads=("s32", "s32"), writes="s32")
 def min_relu(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     """The smaller, and no less than zero."""
     smaller = e.intrinsic("llvm.smin", a, b)
     return e.intrinsic("llvm.smax", smaller, e.constant(smaller, 0))
 
 
-@instruction("max.relu.s32")
+@instruction("max.relu.s32", "max.s32.relu", reads=("s32", "s32"), writes="s32")
 def max_relu(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     """The larger, and no less than zero."""
     larger = e.intrinsic("llvm.smax", a, b)

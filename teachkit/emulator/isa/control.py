@@ -28,7 +28,7 @@ def control(e: Emitter, form: Form, *operands: Operand) -> None:
     """Nothing to compute. ``bar.warp.sync``: the lanes of a warp run in step."""
 
 
-@instruction("nanosleep.u32", "griddepcontrol.(wait|launch_dependents)", reads=None)
+@instruction("nanosleep.u32", "pmevent[.mask]", "griddepcontrol.(wait|launch_dependents)", reads=None)
 def pause(e: Emitter, form: Form, *operands: Operand) -> None:
     """No effect on results."""
 

@@ -130,6 +130,7 @@ def double_to_float(e: Emitter, form: Form, target: object, source: object) -> N
     "cvt.(rni|rzi|rmi|rpi)[.ftz][.sat].f32.f32",
     "cvt.(rni|rzi|rmi|rpi)[.sat].f64.f64",
     "cvt.(rni|rzi|rmi|rpi)[.sat].f16.f16",
+    "cvt.(rni|rzi|rmi|rpi).bf16.bf16",
     reads=None,
 )
 def round_to_whole(e: Emitter, form: Form, target: object, source: object) -> None:
@@ -138,7 +139,7 @@ def round_to_whole(e: Emitter, form: Form, target: object, source: object) -> No
     if "ftz" in form.optional:
         value = flush(e, value)
     value = _saturate(e, form, e.intrinsic(_TO_WHOLE[rounding], value))
-    e.write(target, float_to_half(e, value, to) if to == "f16" else value, to)  # type: ignore[arg-type]
+    e.write(target, float_to_half(e, value, to) if to.endswith("f16") else value, to)  # type: ignore[arg-type]
 
 
 def _saturate(e: Emitter, form: Form, value: Value) -> Value:
@@ -205,7 +206,7 @@ def rounded_integer(e: Emitter, value: Value, signed: bool, mode: str, to: str) 
     return e.cast("trunc", bits, ir.IntType(WIDTHS[to])) if WIDTHS[to] < 64 else bits
 
 
-@instruction("cvt.(rz|rm|rp)[.ftz][.sat].f32.f64", "cvt.rz[.relu].(f16|bf16).f32", "cvt.(rm|rp).f16.f32", reads=None)
+@instruction("cvt.(rz|rm|rp)[.ftz][.sat].f32.f64", "cvt.rz[.relu].(f16|bf16).f32", "cvt.(rm|rp).(f16|bf16).f32", reads=None)
 def narrow_directed(e: Emitter, form: Form, target: object, source: object) -> None:
     to, of = form.required[-2:]
     mode = next(m for m in form.opcode.split(".") if m in ("rz", "rm", "rp"))

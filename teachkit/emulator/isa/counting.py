@@ -52,6 +52,14 @@ def worth(opcode: str) -> tuple[tuple[str, int], ...]:
         return ()
     if base in ("mad", "madc", "mad24") and kind in _INTEGER_TYPES:
         return (("int_ops", 2),)
+    if base == "fns":
+        return (("int_ops", 1),)
+    if kind == "relu":
+        kind = modifiers[-2]
+    if kind in ("u16x2", "s16x2"):
+        return (("int_ops", 2),)
+    if base.startswith("v") and base[-1] in "24" and base != "vote":  # as many as parts
+        return (("int_ops", int(base[-1])),)
     if base in _INTEGER_ONE and kind in _INTEGER_TYPES:
         return (("int_ops", 1),)
     return ()

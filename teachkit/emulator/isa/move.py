@@ -45,9 +45,9 @@ def _split(e: Emitter, group: Group, value: Value, width: int) -> None:
         e.write(item, e.cast("trunc", shifted, ir.IntType(part)) if len(group.items) > 1 else shifted, f"b{part}")
 
 
-@instruction("cvta[.to].global.(u32|u64)", "cvta[.to].const.(u32|u64)", reads=("T",))
+@instruction(*(f"cvta[.to].{space}.(u32|u64)" for space in ("global", "const", "param")), reads=("T",))
 def cvta_global(e: Emitter, form: Form, a: Value) -> Value:
-    """Global memory is the host's, so its addresses are generic as they stand."""
+    """Global and constant memory and parameters are the host's, so their addresses are generic as they stand."""
     return a
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 _FAMILIES = (
-    *("integer", "bits", "carry", "floating", "halves", "directed", "convert", "fp8", "compare", "move"),
+    *("integer", "bits", "packed", "carry", "floating", "halves", "directed", "convert", "fp8", "compare", "move"),
     *("memory", "matrix", "wmma", "atomic", "mbarrier", "warp", "control", "host"),
 )
 

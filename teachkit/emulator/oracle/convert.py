@@ -195,12 +195,14 @@ def _narrowed(values: Array, to: str, mode: str) -> Array:
     if to == "f64":
         return wide
     if to == "bf16":
-        if mode == "rz":
-            kept = rounding.narrow(wide, np.float32, "rz").view(np.uint32) & np.uint32(0xFFFF0000)
-            return np.where(np.isnan(wide), np.float32(np.nan), kept.view(np.float32))
-        if mode != "rn":
-            raise UnmatchedForm(f".{mode} to .bf16")
-        return _odd_float32(wide)
+        if mode == "rn":
+            return _odd_float32(wide)
+        bits = rounding.narrow(wide, np.float32, "rz").view(np.uint32)
+        kept = bits & np.uint32(0xFFFF0000)
+        away = {"rz": np.zeros(wide.shape, bool), "rm": wide < 0, "rp": wide > 0}[mode]
+        inexact = np.isfinite(wide) & (kept.view(np.float32).astype(np.float64) != wide)
+        kept = np.where(inexact & away, kept + np.uint32(0x10000), kept)  # one step up in size
+        return np.where(np.isnan(wide), np.float32(np.nan), kept.view(np.float32))
     return rounding.narrow(wide, np.float16 if to == "f16" else np.float32, mode)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from teachkit.emulator.oracle.access import Access, Fault
 from teachkit.emulator.oracle.launch_state import LaunchState
 from teachkit.emulator.oracle.memory_map import LOCAL_WINDOW
-from teachkit.emulator.oracle.special import special_registers
+from teachkit.emulator.oracle.special import clock, special_registers
 from teachkit.emulator.oracle.table import Lanes, decode, unsupported
 from teachkit.emulator.oracle.tally import LANES
 from teachkit.emulator.oracle.values import UINT, Array, encode, is_signed, raw, width
@@ -22,6 +22,7 @@ from teachkit.emulator.ptx.model import Address, Immediate, Instruction, Negated
 EXITED = np.iinfo(np.int64).max
 _TURNS = 5000  # basic blocks that one warp may run while others wait, where warps run one after another
 _MAX_ROUNDS = 2_000_000
+_CLOCK_STEP = 32  # cycles of a reading of the clock; nothing else takes any
 
 
 class Machine:
@@ -49,6 +50,7 @@ class Machine:
         self.arrived: dict[int, int] = {}
         self.reductions: dict[int, tuple[str, Operand, Operand]] = {}
         self.next = self.at
+        self.clock = 0
         self.is_turn_over = False  # the warp has met a barrier; others go first, even if it may go on
 
     # ------------------------------------------------------------------------------------------------ running
@@ -156,6 +158,9 @@ class Machine:
                 bits: Array = np.zeros(1, UINT[64])
             elif operand.name in self.registers:
                 bits = self.registers[operand.name]
+            elif operand.name.startswith(("%clock", "%globaltimer")):
+                self.clock += _CLOCK_STEP
+                bits = clock(operand.name, self.clock)
             else:
                 bits = self.specials[operand.name]
             return decode_bits(bits if kind == "pred" else bits.astype(UINT[width(kind)], copy=False), kind)

@@ -94,6 +94,7 @@ def copy_async(form: Form) -> Operation:
     "fence",
     "nanosleep",
     "griddepcontrol",
+    "pmevent",
 )
 def hint(form: Form) -> Operation:
     """Memory is always coherent here, and nothing is late."""

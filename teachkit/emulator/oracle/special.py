@@ -18,7 +18,7 @@ _AXES = ("x", "y", "z")
 def special_registers(launch: LaunchState, block: tuple[int, int, int], n_threads: int) -> dict[str, Array]:
     """By name, uint32 or uint64, [n_threads] or [1].
 
-    Not modelled: clocks and timers, which read 0; multiprocessor numbers, which are the block's.
+    Multiprocessors are those of the default GPU, dealt to blocks in turn. Clocks are read by :func:`clock`.
     """
     thread = np.arange(n_threads, dtype=np.uint32)
     sizes, n_blocks = launch.block, launch.grid
@@ -51,20 +51,27 @@ def special_registers(launch: LaunchState, block: tuple[int, int, int], n_thread
     }
     scalars = {
         "%nwarpid": 64,
-        "%smid": number,
-        "%nsmid": 1 << 16,
+        "%smid": number % _n_sms(),
+        "%nsmid": _n_sms(),
         "%gridid": 0,
         "%cluster_ctarank": 0,
         "%cluster_nctarank": 1,
         "%is_explicit_cluster": 0,
-        "%clock": 0,
-        "%clock_hi": 0,
-        "%globaltimer_lo": 0,
-        "%globaltimer_hi": 0,
         "%dynamic_smem_size": launch.dynamic_shared_bytes,
         "%total_smem_size": launch.layout.shared_bytes,
         "%aggr_smem_size": launch.layout.shared_bytes,
     }
-    registers |= {name: np.array([value], np.uint32) for name, value in scalars.items()}
-    registers |= {name: np.zeros(1, np.uint64) for name in ("%clock64", "%globaltimer")}
-    return registers
+    return registers | {name: np.array([value], np.uint32) for name, value in scalars.items()}
+
+
+def clock(name: str, now: int) -> Array:
+    """A clock or a timer at ``now``."""
+    if name in ("%clock64", "%globaltimer"):
+        return np.array([now], np.uint64)
+    return np.array([now >> (32 if name.endswith("_hi") else 0) & 0xFFFFFFFF], np.uint32)
+
+
+def _n_sms() -> int:
+    from teachkit.hardware.spec import DEFAULT_GPU_NAME, gpu
+
+    return int(gpu(DEFAULT_GPU_NAME).n_sms)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _FAMILIES = (
     "integer",
     "bitfield",
+    "packed",
     "floating",
     "compare",
     "convert",

@@ -41,3 +41,30 @@ ALIGNED = """.version 8.0
 def test_alignment_of_private_and_shared_memory(both):
     out = np.ones(64, np.uint64)
     assert both.observed(ALIGNED, "k", 1, 64, [out])[1][0].view(np.uint64).tolist() == [0] * 64
+
+
+PLACE = """.version 8.0
+.target sm_90
+.address_size 64
+.visible .entry k(.param .u64 out)
+{
+    .reg .b32 %r<20>; .reg .b64 %rd<8>;
+    ld.param.u64 %rd1, [out]; mov.u32 %r1, %tid.x; mov.u32 %r2, %ctaid.x; mad.lo.u32 %r1, %r2, 32, %r1;
+    mul.wide.u32 %rd2, %r1, 64; add.u64 %rd1, %rd1, %rd2;
+    mov.u32 %r3, %smid; mov.u32 %r4, %nsmid; mov.u32 %r5, %clusterid.x; mov.u32 %r6, %cluster_nctarank;
+    mov.u32 %r7, %gridid; mov.u32 %r8, %cluster_ctaid.x; mov.u32 %r9, %laneid; mov.u32 %r10, %lanemask_lt;
+    mov.u64 %rd3, %clock64; mov.u64 %rd4, %globaltimer; mov.u32 %r11, %clock; mov.u32 %r12, %clock_hi;
+    st.global.v4.u32 [%rd1], {%r3, %r4, %r5, %r6}; st.global.v4.u32 [%rd1+16], {%r7, %r8, %r9, %r10};
+    st.global.v2.u64 [%rd1+32], {%rd3, %rd4}; st.global.v2.u32 [%rd1+48], {%r11, %r12};
+    ret;
+}"""
+
+
+def test_where_and_when(both):
+    """Blocks are dealt to the GPU's multiprocessors in turn; a block's clock moves by its own readings alone."""
+    run = both.run_both(PLACE, "k", 200, 32, [both.array(200 * 32 * 16)])
+    run.check_memory()
+    words = run.memory[0][0].view(np.uint32).reshape(200, 32, 16)
+    assert (words[:, 0, 0] == np.arange(200) % 108).all()
+    assert words[7, 3, :8].tolist() == [7, 108, 7, 1, 0, 0, 3, 7]
+    assert words[199, 31, 8:14].tolist() == [32, 0, 64, 0, 96, 0]

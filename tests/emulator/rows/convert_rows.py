@@ -169,6 +169,16 @@ def rows(Row):
     made.append(Row("selp.b32", "b32", ("b32", "b32", "pred"), ((1, 2, 1, 1), (1, 2, 0, 2))))
     made.append(Row("selp.f64", "f64", ("f64", "f64", "pred"), ((1.0, 2.0, 1, 1.0), (1.0, NAN, 0, NAN))))
     made.append(Row("slct.u32.s32", "u32", ("u32", "u32", "s32"), ((1, 2, 0, 1), (1, 2, -1, 2))))
+    for mode, up, down in (("rp", 1, 0), ("rm", 0, 1)):  # of a bf16, whose bits are the upper half of a float's
+        cases = [(1.0, 0x3F80), (math.inf, 0x7F80), (0.0, 0), (-0.0, 0x8000)]
+        cases += [(struct.unpack("<f", struct.pack("<I", 0x3F800001))[0], 0x3F80 + up)]
+        cases += [(struct.unpack("<f", struct.pack("<I", 0xC1234FFF))[0], 0xC123 + down)]
+        cases += [(2.0**-149, up), (-(2.0**-149), 0x8000 + down)]
+        made.append(Row(f"cvt.{mode}.bf16.f32", "b16", ("f32",), tuple(cases)))
+    for mode, results in {"rni": (2.0, -2.0, 0.0), "rzi": (2.0, -1.0, 0.0), "rmi": (2.0, -2.0, 0.0),
+                          "rpi": (3.0, -1.0, 1.0)}.items():  # fmt: skip
+        cases = tuple(zip((2.5, -1.5, 0.25), results, strict=True))
+        made.append(Row(f"cvt.{mode}.bf16.bf16", "bf16", ("bf16",), cases))
     made.append(Row("mov.b32", "b32", ("b32",), ((0x7F800001, 0x7F800001),), note="NaN bits survive"))
     return made
 

@@ -146,9 +146,71 @@ def rows(Row):
     for half, total in (("lo", 3 * 5 - 2 * 7), ("hi", 3 * 11 - 2 * 13)):
         values = (0xFFFE0003, 0x0D0B0705, 100, total + 100)
         made.append(Row(f"dp2a.{half}.s32.u32", "s32", ("s32", "u32", "s32"), (values,)))
+    made += packed(Row, signed)
     a, b, c = 0xF0F0F0F0, 0xCCCCCCCC, 0xAAAAAAAA
     for table in (0x80, 0xFE, 0x96, 0xE8, 0x1B):
         made.append(
             Row("lop3.b32", "b32", ("b32", "b32", "b32", table), ((a, b, c, table * 0x01010101),), note=f"{table:#x}")
         )
+    return made
+
+
+def packed(Row, signed):
+    """Two or four numbers in a register, by Python integers."""
+    made = []
+    words = (0x00000000, 0x7F80FF01, 0x80007FFF, 0xFFFE0102, 0x12345678)
+
+    def parts(word, n, is_signed):
+        bits = 32 // n
+        found = [word >> bits * i & (1 << bits) - 1 for i in range(n)]
+        return [signed(x, bits) for x in found] if is_signed else found
+
+    def join(numbers):
+        bits = 32 // len(numbers)
+        return sum((x & (1 << bits) - 1) << bits * i for i, x in enumerate(numbers))
+
+    functions = {
+        "add": lambda a, b: a + b,
+        "sub": lambda a, b: a - b,
+        "min": min,
+        "max": max,
+        "avrg": lambda a, b: (a + b + (a + b >= 0)) >> 1,
+        "absdiff": lambda a, b: abs(a - b),
+    }
+    for name, kind in itertools.product(("add", "sub", "min", "max"), ("u16x2", "s16x2")):
+        for relu in ("", ".relu") if name in ("min", "max") else ("",):
+            cases = []
+            for a, b in itertools.product(words, words):
+                rows = zip(parts(a, 2, kind[0] == "s"), parts(b, 2, kind[0] == "s"), strict=True)
+                found = [functions[name](*row) for row in rows]
+                cases.append((a, b, join([max(x, 0) for x in found] if relu else found)))
+            made.append(Row(f"{name}.{kind}{relu}", "b32", ("b32", "b32"), tuple(cases)))
+    which = (("u", "u", ""), ("s", "s", ""), ("u", "u", ".add"), ("s", "u", ".sat"), ("u", "s", ".sat"))
+    for name, n, (to, of, after) in itertools.product(functions, (2, 4), which):
+        bits = 32 // n
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if to == "s" else (0, (1 << bits) - 1)
+        cases = []
+        for a, b in itertools.product(words, words):
+            found = [functions[name](*row) for row in zip(parts(a, n, of == "s"), parts(b, n, of == "s"), strict=True)]
+            if after == ".sat":
+                found = [min(max(x, low), high) for x in found]
+            cut = [signed(x, bits) if to == "s" else x % (1 << bits) for x in found]
+            cases.append((a, b, 7, (7 + sum(cut)) % (1 << 32) if after == ".add" else join(cut)))
+        kinds = f"{to}32.{of}32.{of}32"
+        made.append(Row(f"v{name}{n}.{kinds}{after}", "b32", ("b32", "b32", "b32"), tuple(cases)))
+    for n, of in itertools.product((2, 4), "us"):
+        cases = tuple(
+            (a, b, 0, join([int(x < y) for x, y in zip(parts(a, n, of == "s"), parts(b, n, of == "s"), strict=True)]))
+            for a, b in itertools.product(words, words)
+        )
+        made.append(Row(f"vset{n}.{of}32.{of}32.lt", "b32", ("b32", "b32", "b32"), cases))
+    cases = []
+    for mask, start, number in itertools.product((0, 0x80000001, 0xF0F0), (0, 5, 15, 31), (-9, -2, -1, 0, 1, 2, 9)):
+        order = [start] if number == 0 else range(start, 32) if number > 0 else range(start, -1, -1)
+        found = [i for i in order if mask >> i & 1]
+        wanted = max(abs(number), 1)
+        cases.append((mask, start, number, found[wanted - 1] if len(found) >= wanted else 0xFFFFFFFF))
+    made.append(Row("fns.b32", "b32", ("b32", "u32", "s32"), tuple(cases)))
+    made += [Row(f"{name}.s32.relu", "s32", ("s32", "s32"), ((-3, 5, max(f(-3, 5), 0)), (-3, -5, 0), (7, 2, f(7, 2))))
+             for name, f in (("min", min), ("max", max))]  # fmt: skip
     return made

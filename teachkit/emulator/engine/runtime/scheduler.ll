@@ -113,6 +113,8 @@ start:
   store i32 %x32, ptr %p.ctaid.x
   store i32 %y32, ptr %p.ctaid.y
   store i32 %z32, ptr %p.ctaid.z
+  %p.clock = getelementptr i8, ptr %ctx, i64 «clock»
+  store i64 0, ptr %p.clock
   call void @llvm.memset.p0.i64(ptr %shared, i8 -1, i64 %shared_bytes, i1 false)
   %p.arrived = getelementptr i8, ptr %ctx, i64 «arrived»
   call void @llvm.memset.p0.i64(ptr %p.arrived, i8 0, i64 192, i1 false) ; arrived, votes, voters

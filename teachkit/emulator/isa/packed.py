@@ -1,0 +1,141 @@
+"""Several small integers in one register: 16-bit pairs, and PTX's "video" instructions on two or four parts.
+
+Source: PTX ISA, "add", "min", "max" (``u16x2``, ``s16x2``), and "SIMD Video Instructions". Not modelled: selectors and
+masks that pick parts (a form with them is refused); all parts take part, so the merge source has no effect.
+"""
+
+from __future__ import annotations
+
+from teachkit.emulator.engine.emit import I8, I16, I32, Emitter, Value
+from teachkit.emulator.isa.table import Form, instruction
+
+_KIND = "(u32|s32)"
+_VIDEO = "vadd{0}|vsub{0}|vavrg{0}|vmin{0}|vmax{0}|vabsdiff{0}"
+_COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+def _parts(e: Emitter, value: Value, width: int, signed: bool) -> list[Value]:
+    """Each part as an ``i32``, the lowest first."""
+    b = e.builder
+    found = []
+    for at in range(0, 32, width):
+        raised = b.shl(value, e.constant(value, 32 - width - at))
+        found.append((b.ashr if signed else b.lshr)(raised, e.constant(raised, 32 - width)))
+    return found
+
+
+def _join(e: Emitter, parts: list[Value], width: int) -> Value:
+    b = e.builder
+    word = e.constant(parts[0], 0)
+    for index, part in enumerate(parts):
+        low = b.and_(part, e.constant(part, (1 << width) - 1))
+        word = b.or_(word, b.shl(low, e.constant(low, index * width)))
+    return word
+
+
+@instruction("add.(u16x2|s16x2)", reads=("b32", "b32"), writes="b32")
+@instruction("sub.(u16x2|s16x2)", reads=("b32", "b32"), writes="b32")
+@instruction("min[.relu].(u16x2|s16x2)", reads=("b32", "b32"), writes="b32")
+@instruction("max[.relu].(u16x2|s16x2)", reads=("b32", "b32"), writes="b32")
+def pair(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    """Both halves by themselves."""
+    signed = form.type.startswith("s")
+    rows = zip(_parts(e, a, 16, signed), _parts(e, b, 16, signed), strict=True)
+    results = [_combined(e, form.base, signed, *row) for row in rows]
+    if "relu" in form.optional:
+        results = [e.intrinsic("llvm.smax", value, e.constant(value, 0)) for value in results]
+    return _join(e, results, 16)
+
+
+def _combined(e: Emitter, operation: str, signed: bool, a: Value, b: Value) -> Value:
+    """Parts are small, so that no sum of two overflows 32 bits."""
+    if operation in ("add", "sub"):
+        return getattr(e.builder, operation)(a, b)
+    return e.intrinsic(f"llvm.{'s' if signed else 'u'}{operation}", a, b)
+
+
+def _video(n: int) -> list[str]:
+    names = _VIDEO.format(n).split("|")
+    return [f"{name}.{_KIND}.{_KIND}.{_KIND}[.sat|.add]" for name in names]
+
+
+@instruction(*_video(2), *_video(4), reads=("b32", "b32", "b32"), writes="b32")
+def video(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    """The operation on each part, cut or clamped to its width; with ``.add`` the sum of all results and the third."""
+    to, of_a, of_b = (kind.startswith("s") for kind in form.required)
+    n = int(form.base[-1])
+    width = 32 // n
+    rows = zip(_parts(e, a, width, of_a), _parts(e, b, width, of_b), strict=True)
+    results = [_one(e, form.base[1:-1], x, y) for x, y in rows]
+    if "sat" in form.optional:
+        low, high = (-(1 << width - 1), (1 << width - 1) - 1) if to else (0, (1 << width) - 1)
+        results = [e.intrinsic("llvm.smin", value, e.constant(value, high)) for value in results]
+        results = [e.intrinsic("llvm.smax", value, e.constant(value, low)) for value in results]
+    return _merged(e, form, results, width, to, c)
+
+
+def _one(e: Emitter, operation: str, a: Value, b: Value) -> Value:
+    """On numbers of either sign, which 32 bits hold with room to spare."""
+    build = e.builder
+    if operation == "absdiff":
+        return e.intrinsic("llvm.smax", build.sub(a, b), build.sub(b, a))
+    if operation == "avrg":  # halves are rounded up, those of negative sums towards zero as well
+        total = build.add(a, b)
+        up = e.cast("zext", build.icmp_signed(">=", total, e.constant(total, 0)), I32)
+        return build.ashr(build.add(total, up), e.constant(total, 1))
+    return _combined(e, operation, True, a, b)
+
+
+def _merged(e: Emitter, form: Form, results: list[Value], width: int, signed: bool, c: Value) -> Value:
+    if "add" not in form.optional:
+        return _join(e, results, width)
+    total = c
+    for value in results:
+        part = e.cast("trunc", value, I16 if width == 16 else I8)
+        total = e.builder.add(total, e.cast("sext" if signed else "zext", part, I32))
+    return total
+
+
+@instruction(
+    *(f"vset{n}.{_KIND}.{_KIND}.({'|'.join(_COMPARISONS)})[.add]" for n in (2, 4)),
+    reads=("b32", "b32", "b32"),
+    writes="b32",
+)
+def video_set(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    """1 in each part for which the comparison holds, else 0."""
+    of_a, of_b = (kind.startswith("s") for kind in form.required[:2])
+    width = 32 // int(form.base[-1])
+    how = _COMPARISONS[form.required[2]]
+    rows = zip(_parts(e, a, width, of_a), _parts(e, b, width, of_b), strict=True)
+    results = [e.cast("zext", e.builder.icmp_signed(how, x, y), I32) for x, y in rows]
+    return _merged(e, form, results, width, False, c)
+
+
+@instruction("fns.b32", reads=("b32", "u32", "s32"), writes="b32")
+def fns(e: Emitter, form: Form, mask: Value, start: Value, number: Value) -> Value:
+    """Position of the ``number``-th set bit from ``start`` up, downwards where ``number`` is negative; with 0 the bit
+    at ``start`` itself. All ones where there is none."""
+    b = e.builder
+    start = b.and_(start, e.constant(start, 31))
+    is_down = b.icmp_signed("<", number, e.constant(number, 0))
+    bits = e.select(is_down, e.intrinsic("llvm.bitreverse", mask), mask)
+    first = e.select(is_down, b.sub(e.constant(start, 31), start), start)
+    bits = b.and_(bits, b.shl(e.constant(bits, -1), first))
+    left = e.select(is_down, b.neg(number), number)
+    # With 0 only the starting bit counts, and it is the first.
+    none = b.icmp_unsigned("==", left, e.constant(left, 0))
+    bits = e.select(none, b.and_(bits, b.shl(e.constant(bits, 1), first)), bits)
+    left = e.select(none, e.constant(left, 1), left)
+    found = e.constant(left, -1)
+    for position in range(32):
+        is_set = b.and_(b.lshr(bits, e.constant(bits, position)), e.constant(bits, 1))
+        left = b.sub(left, is_set)
+        hit = b.and_(
+            b.icmp_unsigned("!=", is_set, e.constant(is_set, 0)), b.icmp_unsigned("==", left, e.constant(left, 0))
+        )
+        found = e.select(hit, e.constant(found, position), found)
+    mirrored = b.sub(e.constant(found, 31), found)
+    is_found = b.icmp_signed(">=", found, e.constant(found, 0))
+    return e.select(b.and_(*e.alike(is_down, is_found)), mirrored, found)
+
+
