@@ -96,6 +96,7 @@ class Context(ctypes.Structure):
         ("budget", ctypes.c_int64),  # blocks that the worker may take before it comes back
         ("unfinished", ctypes.c_int64),  # the last call returned in the middle of a block
         ("clock", ctypes.c_int64),  # of the block that runs, see Emitter.special
+        ("arrivals", ctypes.c_int64),  # at barriers in shared memory
         ("n_sms", ctypes.c_int64),  # of the modelled GPU
         ("ctaid", ctypes.c_uint32 * 3),
         ("nctaid", ctypes.c_uint32 * 3),

@@ -5,11 +5,15 @@ A helper is private to the kernel's module and defined once in it, however often
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from llvmlite import ir
 
 from teachkit.emulator.engine.emit import Emitter
+
+
+_TYPES = {f"i{bits}": ir.IntType(bits) for bits in (1, 8, 16, 32, 64)} | {"ptr": ir.PointerType(), "void": ir.VoidType()}
 
 
 class TextFunction(ir.Function):  # type: ignore[misc]
@@ -43,7 +47,10 @@ def helper(
 
 
 def _declare(e: Emitter, line: str) -> None:
-    callee = line.partition("@")[2].partition("(")[0]
+    result, callee, rest = re.match(r"declare (.+) @([\w.]+)\((.*)\)", line).groups()  # type: ignore[union-attr]
     if callee not in e.module.globals:
-        declared = TextFunction(e.module, ir.FunctionType(ir.VoidType(), []), callee)
+        # The builder may call it too, and has to know what it gives.
+        kinds = [_TYPES.get(kind.strip()) for kind in (result, *filter(None, rest.split(",")))]
+        shape = ir.FunctionType(kinds[0], kinds[1:]) if None not in kinds else ir.FunctionType(ir.VoidType(), [])
+        declared = TextFunction(e.module, shape, callee)
         declared.text = line

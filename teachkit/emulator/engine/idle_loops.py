@@ -22,6 +22,17 @@ def idle_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, Ins
     return found
 
 
+def asking_loops(resume_points: list[Block], blocks: list[Block], idle: dict[int, Instruction]) -> list[int]:
+    """Those idle loops in which a warp asks a barrier in shared memory. Nothing but an arrival ends them, whatever else
+    they do in the meantime: libraries read the clock there, and sleep."""
+    return [
+        number
+        for number in idle
+        for inside in [_reaching(blocks, resume_points[number - 1].index)]
+        if any(i.opcode.startswith("mbarrier.") for index in inside for i in blocks[index].instructions)
+    ]
+
+
 def _reaching(blocks: list[Block], header: int) -> list[int]:
     """Blocks of the loop with this header: those between it and the jumps back to it."""
     ends = [block.index for block in blocks if header in block.successors and block.index >= header]

@@ -25,7 +25,7 @@ class Program:
 
         def build() -> tuple[bytes, dict[str, Any]]:
             t = translate(module, function, mode)
-            names = ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve", "local_bytes", "is_ordered")
+            names = ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve", "local_bytes", "is_ordered", "asking_loops")
             facts = {name: getattr(t, name) for name in names}
             facts |= {"idle_loops": [(n, _pack_line(i.source), i.ptx_line) for n, i in t.idle_loops.items()]}
             facts |= {"globals": list(t.globals), "sites": [_pack_site(site) for site in t.sites]}
@@ -44,6 +44,7 @@ class Program:
         self.places = tuple(site for site in sites if site.kind == "place")  # of what is checked and not counted
         self.max_slots = np.array([s.max_slot for s in self.sites if s.max_slot is not None], np.intp)
         self.idle_loops = {number: (_unpack_line(line), ptx_line) for number, line, ptx_line in facts["idle_loops"]}
+        self.asking_loops = frozenset[int](facts["asking_loops"])
         self.is_ordered: bool = facts["is_ordered"]
         self.local_bytes: int = facts["local_bytes"]
         self.n_slots: int = facts["n_slots"]

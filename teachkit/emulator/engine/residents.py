@@ -154,7 +154,7 @@ class Residents:
     def _take_turns(self) -> bool:
         """After a slice that left a block unfinished: who is next? True where another block was begun for it."""
         worker, launching = self._now, self._launching
-        held, c = worker.frames(), worker.context
+        held, c = self._state(worker), worker.context
         in_vain = self._held.get(id(worker)) == held
         self._held[id(worker)] = held
         if not in_vain:
@@ -184,6 +184,13 @@ class Residents:
                 self._changes_before = launching.progress.changes
         self._rotate()
         return False
+
+    def _state(self, worker: Worker) -> bytes:
+        """What changes as long as an unfinished block gets on."""
+        warps, asking = worker.warps(), self._launching.program.asking_loops
+        if asking and all(status != Status.YIELDED or resume in asking for status, resume in warps):
+            return repr((warps, worker.context.arrivals)).encode()
+        return worker.frames()
 
     def _rotate(self) -> None:
         self._waiting.append(self._now)

@@ -23,7 +23,7 @@ from teachkit.emulator.engine.context import (
 from teachkit.emulator.engine.dataflow import provenance, scalars
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.frames import Frame, FrameLayout, held_at_end
-from teachkit.emulator.engine.idle_loops import idle_loops
+from teachkit.emulator.engine.idle_loops import asking_loops, idle_loops
 from teachkit.emulator.engine.inline import flatten, function_addresses
 from teachkit.emulator.engine.layout import local_layout, parameter_layout, shared_layout
 from teachkit.emulator.isa.host import tell_host
@@ -57,6 +57,7 @@ class Translation:
     local_bytes: int  # private memory of a lane
     is_ordered: bool  # the order of blocks shows in the result, so they run one after another
     idle_loops: dict[int, Instruction]  # resume points where a warp can only wait: where they stand
+    asking_loops: list[int]  # those of them that ask a barrier in shared memory
 
 
 def translate(module: Module, function: Function, mode: Mode) -> Translation:
@@ -193,6 +194,7 @@ class _Translator:
         if self.mode.checked:
             hooks.leave(self.e, I32(-1))
         b.ret(I32(Status.EXITED))
+        idle = idle_loops(self.resume_points, self.blocks)
         n_accesses = sum(1 for site in self.sites.sites if site.kind == "access")
         return Translation(
             text=str(self.llvm),
@@ -203,7 +205,8 @@ class _Translator:
             globals=self.global_names,
             local_bytes=self.local_bytes,
             is_ordered=self.e.is_ordered,
-            idle_loops=idle_loops(self.resume_points, self.blocks),
+            idle_loops=idle,
+            asking_loops=asking_loops(self.resume_points, self.blocks, idle),
             trace_reserve=8 * LANES * (n_accesses + 1) if self.mode.counting else 0,
         )
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 from llvmlite import ir
 
 from teachkit.emulator.engine import access, spaces
-from teachkit.emulator.engine.emit import I32, I64, Emitter, Value, vector_of
+from teachkit.emulator.engine.context import offset
+from teachkit.emulator.engine.emit import I8, I32, I64, Emitter, Value, vector_of
 from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.isa.atomic import live_lanes
 from teachkit.emulator.isa.table import Form, instruction
@@ -198,6 +199,8 @@ end:
     types = [ir.PointerType(), I32, numbers]
     name = f"tk_mbarrier_{what}"
     function = helper(e, name, word, types, text, ["declare i32 @llvm.cttz.i32(i32, i1)"])
+    slot = e.builder.gep(e.context, [I64(offset("arrivals"))], source_etype=I8)
+    e.builder.store(e.builder.add(e.builder.load(slot, typ=I64), I64(1)), slot)  # somebody got on
     return e.builder.call(function, [e.scratch["addresses"], live, amount])
 
 

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
-from teachkit.emulator.engine.emit import I32, I64, Emitter, Poison, Value, lane_constants, lane_numbers, vector_of
+from teachkit.emulator.engine.emit import (
+    I1,
+    I32,
+    I64,
+    Emitter,
+    Poison,
+    Value,
+    is_vector,
+    lane_constants,
+    lane_numbers,
+    vector_of,
+)
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Immediate, Operand, PredicatePair
 
@@ -84,10 +97,11 @@ def permute(e: Emitter, value: Value, source: Value) -> Value:
 @instruction("vote.sync.(all|any|uni).pred", reads=None)
 def vote(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
     build = e.builder
-    lanes = e.lanes()
-    yes = build.and_(build.bitcast(e.vector(e.read(source, "pred")), I32), lanes)
+    present = e.lanes()
+    said = build.and_(build.bitcast(e.vector(e.read(source, "pred")), I32), present)
+    lanes, yes = (_among(e, members, bits) for bits in (present, said))
     every = build.icmp_unsigned("==", yes, lanes)
-    some = build.icmp_unsigned("!=", yes, I32(0))
+    some = build.icmp_unsigned("!=", yes, e.constant(yes, 0))
     none = build.not_(some)
     result = {"all": every, "any": some, "uni": build.or_(every, none)}[form.required[0]]
     e.write(target, result, "pred")
@@ -96,7 +110,14 @@ def vote(e: Emitter, form: Form, target: Operand, source: Operand, members: Oper
 @instruction("vote.sync.ballot.b32", reads=None)
 def ballot(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
     yes = e.builder.bitcast(e.vector(e.read(source, "pred")), I32)
-    e.write(target, e.builder.and_(yes, e.lanes()), "b32")
+    e.write(target, _among(e, members, e.builder.and_(yes, e.lanes())), "b32")
+
+
+def _among(e: Emitter, members: Operand, lanes: Value) -> Value:
+    """Of ``lanes``, 32 bits, those that the member mask names; groups of a warp may come with masks of their own."""
+    if isinstance(members, Immediate) and members.value % (1 << 32) == 0xFFFFFFFF:
+        return lanes
+    return e.builder.and_(*e.alike(lanes, e.read(members, "u32")))
 
 
 @instruction("activemask.b32", reads=None)
@@ -124,11 +145,40 @@ def redux(e: Emitter, form: Form, target: Operand, source: Operand, members: Ope
     neutral = _NEUTRAL.get(operation, _NEUTRAL.get(f"{operation}.{kind}"))
     assert neutral is not None
     value = e.vector(e.read(source, kind))
-    mask = e.mask()
-    if mask is not None:
-        value = e.select(mask, value, e.constant(value, neutral))
     name = _REDUCE.get(operation) or f"{'s' if kind == 's32' else 'u'}{operation}"
-    e.write(target, e.intrinsic(f"llvm.vector.reduce.{name}", value, returns=I32), kind)
+
+    def reduced(lanes: Value) -> Value:
+        kept = e.select(e.builder.bitcast(lanes, vector_of(I1)), value, e.constant(value, neutral))
+        return e.intrinsic(f"llvm.vector.reduce.{name}", kept, returns=I32)
+
+    e.write(target, _by_group(e, members, reduced), kind)
+
+
+def _by_group(e: Emitter, members: Operand, reduced: Callable[[Value], Value]) -> Value:
+    """``reduced(lanes)`` of the lanes that share a member mask, given to each of them: one value where the mask is the
+    same everywhere, else group after group."""
+    b, masks, present = e.builder, e.read(members, "u32"), e.lanes()
+    if not is_vector(masks):
+        return reduced(_among(e, members, present))
+    with b.goto_entry_block():
+        left_slot, result_slot = b.alloca(I32), b.alloca(vector_of(I32))
+    b.store(present, left_slot)
+    head, body, done = (b.append_basic_block(f"groups.{name}") for name in ("head", "body", "done"))
+    b.branch(head)
+    b.position_at_end(head)
+    left = b.load(left_slot)
+    b.cbranch(b.icmp_unsigned("==", left, I32(0)), done, body)
+    b.position_at_end(body)
+    first = b.cttz(left, I1(0))
+    mask = e.vector(b.extract_element(masks, first))
+    same = b.and_(b.bitcast(b.icmp_unsigned("==", masks, mask), I32), left)
+    value = e.vector(reduced(b.and_(same, b.extract_element(masks, first))))
+    here = b.bitcast(same, vector_of(I1))
+    b.store(b.select(here, value, b.load(result_slot)), result_slot)
+    b.store(b.and_(left, b.not_(same)), left_slot)
+    b.branch(head)
+    b.position_at_end(done)
+    return b.load(result_slot)
 
 
 @instruction("redux.sync.(min|max)[.abs][.NaN].f32", reads=None)
@@ -139,32 +189,38 @@ def redux_float(e: Emitter, form: Form, target: Operand, source: Operand, member
         value = e.intrinsic("llvm.fabs", value)
     name = "llvm.minimum" if form.required[0] == "min" else "llvm.maximum"
     name = name if "NaN" in form.optional else f"{name}num"
-    mask = e.mask()
-    if mask is not None:
-        first = e.builder.extract_element(value, e.builder.cttz(e.lanes(), ir.IntType(1)(0)))
-        value = e.select(mask, value, first)
-    for distance in (16, 8, 4, 2, 1):
-        order = lane_constants(I32, [lane ^ distance for lane in range(32)])
-        value = e.intrinsic(name, value, e.builder.shuffle_vector(value, Poison(value.type), order))
-    e.write(target, value, "f32")
+
+    def reduced(lanes: Value) -> Value:
+        first = e.builder.extract_element(value, e.builder.cttz(lanes, I1(0)))
+        kept = e.select(e.builder.bitcast(lanes, vector_of(I1)), value, first)
+        for distance in (16, 8, 4, 2, 1):
+            order = lane_constants(I32, [lane ^ distance for lane in range(32)])
+            kept = e.intrinsic(name, kept, e.builder.shuffle_vector(kept, Poison(kept.type), order))
+        return e.bits(kept)
+
+    e.write(target, _by_group(e, members, reduced), "b32")
 
 
 @instruction("match.any.sync.(b32|b64)", "match.all.sync.(b32|b64)", reads=None)
 def match(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
     """Which lanes hold the same value; with ``.all``, every lane that takes part or none."""
-    build, lanes = e.builder, e.lanes()
+    build = e.builder
     value = e.vector(e.read(source, form.type))
-    if ".any." in form.opcode:
+    lanes = _among(e, members, e.lanes())
+    if ".any." in form.opcode or is_vector(lanes):
         peers: Value = ir.Constant(vector_of(I32), None)
         for lane in range(32):
-            same = build.icmp_unsigned("==", value, e.vector(build.extract_element(value, I32(lane))))
-            peers = build.insert_element(peers, build.and_(build.bitcast(same, I32), lanes), I32(lane))
-        e.write(target, peers, "b32")
-        return
-    first = build.extract_element(value, build.cttz(lanes, ir.IntType(1)(0)))
-    same = build.and_(build.bitcast(build.icmp_unsigned("==", value, e.vector(first)), I32), lanes)
-    agreed = build.icmp_unsigned("==", same, lanes)
-    everyone = build.select(agreed, lanes, I32(0))
+            alike = build.icmp_unsigned("==", value, e.vector(build.extract_element(value, I32(lane))))
+            peers = build.insert_element(peers, build.bitcast(alike, I32), I32(lane))
+        same = build.and_(peers, e.vector(lanes))
+        if ".any." in form.opcode:
+            e.write(target, same, "b32")
+            return
+    else:
+        first = build.extract_element(value, build.cttz(lanes, I1(0)))
+        same = build.and_(build.bitcast(build.icmp_unsigned("==", value, e.vector(first)), I32), lanes)
+    agreed = build.icmp_unsigned("==", *e.alike(same, lanes))
+    everyone = e.select(agreed, lanes, e.constant(lanes, 0))
     if isinstance(target, PredicatePair):
         e.write(target.first, everyone, "b32")
         e.write(target.second, agreed, "pred")
@@ -176,6 +232,6 @@ def match(e: Emitter, form: Form, target: Operand, source: Operand, members: Ope
 def elect(e: Emitter, form: Form, target: Operand, members: Operand) -> None:
     """The lowest lane that takes part is elected; every lane learns which it was."""
     assert isinstance(target, PredicatePair)
-    leader = e.builder.cttz(e.lanes(), ir.IntType(1)(0))
+    leader = _by_group(e, members, lambda lanes: e.builder.cttz(lanes, I1(0)))
     e.write(target.first, leader, "b32")
     e.write(target.second, e.builder.icmp_unsigned("==", lane_numbers(), e.vector(leader)), "pred")

@@ -24,6 +24,11 @@ def members(machine: Machine, item: Instruction, mask: Array) -> Array:
     return np.asarray(mask & (named >> lane.astype(np.uint32) & np.uint32(1)).astype(bool))
 
 
+def named(machine: Machine, item: Instruction) -> Array:
+    """[n_threads]: the member mask that each lane comes with; groups of one warp may have masks of their own."""
+    return np.broadcast_to(machine.read(item.operands[-1], "u32"), machine.n_threads)
+
+
 def ballots(votes: Array) -> Array:
     """One word a warp from [n_threads] booleans, [n_warps, 1]."""
     return np.asarray(np.sum(warps(votes) * _BIT, 1, np.uint32, keepdims=True))
@@ -75,13 +80,13 @@ def vote(form: Form) -> Operation:
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
         taking_part = members(machine, item, mask)
         said = np.broadcast_to(machine.read(item.operands[1], "pred"), mask.shape)
-        yes = ballots(said & taking_part)
+        yes = _spread(ballots(said & taking_part)) & named(machine, item)
         if mode == "ballot":
-            machine.write(item.operands[0], _spread(yes), "b32", mask)
+            machine.write(item.operands[0], yes, "b32", mask)
             return
-        everyone = ballots(taking_part)
+        everyone = _spread(ballots(taking_part)) & named(machine, item)
         result = {"all": yes == everyone, "any": yes != 0, "uni": (yes == everyone) | (yes == 0)}[mode]
-        machine.write(item.operands[0], _spread(result), "pred", mask)
+        machine.write(item.operands[0], result, "pred", mask)
 
     return Step(run)
 
@@ -98,8 +103,9 @@ def elect(form: Form) -> Operation:
     form.one("sync")
 
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
-        taking_part = warps(members(machine, item, mask))
-        leader = np.repeat(taking_part.argmax(1), LANES).astype(np.uint32)
+        group = _spread(ballots(members(machine, item, mask))) & named(machine, item)
+        lowest = group & (~group + np.uint32(1))
+        leader = np.log2(np.maximum(lowest, 1).astype(np.float64)).astype(np.uint32)
         target = item.operands[0]
         assert isinstance(target, PredicatePair)
         machine.write(target.first, leader, "b32", mask)
@@ -118,12 +124,12 @@ def match(form: Form) -> Operation:
         taking_part = warps(members(machine, item, mask))
         values = warps(np.broadcast_to(machine.read(item.operands[1], kind), mask.shape).copy())
         same = (values[:, :, None] == values[:, None, :]) & taking_part[:, None, :] & taking_part[:, :, None]
-        peers = (same * _BIT).sum(2).astype(np.uint32).reshape(-1)
+        peers = (same * _BIT).sum(2).astype(np.uint32).reshape(-1) & named(machine, item)
         target = item.operands[0]
         if mode == "any":
             machine.write(target, peers, "b32", mask)
             return
-        everyone = _spread(ballots(taking_part.reshape(-1)))
+        everyone = _spread(ballots(taking_part.reshape(-1))) & named(machine, item)
         agreed = peers == everyone
         first, second = (target.first, target.second) if isinstance(target, PredicatePair) else (target, None)
         machine.write(first, np.where(agreed, everyone, np.uint32(0)), "b32", mask)
@@ -154,9 +160,12 @@ def reduce(form: Form) -> Operation:
         result = np.zeros_like(values)
         for start in range(0, mask.size, LANES):
             warp = slice(start, start + LANES)
-            chosen = values[warp][taking_part[warp]]
-            if chosen.size:
-                result[warp] = functions[name].reduce(np.abs(chosen) if absolute else chosen)
+            groups = named(machine, item)[warp]
+            for group in np.unique(groups[taking_part[warp]]):
+                inside = (group >> np.arange(LANES, dtype=np.uint32) & np.uint32(1)).astype(bool)
+                chosen = values[warp][taking_part[warp] & inside]
+                if chosen.size:
+                    result[warp][groups == group] = functions[name].reduce(np.abs(chosen) if absolute else chosen)
         machine.write(item.operands[0], result, kind, mask)
 
     return Step(run)
