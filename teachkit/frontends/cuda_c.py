@@ -13,6 +13,8 @@ from typing import Any
 
 from teachkit.errors import CompileError, MissingCompilerError
 from teachkit.frontends.cuda_headers import include_folders, missing_header_hint
+from teachkit.frontends.numba_adapter import RUNTIME
+from teachkit.frontends.ptx_link import link
 from teachkit.frontends.standard_headers import standard_headers
 from teachkit.frontends.target import architecture
 from teachkit.frontends.two_devices import KernelModule
@@ -54,9 +56,27 @@ def compile_cuda_c(
     target = f"--gpu-architecture=compute_{architecture()}"
     given = [] if any(o.startswith(("--std", "-std")) for o in options) else ["--std=c++17"]
     flags = [target, "-lineinfo", *given, *options, *(f"-I{folder}" for folder in include_folders())]
+    plain = _plain_kernels(source)
+    try:
+        text, names = _compiled(nvrtc, source, file_name, flags, [*instantiate, *plain])
+    except CompileError as error:
+        if "__nv_name_map" not in error.messages or not plain:
+            raise
+        # A kernel in a namespace, or called like a function that CUDA has: its name alone says too little.
+        text, names = _compiled(nvrtc, source, file_name, flags, list(instantiate))
+        names |= _by_mangled_name(text, plain)
+    module = KernelModule(text, names, _with_runtime(text))
+    module.emulated.sources[file_name] = source
+    return module
+
+
+def _compiled(
+    nvrtc: Any, source: str, file_name: str, flags: list[str], kernels: list[str]
+) -> tuple[str, dict[str, str]]:
+    """PTX, and the name in it of each of ``kernels``."""
     program = _created(nvrtc, source, file_name)
     try:
-        wanted = list(dict.fromkeys([*instantiate, *_plain_kernels(source)]))
+        wanted = list(dict.fromkeys(kernels))
         for name in wanted:
             _checked(nvrtc.nvrtcAddNameExpression(program, name.encode()))
         (status,) = nvrtc.nvrtcCompileProgram(program, len(flags), [flag.encode() for flag in flags])
@@ -64,12 +84,28 @@ def compile_cuda_c(
             messages = _log(nvrtc, program)
             raise CompileError("CUDA C++", messages, missing_header_hint(messages))
         text = _text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
-        names = {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
+        return text, {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
     finally:
         nvrtc.nvrtcDestroyProgram(program)
-    module = KernelModule(text, names)
-    module.emulated.sources[file_name] = source
-    return module
+
+
+def _by_mangled_name(text: str, kernels: Sequence[str]) -> dict[str, str]:
+    """Names in the PTX of kernels that one entry alone can be; mangled names hold the length and the name itself."""
+    entries = re.findall(r"\.entry\s+([\w$]+)", text)
+    found: dict[str, str] = {}
+    for name in kernels:
+        mangled = re.compile(rf"_Z(N(\d+\w+?)*)?{len(name)}{name}(?!\d)")
+        fits = [entry for entry in entries if entry == name or mangled.match(entry)]
+        if len(fits) == 1:
+            found[name] = fits[0]
+    return found
+
+
+def _with_runtime(text: str) -> str:
+    """PTX with what the driver brings along on a GPU: memory for ``malloc`` and for ``grid.sync()``."""
+    if not re.search(r"%envreg[12]\b|^\s*(?:malloc|free),", text, re.MULTILINE):
+        return text
+    return link([text, RUNTIME.read_text()])
 
 
 def _created(nvrtc: Any, source: str, file_name: str) -> Any:

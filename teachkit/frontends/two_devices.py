@@ -16,12 +16,13 @@ from teachkit.errors import LaunchError
 
 
 class KernelModule(Mapping[str, "TwoDeviceKernel"]):
-    """Kernels of one PTX text. ``names`` maps names in the source to names in the PTX."""
+    """Kernels of one PTX text. ``names`` maps names in the source to names in the PTX; ``emulated`` is the text for
+    the emulator, where that needs more than the driver does."""
 
-    def __init__(self, ptx: str, names: Mapping[str, str] | None = None) -> None:
+    def __init__(self, ptx: str, names: Mapping[str, str] | None = None, emulated: str | None = None) -> None:
         self.ptx = ptx
         self.names = dict(names or {})
-        self._loaded = load_ptx(ptx)
+        self._loaded = load_ptx(emulated or ptx)
 
     @property
     def emulated(self) -> LoadedModule:

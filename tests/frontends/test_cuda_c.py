@@ -97,3 +97,19 @@ def test_out_of_bounds_names_the_source_line(module):
 
     with pytest.raises(KernelFault, match=r"(?s)Out-of-bounds load of 4 bytes.*kernel.cu:5"):
         module["gelu"][1, 256](torch.zeros(100), torch.zeros(256), 256)
+
+
+def test_names_that_say_too_little():
+    """Kernels in a namespace, and one that is called like a function of CUDA's own."""
+    module = tk.compile_cuda_c(
+        "namespace mine { __global__ void fill(int* x) { x[threadIdx.x] = 7; } }\n"
+        "__global__ void all(int* x) { x[threadIdx.x] = 8; }\n"
+        "namespace a { __global__ void twice(int*) {} } namespace b { __global__ void twice(int*) {} }"
+    )
+    x = torch.zeros(32, dtype=torch.int32)
+    for name, value in (("fill", 7), ("all", 8)):
+        module[name][1, 32](x)
+        assert x.eq(value).all()
+    with pytest.raises(LaunchError, match="twice"):
+        module["twice"]
+    assert len(module) == 4

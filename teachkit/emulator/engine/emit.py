@@ -22,6 +22,7 @@ Value = Any  # llvmlite's values carry no useful static type
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 POINTER = ir.PointerType()
+_GRID_WORKSPACE = "tk_grid_workspace"  # a variable of frontends/device_runtime.ptx
 
 WIDTHS = {
     "pred": 1,
@@ -314,6 +315,9 @@ class Emitter:
             return I32(0)
         if base in ("%cluster_nctaid", "%cluster_nctarank"):
             return I32(1)
+        if name in ("%envreg1", "%envreg2") and _GRID_WORKSPACE in self.globals:  # upper and lower half of its address
+            place = self.symbol(_GRID_WORKSPACE, "u64")
+            return self.builder.trunc(self.builder.lshr(place, I64(32)) if name == "%envreg1" else place, I32)
         if name in ("%smid", "%nsmid"):
             n_sms = self.field("n_sms", I64)
             number = n_sms if name == "%nsmid" else self.builder.urem(self.field("block", I64), n_sms)

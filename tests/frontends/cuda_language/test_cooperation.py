@@ -252,6 +252,7 @@ def test_atomic_references(module):
     assert longs[0] == expected
 
 
+@pytest.mark.slow
 def test_no_race_is_seen_where_a_barrier_orders_the_threads(module):
     x, out = np.ones(64, np.float32), np.zeros(64, np.float32)
     with tk.emulator.check() as report:
@@ -265,3 +266,10 @@ def test_a_barrier_that_waits_for_too_many_never_ends():
     source = "#include <cuda/barrier>\n" + source.replace("init(&barrier, blockDim.x)", "init(&barrier, 65)")
     with pytest.raises(KernelFault, match="never ends"):
         tk.compile_cuda_c(source)["phases"][1, 64](np.ones(64, np.float32), np.zeros(64, np.float32), 3)
+
+
+def test_the_whole_grid_meets(module):
+    x, out = np.arange(1024, dtype=np.int32), np.zeros(1024, np.int32)
+    for turn in (1, 2):  # the second launch finds the barrier as the first one left it
+        module["whole_grid"][8, 128](x, out)
+        np.testing.assert_array_equal(out, np.arange(1024)[::-1] + turn)
