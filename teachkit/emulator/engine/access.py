@@ -33,6 +33,8 @@ from teachkit.emulator.engine.emit import (
     lane_constants,
     vector_of,
 )
+from teachkit.emulator.engine.helpers import helper
+from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
 from teachkit.emulator.ptx.model import Address, Operand, Register, Symbol
 
 MAX_LANE_BYTES = 16
@@ -70,44 +72,39 @@ def load_values(
 
     Lanes that are off get what ``targets`` hold, or zero without ``targets``.
     """
-    address, low, high = place(e, space, operand)
+    stride = _stride(e, operand)
+    address, low, high = place(e, space, operand, of_first=stride is not None)
     lane_bytes = n * bits // 8
     mask = e.mask()
-    if not is_vector(address) and mask is None and not e.is_checked:
+    if stride is None and not is_vector(address) and mask is None and not e.is_checked:
         return _load_scalar(e, space, address, low, high, bits, n)
     old = [e.vector(e.read(t, f"b{bits}")) for t in targets] or [e.vector(ir.Constant(ir.IntType(bits), 0))] * n
-    stride = _stride(e, operand)
-    memory = _resolve(e, space, e.vector(address), low, high, lane_bytes, stride, None if mask is None else old)
-    packed_type = vector_of(ir.IntType(bits), LANES * n)
-    packed = e.builder.load(memory, typ=packed_type, align=bits // 8)
-    if n == 1:
-        return [packed]
-    return [
-        e.builder.shuffle_vector(packed, Poison(packed_type), lane_constants(I32, range(i, LANES * n, n)))
-        for i in range(n)
-    ]
+    memory = _resolve(e, space, operand, address, low, high, lane_bytes, stride, None if mask is None else old)
+    return load_dealt(e, memory, bits, n)
 
 
 def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
     """The reverse of :func:`load`. Where lanes store to one address, the highest lane wins."""
-    address, low, high = place(e, space, operand)
+    stride = _stride(e, operand)
+    address, low, high = place(e, space, operand, of_first=stride is not None)
     n = len(values)
     lane_bytes = n * bits // 8
-    packed = interleave(e, [e.vector(value) for value in values])
-    address = e.vector(address)
+    values = [e.vector(value) for value in values]
 
-    def slow(arguments: list[Value]) -> None:
-        e.builder.store(packed, e.scratch["packed"], align=64)
-        e.builder.call(runtime(e, f"tk_store_{space}"), arguments)
+    def slow(function: Value, arguments: list[Value]) -> None:
+        store_interleaved(e, values, e.scratch["packed"], 64, is_rare=True)
+        e.builder.call(function, arguments)
 
     def fast(memory: Value) -> None:
-        e.builder.store(packed, memory, align=bits // 8)
+        store_interleaved(e, values, memory, bits // 8)
 
-    _split(e, space, address, low, high, lane_bytes, _stride(e, operand), True, fast, slow)
+    _split(e, space, operand, address, low, high, lane_bytes, stride, True, fast, slow)
 
 
 def _stride(e: Emitter, operand: Address) -> int | None:
     """Bytes from one lane's address to the next, where that is known before running."""
+    if e.is_checked:
+        return None
     return e.strides.get(operand.base.name) if isinstance(operand.base, Register) else None
 
 
@@ -121,9 +118,11 @@ def _gap(space: str, stride: int | None, lane_bytes: int) -> int:
     return stride // lane_bytes if stride // lane_bytes in (2, 3, 4) and stride <= SECTOR_BYTES else 0
 
 
-def place(e: Emitter, space: str, operand: Address) -> tuple[Value, Value, Value]:
-    """Host address of the operand, and the interval it must stay in."""
+def place(e: Emitter, space: str, operand: Address, *, of_first: bool = False) -> tuple[Value, Value, Value]:
+    """Host address of the operand, in lane 0 or in all lanes, and the interval it must stay in."""
+    before, e.lane_zero = e.lane_zero, of_first or e.lane_zero
     address = address_of(e, operand, space)
+    e.lane_zero = before
     if space == "shared":
         base = e.scratch["shared_base"]
         host = e.builder.add(e.vector(base) if is_vector(address) else base, address)
@@ -151,6 +150,7 @@ def in_window(e: Emitter, host: Value, lanes: Value, window: str) -> Value:
 def _resolve(
     e: Emitter,
     space: str,
+    operand: Address,
     address: Value,
     low: Value,
     high: Value,
@@ -161,10 +161,10 @@ def _resolve(
     """Pointer to the lanes' data in order: the memory itself, or the packed buffer after a gather over ``old``."""
     ends: list[tuple[Value, ir.Block]] = []
 
-    def slow(arguments: list[Value]) -> None:
+    def slow(function: Value, arguments: list[Value]) -> None:
         if old is not None:
-            e.builder.store(interleave(e, old), e.scratch["packed"], align=64)
-        e.builder.call(runtime(e, f"tk_load_{space}"), arguments)
+            store_interleaved(e, old, e.scratch["packed"], 64, is_rare=True)
+        e.builder.call(function, arguments)
         ends.append((e.scratch["packed"], e.builder.block))
 
     def fast(memory: Value) -> None:
@@ -177,7 +177,7 @@ def _resolve(
             memory = e.scratch["packed"]
         ends.append((memory, e.builder.block))
 
-    _split(e, space, address, low, high, lane_bytes, stride, False, fast, slow)
+    _split(e, space, operand, address, low, high, lane_bytes, stride, False, fast, slow)
     pointer = e.builder.phi(POINTER)
     for value, block in ends:
         pointer.add_incoming(value, block)
@@ -187,6 +187,7 @@ def _resolve(
 def _split(
     e: Emitter,
     space: str,
+    operand: Address,
     address: Value,
     low: Value,
     high: Value,
@@ -194,22 +195,36 @@ def _split(
     stride: int | None,
     store: bool,
     fast: Callable[[Value], None],
-    slow: Callable[[list[Value]], None],
+    slow: Callable[[Value, list[Value]], None],
 ) -> None:
-    """Branch on whether all lanes are on and touch one aligned, in-bounds run of memory."""
+    """Branch on whether all lanes are on and touch one aligned, in-bounds run of memory.
+
+    ``address`` is lane 0's where there is a stride. ``slow`` is given the function that handles all other cases.
+    """
     b = e.builder
+    verb = "store" if store else "load"
     site = e.sites.access(e.instruction, space, store, lane_bytes)
     lanes = e.lanes()
     place = I64(site if e.sites.counting else ~site)
-    everything = [e.context, e.scratch["addresses"], lanes, low, high, place, I64(lane_bytes), e.scratch["packed"]]
+    rest = [lanes, low, high, place, I64(lane_bytes), e.scratch["packed"]]
+
+    def all_else() -> None:
+        if stride is None:
+            b.store(e.vector(address), e.scratch["addresses"], align=64)
+            slow(runtime(e, f"tk_{verb}_{space}"), [e.context, e.scratch["addresses"], *rest])
+        else:
+            slow(_spread(e, f"tk_{verb}_{space}", stride, _is_narrow(e, operand)), [e.context, address, *rest])
+
     if e.is_checked:
-        b.store(address, e.scratch["addresses"], align=64)
-        slow(everything)
+        all_else()
         join = b.append_basic_block("checked")
         b.branch(join)
         b.position_at_end(join)
         return
-    first = b.extract_element(address, I32(0))
+    first = address
+    if stride is None:
+        address = e.vector(address)
+        first = b.extract_element(address, I32(0))
     step = lane_bytes
     if stride is not None and (stride == lane_bytes or (not store and _gap(space, stride, lane_bytes))):
         together, step = lanes, stride
@@ -243,10 +258,46 @@ def _split(
     b.branch(join)
 
     b.position_at_end(slow_block)
-    b.store(address, e.scratch["addresses"], align=64)
-    slow(everything)
+    all_else()
     b.branch(join)
     b.position_at_end(join)
+
+
+def _is_narrow(e: Emitter, operand: Address) -> bool:
+    """Whether the operand's address is computed in 32 bits, and so may wrap from lane to lane."""
+    return isinstance(operand.base, Register) and not e.register_types[operand.base.name].endswith("64")
+
+
+def _spread(e: Emitter, name: str, stride: int, is_narrow: bool) -> ir.Function:
+    """The runtime's function ``name``, given lane 0's address and the stride: one copy for all accesses of a kernel."""
+    runtime(e, name)
+    bits = 32 if is_narrow else 64
+    steps = lane_constants(ir.IntType(bits), [lane * stride % (1 << bits) for lane in range(LANES)])
+    first = "  %short = sub i64 %first, %low\n  %base = trunc i64 %short to i32\n" if is_narrow else ""
+    base = "%base" if is_narrow else "%first"
+    spread = f"""  %one = insertelement <32 x i{bits}> poison, i{bits} {base}, i64 0
+  %same = shufflevector <32 x i{bits}> %one, <32 x i{bits}> poison, <32 x i32> zeroinitializer
+  %each = add <32 x i{bits}> %same, {steps.get_reference()}
+"""
+    whole = "%each"
+    if is_narrow:
+        whole = "%host"
+        spread += """  %wide = zext <32 x i32> %each to <32 x i64>
+  %window = insertelement <32 x i64> poison, i64 %low, i64 0
+  %windows = shufflevector <32 x i64> %window, <32 x i64> poison, <32 x i32> zeroinitializer
+  %host = add <32 x i64> %wide, %windows
+"""
+    arguments = "i32 %lanes, i64 %low, i64 %high, i64 %place, i64 %size, ptr %packed"
+    own = f"{name}_by_{stride % (1 << bits)}_{bits}"
+    text = f"""define internal void @{own}(ptr %ctx, i64 %first, {arguments}) noinline cold {{
+{first}{spread}  %addresses = getelementptr i8, ptr %packed, i64 {LANES * MAX_LANE_BYTES}
+  store <32 x i64> {whole}, ptr %addresses, align 64
+  call void @{name}(ptr %ctx, ptr %addresses, {arguments})
+  ret void
+}}
+"""
+    parameters = [POINTER, I64, I32, I64, I64, I64, I64, POINTER]
+    return helper(e, own, ir.VoidType(), parameters, text)
 
 
 def _prefetch(e: Emitter, first: Value, n_bytes: int, store: bool) -> None:
@@ -341,20 +392,6 @@ def add_counts(e: Emitter, slot: int, amounts: list[Value]) -> None:
         if not isinstance(value, ir.Constant):
             amount = b.insert_element(amount, value, I32(index))
     b.store(b.add(b.load(pointer, typ=shape, align=8), amount), pointer, align=8)
-
-
-def interleave(e: Emitter, values: list[Value]) -> Value:
-    """Element i of lane l at place l * n + i."""
-    while len(values) > 1:
-        half = len(values) // 2
-        values = [_zip(e, values[i], values[i + half]) for i in range(half)]
-    return values[0]
-
-
-def _zip(e: Emitter, a: Value, b: Value) -> Value:
-    n = a.type.count
-    places = [place for i in range(n) for place in (i, n + i)]
-    return e.builder.shuffle_vector(a, b, lane_constants(I32, places))
 
 
 def runtime(e: Emitter, name: str) -> Value:

@@ -24,6 +24,8 @@ F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 POINTER = ir.PointerType()
 _GRID_WORKSPACE = "tk_grid_workspace"  # a variable of frontends/device_runtime.ptx
 
+RESIDENT_ALIGN = 32  # of the smallest vector in a frame, one byte a lane
+
 WIDTHS = {
     "pred": 1,
     **dict.fromkeys(("b8", "u8", "s8"), 8),
@@ -77,6 +79,7 @@ class Emitter:
     module: ir.Module
     context: Value
     registers: dict[str, Value]
+    residents: dict[str, ir.Type]  # registers that stay in the warp's frame, and their types
     register_types: dict[str, str]
     uniform: frozenset[str]
     strides: dict[str, int]  # registers kept as their value in lane 0, and what is added from lane to lane
@@ -120,12 +123,22 @@ class Emitter:
 
     def load(self, register: str) -> Value:
         """A register's value in every lane, or one scalar for all."""
-        value = self.builder.load(self.registers[register])
+        value = self._fetch(register)
         stride = self.strides.get(register)
         if stride is None or self.lane_zero:
             return value
         steps = lane_constants(value.type, [lane * stride for lane in range(LANES)])
         return self.builder.add(self.vector(value), steps)
+
+    def _fetch(self, register: str) -> Value:
+        place = self.registers[register]
+        shape = self.residents.get(register)
+        return self.builder.load(place) if shape is None else self.builder.load(place, typ=shape, align=RESIDENT_ALIGN)
+
+    def put(self, register: str, value: Value) -> None:
+        """Store what a register holds, in the shape in which it is kept."""
+        align = RESIDENT_ALIGN if register in self.residents else None
+        self.builder.store(value, self.registers[register], align=align)
 
     def _as_type(self, value: Value, ptx_type: str) -> Value:
         wanted = WIDTHS[ptx_type]
@@ -193,7 +206,7 @@ class Emitter:
                 value = self.builder.select(self.active, value, self.load(name))
         if keep_off_lanes and self.guard is not None:
             value = self.select(self.guard, value, self.load(name))
-        self.builder.store(value, self.registers[name])
+        self.put(name, value)
 
     def _as_bits(self, value: Value, width: int, signed: bool) -> Value:
         element = _element(value.type)

@@ -1,6 +1,10 @@
 """The frame of a suspended warp: where its registers and masks lie, and which of them must be saved.
 
 To be saved are registers that will be read and that the frame does not hold yet.
+
+Where far more vectors live across blocks than the processor has registers, they stay in the frame all the time:
+LLVM would keep them in memory anyway, and to find that out takes it longer than anything else, because each of
+them needs a choice between old and new wherever blocks meet, and a move at every place where a warp waits.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ from llvmlite import ir
 from teachkit.emulator.engine.context import FRAME_REGISTERS, LANES
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.flow import Block, defined, is_barrier
+
+MANY_VECTORS = 40  # each is 4 to 8 registers of AVX2, of which there are 16
 
 
 class FrameLayout:
@@ -31,6 +37,11 @@ class FrameLayout:
         self.masks_at = -(-at // 4) * 4
         self.n_bytes = -(-(self.masks_at + 4 * n_blocks) // 64) * 64
 
+    def residents(self) -> frozenset[str]:
+        """Registers that stay in the frame: vectors, where there are many of them."""
+        wide = frozenset(name for name in self.slots if not self.is_scalar(name) and self.width(name) >= 8)
+        return wide if len(wide) > MANY_VECTORS else frozenset()
+
     def width(self, name: str) -> int:
         """Bits of a register in one lane."""
         return WIDTHS[self.types[name]]
@@ -47,6 +58,7 @@ class Frame:
 
     def __init__(self, layout: FrameLayout, e: Emitter, pointer: Value) -> None:
         self._layout, self._e, self.pointer = layout, e, pointer
+        self.residents = layout.residents()
 
     def at(self, offset: int) -> Value:
         """Address of a place in the frame."""
@@ -54,6 +66,8 @@ class Frame:
 
     def restore(self, name: str) -> None:
         """Take a register out of the frame."""
+        if name in self.residents:
+            return
         self._e.builder.store(self._load(name), self._e.registers[name])
 
     def _load(self, name: str) -> Value:
@@ -68,6 +82,8 @@ class Frame:
 
     def save(self, name: str) -> None:
         """Put a register into the frame."""
+        if name in self.residents:
+            return
         b, at = self._e.builder, self.at(self._layout.slots[name])
         width = self._layout.width(name)
         value = b.load(self._e.registers[name])

@@ -13,6 +13,17 @@ _WIDEN = """define float @widen(half %x) {
   ret float %y
 }"""
 
+_ADD = """define <16 x i32> @add(<16 x i32> %x) {
+  %y = add <16 x i32> %x, %x
+  ret <16 x i32> %y
+}"""
+
+
+@functools.cache
+def has_wide_vectors() -> bool:
+    """Whether it has vectors of 512 bits (AVX-512), and with them shuffles that pick from two registers at will."""
+    return "zmm" in target_machine().emit_assembly(llvm.parse_assembly(_ADD))
+
 
 @functools.cache
 def converts_half() -> bool:

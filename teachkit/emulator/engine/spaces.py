@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llvmlite import ir
-
 from teachkit.emulator.engine import access
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Value, lane_constants
+from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
 from teachkit.emulator.ptx.model import Address, Operand
 
 
@@ -21,20 +20,16 @@ def load(e: Emitter, space: str, operand: Address, targets: Sequence[Operand], p
     """Load consecutive elements into ``targets``; ``space`` is "local", "argument", "const" or "generic"."""
     bits, n = WIDTHS[ptx_type], len(targets)
     old = [e.vector(e.read(target, f"b{bits}")) for target in targets]
-    e.builder.store(access.interleave(e, old), e.scratch["packed"], align=64)
+    store_interleaved(e, old, e.scratch["packed"], 64)
     _move(e, space, operand, n * bits // 8, "load")
-    shape = vector_of(ir.IntType(bits), LANES * n)
-    packed = e.builder.load(e.scratch["packed"], typ=shape, align=64)
-    for index, target in enumerate(targets):
-        order = lane_constants(I32, range(index, LANES * n, n))
-        value = e.builder.shuffle_vector(packed, Poison(shape), order) if n > 1 else packed
+    values = load_dealt(e, e.scratch["packed"], bits, n)
+    for target, value in zip(targets, values, strict=True):
         e.write(target, value, ptx_type, keep_off_lanes=False)
 
 
 def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
     """The reverse of :func:`load`."""
-    packed = access.interleave(e, [e.vector(value) for value in values])
-    e.builder.store(packed, e.scratch["packed"], align=64)
+    store_interleaved(e, [e.vector(value) for value in values], e.scratch["packed"], 64)
     _move(e, space, operand, len(values) * bits // 8, "store")
 
 

@@ -118,7 +118,11 @@ class _Translator:
     def _emitter(self, module: Module) -> Emitter:
         b = self.builder
         registers = {}
+        residents = {name: vector_of(ir.IntType(self.layout.width(name))) for name in self.layout.residents()}
         for name, kind in self.function.registers.items():
+            if name in residents:
+                registers[name] = b.gep(self.warp.args[1], [I64(self.layout.slots[name])], source_etype=I8)
+                continue
             element = ir.IntType(WIDTHS[kind])
             shape = element if self._is_scalar(name) else vector_of(element)
             registers[name] = b.alloca(shape)
@@ -127,6 +131,7 @@ class _Translator:
             module=self.llvm,
             context=self.context,
             registers=registers,
+            residents=residents,
             register_types=self.function.registers,
             uniform=self.uniform,
             strides={name: a.stride for name, a in self.affine.items()},
@@ -219,7 +224,7 @@ class _Translator:
         b.position_at_end(start)
         for name in sorted(self.blocks[0].live_in):  # read before written: LLVM may turn that into anything
             zero = ir.Constant(ir.IntType(WIDTHS[self.function.registers[name]]), 0)
-            b.store(zero if self._is_scalar(name) else self.e.vector(zero), self.e.registers[name])
+            self.e.put(name, zero if self._is_scalar(name) else self.e.vector(zero))
         if self.masked:
             for mask in self.masks.values():
                 b.store(I32(0), mask)

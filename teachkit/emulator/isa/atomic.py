@@ -14,6 +14,7 @@ from teachkit.emulator.engine import access
 from teachkit.emulator.engine.context import LANES, TRACE_ATOMIC_BIT, TRACE_STORE_BIT
 from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.engine.helpers import helper
+from teachkit.emulator.engine.interleave import interleave
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand, Register
 
@@ -69,7 +70,7 @@ def _atomic(e: Emitter, form: Form, address: Operand, sources: tuple[Operand, ..
         sources = sources[:-1]
     bits = WIDTHS[kind]
     elements = sources[0].items if isinstance(sources[0], Group) else (sources[0],)
-    operands = [access.interleave(e, [e.vector(e.read(item, f"b{bits}")) for item in elements])]
+    operands = [interleave(e, [e.vector(e.read(item, f"b{bits}")) for item in elements])]
     operands += [e.vector(e.read(source, f"b{bits}")) for source in sources[1:]]
     lane_bytes = len(elements) * bits // 8
     if kind[0] in "fb" and operation == "add" and "global" in space:

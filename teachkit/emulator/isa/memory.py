@@ -6,7 +6,8 @@ from llvmlite import ir
 
 from teachkit.emulator.engine import access, spaces
 from teachkit.emulator.engine.context import Fault
-from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.engine.emit import I8, I16, I32, I64, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Operand
 
@@ -167,22 +168,31 @@ def ldmatrix(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     receives elements (l / 4, 2 (l % 4)) and the next of each matrix, of its transpose with ``.trans``."""
     assert isinstance(source, Address)
     n = int(next(m for m in form.opcode.split(".") if m in ("x1", "x2", "x4"))[1])
-    rows = _rows(e, source, n)
+    _read_rows(e, source, n)
     targets = target.items if isinstance(target, Group) else (target,)
-    undefined = Poison(rows.type)
     for matrix, item in enumerate(targets):
-        order = []
-        for lane in range(32):
-            for half in (0, 1):
-                row, column = lane // 4, 2 * (lane % 4) + half
-                row, column = (column, row) if ".trans" in form.opcode else (row, column)
-                order.append((8 * matrix + row) * 8 + column)
-        picked = e.builder.shuffle_vector(rows, undefined, lane_constants(I32, order))
-        e.write(item, e.builder.bitcast(picked, vector_of(I32)), "b32")
+        at = e.builder.gep(e.scratch["packed"], [I64(128 * matrix)], source_etype=I8)
+        if ".trans" in form.opcode:
+            elements = e.builder.load(at, typ=vector_of(I16, 64), align=64)
+            moved = e.builder.call(transposed(e), [elements])
+            e.write(item, e.builder.bitcast(moved, vector_of(I32)), "b32")
+        else:
+            e.write(item, e.builder.load(at, typ=vector_of(I32), align=64), "b32")
 
 
-def _rows(e: Emitter, source: Address, n: int) -> Value:
-    """The 8 n rows of 16 bytes as one vector of 16-bit elements, counted as one shared load."""
+def transposed(e: Emitter) -> ir.Function:
+    """A function that transposes an 8x8 matrix of 16-bit elements. Shared, as LLVM takes long over such shuffles."""
+    shape = vector_of(I16, 64)
+    order = ", ".join(f"i32 {place // 2 + 32 * (place % 2)}" for place in range(64))
+    zipped = f"shufflevector {shape} %m.{{}}, {shape} poison, <64 x i32> <{order}>"
+    # Rows and columns are three bits each of an element's number: three perfect shuffles swap them.
+    lines = "\n".join(f"  %m.{i + 1} = {zipped.format(i)}" for i in range(3))
+    text = f"define internal {shape} @tk_transposed({shape} %m.0) noinline {{\n{lines}\n  ret {shape} %m.3\n}}\n"
+    return helper(e, "tk_transposed", shape, [shape], text)
+
+
+def _read_rows(e: Emitter, source: Address, n: int) -> None:
+    """The 8 n rows of 16 bytes side by side in the packed buffer, counted as one shared load."""
     address = access.address_of(e, source, "shared")
     host = e.builder.add(*e.alike(e.scratch["shared_base"], address))
     e.builder.store(e.vector(host), e.scratch["addresses"], align=64)
@@ -191,4 +201,3 @@ def _rows(e: Emitter, source: Address, n: int) -> Value:
     place = I64(site if e.sites.counting else ~site)
     arguments = [e.context, e.scratch["addresses"], lanes, e.scratch["shared_base"], e.scratch["shared_end"], place]
     e.builder.call(access.runtime(e, "tk_load_shared"), [*arguments, I64(16), e.scratch["packed"]])
-    return e.builder.load(e.scratch["packed"], typ=vector_of(ir.IntType(16), 256), align=64)
