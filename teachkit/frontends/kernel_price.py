@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from teachkit.hardware.kernel_time import kernel_costs, shape_of, total_seconds
+from teachkit.hardware.grid_shape import shape_of
+from teachkit.hardware.kernel_time import kernel_costs, total_seconds
 from teachkit.hardware.spec import GpuSpec
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ _UNITS: tuple[tuple[str, str, float, float], ...] = (
     ("_bytes_per_cycle_per_sm", "bytes a cycle and SM", 1, 1024),
     ("_bytes_per_s", "bytes a second", 1e9, 1e15),
     ("_flop_per_s", "FLOP a second", 1e9, 1e18),
+    ("blocks_per_s", "blocks a second", 1e6, 1e12),
     ("_op_per_s", "operations a second", 1e9, 1e18),
     ("_cycles", "cycles", 1, 1e4),
     ("_hz", "Hz", 1e8, 1e10),

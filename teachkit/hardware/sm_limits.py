@@ -1,8 +1,8 @@
 """What one SM holds at most, by compute capability: what occupancy is reckoned from where there is no data sheet.
 
-Modelled: nothing. Source: CUDA C++ Programming Guide 12.9, section "Compute Capabilities", table "Technical
-Specifications per Compute Capability"; the kibibyte that the system keeps of each block's shared memory from 8.0 on is
-in the sections on shared memory. The tests compare with NVIDIA's own occupancy header.
+Modelled: nothing. Source: NVIDIA, CCCL 13.3 (package nvidia-cuda-cccl 13.3.5), ``cuda/__device/arch_traits.h``: the
+limits of every architecture, and the kibibyte that the driver keeps of each block's shared memory from 8.0 on. The
+tests compare with NVIDIA's own occupancy header.
 Not listed: 6.2, whose blocks may use half of its registers only, and chips without a row of their own in that table.
 """
 

@@ -42,7 +42,10 @@ class GpuSpec(Sheet):
     Rates are per device and dense unless the name starts with ``sparse_``; tensor rates accumulate in float32 (integers
     in int32). ``None`` means that no source was found. Fields that end in ``_bytes_per_s`` under "measured" are what
     kernels reach, ``dram_bytes_per_s`` is what the data sheet promises. ``small_kernel_s`` is the time of a kernel with
-    next to no work, one queued behind the other; ``graph_kernel_s`` the same replayed from a CUDA graph.
+    next to no work, one queued behind the other; ``graph_kernel_s`` the same replayed from a CUDA graph. ``blocks_per_s``
+    is how many blocks with next to no work the whole GPU starts, ``block_turnover_s`` the time from a block that stores
+    a little to the next one in its place. Where L2 is two halves, ``l2_latency_cycles`` is that of the near one and
+    ``l2_far_latency_cycles`` that of a line which only the other holds.
     """
 
     SECTIONS: ClassVar[tuple[str, ...]] = ("sm", "memory", "clock", "dense", "sparse", "measured")
@@ -50,7 +53,7 @@ class GpuSpec(Sheet):
     SCALES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "dram_bytes_per_s": _MEASURED_DRAM_RATES,
         "n_sms": _ARITHMETIC,
-        "clock_hz": _ARITHMETIC,
+        "clock_hz": (*_ARITHMETIC, "blocks_per_s"),
     }
 
     compute_capability: tuple[int, int]
@@ -101,8 +104,11 @@ class GpuSpec(Sheet):
     dram_latency_s: float | None = None
     l2_latency_cycles: float | None = None
     l1_latency_cycles: float | None = None
+    l2_far_latency_cycles: float | None = None
     l2_bytes_per_s: float | None = None
+    l2_copy_bytes_per_s: float | None = None
     l1_bytes_per_cycle_per_sm: float | None = None
+    blocks_per_s: float | None = None
     block_turnover_s: float | None = None
     small_kernel_s: float | None = None
     graph_kernel_s: float | None = None

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import math
 from collections.abc import Callable
 from typing import Any
 
 from teachkit.hardware.cpu import CpuSpec
-from teachkit.hardware.kernel_time import lacks
+from teachkit.hardware.kernel_time import lacks, longest
 from teachkit.hardware.spec import GpuSpec
 
 LABELS = {
     "launch": "launch",
     "host": "waiting for the host",
     "dram": "DRAM bandwidth",
-    "latency": "DRAM latency",
+    "latency": "memory latency",
+    "blocks": "block starts",
     "l2": "L2 bandwidth",
     "l1": "L1 accesses",
     "shared": "shared memory",
@@ -47,7 +47,7 @@ class Term:
     note
         The number it rests on and its source.
     waits
-        Whether it is a latency that adds to DRAM traffic as the legs of a right triangle do.
+        Whether it is a latency that adds to traffic of DRAM and of L2 as the legs of a right triangle do.
     """
 
     name: str
@@ -65,7 +65,7 @@ _BEFORE = ("launch", "host")
 class KernelEstimate:
     """Modelled time of one launch: what comes before it plus the longest of its other terms.
 
-    Where blocks wait for reads, DRAM traffic and latency together take the root of the sum of their squares.
+    Where blocks wait for reads, traffic (of DRAM or of L2) and latency take the root of the sum of their squares.
     """
 
     name: str
@@ -124,9 +124,7 @@ class KernelEstimate:
 
     def _body(self, factor: Callable[[Term], float]) -> float:
         ends = {term.name: term.seconds * factor(term) for term in self.parts if term.name not in _BEFORE}
-        if any(term.waits for term in self.parts) and "dram" in ends:
-            ends["waiting for dram"] = math.hypot(ends["dram"], ends["latency"])
-        return max(ends.values(), default=0.0)
+        return longest(ends, waits=any(term.waits for term in self.parts))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,11 +139,14 @@ class TimeEstimate:
         One estimate for each launch, in order.
     launch
         How they are launched: see :func:`teachkit.model.predict`.
+    l2
+        ``"cold"`` or ``"warm"``, likewise.
     """
 
     gpu: GpuSpec | CpuSpec
     kernels: tuple[KernelEstimate, ...]
     launch: str = "queue"
+    l2: str = "cold"
 
     provenance = "modelled"
 
@@ -206,6 +207,7 @@ class TimeEstimate:
             "provenance": self.provenance,
             "gpu": self.gpu.name,
             "launch": self.launch,
+            "l2": self.l2,
             "changed": list(self.gpu.changed),
             "lacks": list(self.lacks),
             "seconds": self.seconds,
@@ -256,8 +258,9 @@ class TimeEstimate:
         missing = f" Not measured on it: {', '.join(self.lacks)}." if self.lacks else ""
         label = LABELS[self.binding]
         how = f", launched by {_LAUNCHED[self.launch]}" if isinstance(self.gpu, GpuSpec) else ""
+        how += ", L2 warm from a run before" if self.l2 == "warm" else ""
         waits = any(term.waits for kernel in self.kernels for term in kernel.parts)
-        legs = ", DRAM and latency added as legs of a right triangle" if waits else ""
+        legs = ", memory traffic and latency added as legs of a right triangle" if waits else ""
         return (
             f"Microseconds, all modelled, on {self.gpu.name}{how}; a launch takes its overhead plus its longest other "
             f"term (*){legs}. "

@@ -1,8 +1,9 @@
 """How long one load takes when each load needs the one before it: the latency of L1, L2 and DRAM by buffer size.
 
 Modelled: one warp that walks a buffer in random order, over and over; hits and misses come from the emulator's cache
-model (sectored, set-associative, least recently used), times from the data sheet's measured latencies.
-Not modelled: TLB misses, the far half of an L2 that is split in two, L1 that the driver keeps back for shared memory.
+model (sectored, set-associative, least recently used), times from the data sheet's measured latencies. Where L2 is two
+halves, the near one keeps what it can of the other's lines; what it lost comes from the far one.
+Not modelled: TLB misses, L1 that the driver keeps back for shared memory.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from teachkit.emulator.cache_model import CacheModel
 from teachkit.emulator.engine.context import SECTOR_BYTES, TRACE_SECTOR_SHIFT
 from teachkit.errors import PredictionError
 from teachkit.hardware.kernel_time import ASSUMED_DRAM_LATENCY_S
+from teachkit.hardware.memory_rates import missed_share
 from teachkit.hardware.spec import GpuSpec
 
 _BLOCK_MARK = np.uint64(1 << 63)
@@ -52,7 +54,11 @@ def chase_latency_s(spec: GpuSpec, buffer_bytes: int, step_bytes: int = 64, seed
             f"bytes in steps of {step_bytes}."
         )
     l1, l2, dram = _shares(spec, buffer_bytes, step_bytes, seed)
-    cycles = l1 * spec.l1_latency_cycles + l2 * spec.l2_latency_cycles
+    near = far = spec.l2_latency_cycles
+    if spec.l2_far_latency_cycles is not None:
+        far = spec.l2_far_latency_cycles
+    from_far = missed_share(spec.l2_bytes / 2, buffer_bytes)
+    cycles = l1 * spec.l1_latency_cycles + l2 * (near + from_far * (far - near))
     return cycles / spec.clock_hz + dram * (spec.dram_latency_s or ASSUMED_DRAM_LATENCY_S)
 
 

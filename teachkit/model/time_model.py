@@ -1,7 +1,7 @@
 """How long launches would take on a device of which we have a data sheet.
 
 Modelled: for each launch its overhead plus the longest of its terms, as :mod:`teachkit.hardware.kernel_time` computes
-them: DRAM traffic, DRAM latency by Little's law, L2, passes through L1 and through shared memory, issue slots,
+them: DRAM traffic, latency by Little's law, the start of blocks, L2, passes through L1 and through shared memory, issue slots,
 arithmetic of each precision, special functions, tensor cores. Launches run one after the other on one stream. A
 processor has the roofline's terms only: memory and arithmetic.
 Not modelled: what that module leaves out, several streams, copies over PCIe.
@@ -15,18 +15,20 @@ from typing import Any
 from teachkit.emulator.counters import Counters
 from teachkit.errors import PredictionError
 from teachkit.hardware.cpu import CpuSpec, any_device
+from teachkit.hardware.grid_shape import shape_of
 from teachkit.hardware.kernel_time import (
     ASSUMED_BLOCK_TURNOVER_S,
-    ASSUMED_DRAM_FRACTION,
+    ASSUMED_BLOCKS_PER_CYCLE,
     ASSUMED_DRAM_LATENCY_S,
     ASSUMED_GRAPH_KERNEL_S,
+    ASSUMED_L2_LATENCY_S,
     ASSUMED_SMALL_KERNEL_S,
     SFU_PER_CYCLE_PER_SM,
+    CacheState,
     LaunchMode,
     kernel_costs,
-    mixed_dram_rate,
-    shape_of,
 )
+from teachkit.hardware.memory_rates import ASSUMED_DRAM_FRACTION, mixed_dram_rate
 from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec
 from teachkit.model.estimate import KernelEstimate, Term, TimeEstimate
 from teachkit.model.subject import Launched, launches_of
@@ -53,6 +55,8 @@ def predict(
     launch: LaunchMode = "queue",
     host_s: float | None = None,
     tensor: str = "fp16",
+    l2: CacheState = "cold",
+    footprint_bytes: float | None = None,
 ) -> TimeEstimate:
     """Model the time that launches would take on a device.
 
@@ -70,6 +74,13 @@ def predict(
         Seconds the host takes for one launch, with ``launch="eager"``; without it 5 us are assumed.
     tensor
         What the tensor cores work on, which counters do not tell: ``"fp16"``, ``"bf16"``, ``"tf32"``, ``"fp8"``, ...
+    l2
+        ``"cold"``: every launch finds L2 empty and leaves it written back, as the emulator counts. ``"warm"``: each
+        launch ran before on the same memory and finds there what L2 still holds, as in a benchmark that repeats one
+        kernel.
+    footprint_bytes
+        With ``l2="warm"``, the memory that is passed over from one run of a launch to its next; by default what the
+        launch reads plus what it writes, which counts memory that it updates in place twice.
 
     Returns
     -------
@@ -81,7 +92,7 @@ def predict(
     UnknownGpuError
         If the device has no data sheet.
     PredictionError
-        If the subject has no counters, or ``launch``, ``host_s`` or ``tensor`` make no sense.
+        If the subject has no counters, or another argument makes no sense.
     OccupancyError
         If a block does not fit on the GPU.
 
@@ -97,10 +108,11 @@ def predict(
     if isinstance(spec, CpuSpec):
         return TimeEstimate(spec, tuple(_on_processor(launched, spec) for launched in launches_of(subject)), launch)
     launches = launches_of(subject)
-    kernels = tuple(_estimate(launched, spec, launch, tensor) for launched in launches)
+    options: dict[str, Any] = {"launch": launch, "tensor": tensor, "l2": l2, "footprint_bytes": footprint_bytes}
+    kernels = tuple(_estimate(launched, spec, options) for launched in launches)
     if launch == "eager":
         kernels = _behind_the_host(launches, kernels, host_s)
-    return TimeEstimate(spec, kernels, launch)
+    return TimeEstimate(spec, kernels, launch, l2)
 
 
 def achievable_dram_bytes_per_s(spec: GpuSpec | CpuSpec) -> tuple[float, bool, str]:
@@ -121,9 +133,9 @@ def achievable_dram_bytes_per_s(spec: GpuSpec | CpuSpec) -> tuple[float, bool, s
     return assumed, False, f"assumed: {ASSUMED_DRAM_FRACTION} of the data sheet, as on GPUs that were measured"
 
 
-def _estimate(launched: Launched, spec: GpuSpec, launch: LaunchMode, tensor: str) -> KernelEstimate:
+def _estimate(launched: Launched, spec: GpuSpec, options: dict[str, Any]) -> KernelEstimate:
     shape = shape_of(spec, launched.grid, launched.block, launched.n_registers, launched.shared_bytes)
-    costs = kernel_costs(launched.counters, spec, shape, launch=launch, tensor=tensor)
+    costs = kernel_costs(launched.counters, spec, shape, **options)
     terms = tuple(Term(cost.name, cost.seconds, *_BANDS[cost.kind], cost.note, cost.waits) for cost in costs)
     return KernelEstimate(launched.name, terms)
 
@@ -131,7 +143,10 @@ def _estimate(launched: Launched, spec: GpuSpec, launch: LaunchMode, tensor: str
 def _behind_the_host(
     launches: list[Launched], kernels: tuple[KernelEstimate, ...], host_s: float | None
 ) -> tuple[KernelEstimate, ...]:
-    """Give every kernel the time that the GPU waits until the host has launched it."""
+    """Give every kernel the time that the GPU waits until the host has launched it.
+
+    The overhead of a launch that the GPU waits for passes while it waits.
+    """
     each = ASSUMED_EAGER_HOST_S if host_s is None else host_s
     band = _HOST_BAND if host_s is None else (0.8, 1.25)
     note = f"{each * 1e6:.3g} us an operator, {'assumed' if host_s is None else 'your number'}"
@@ -142,8 +157,9 @@ def _behind_the_host(
         host += n * each
         end = max(device + kernel.seconds, host + kernel.body_s / n)
         if end > device + kernel.seconds:
-            gap = Term("host", end - device - kernel.seconds, *band, note)
-            kernel = KernelEstimate(kernel.name, (*kernel.parts, gap))
+            gap = Term("host", end - device - kernel.seconds + kernel.launch_s, *band, note)
+            others = (term for term in kernel.parts if term.name != "launch")
+            kernel = KernelEstimate(kernel.name, (gap, *others))
         device = end
         found.append(kernel)
     return tuple(found)
@@ -167,11 +183,13 @@ def _on_processor(launched: Launched, spec: CpuSpec) -> KernelEstimate:
 
 
 __all__ = [
+    "ASSUMED_BLOCKS_PER_CYCLE",
     "ASSUMED_BLOCK_TURNOVER_S",
     "ASSUMED_DRAM_FRACTION",
     "ASSUMED_DRAM_LATENCY_S",
     "ASSUMED_EAGER_HOST_S",
     "ASSUMED_GRAPH_KERNEL_S",
+    "ASSUMED_L2_LATENCY_S",
     "ASSUMED_SMALL_KERNEL_S",
     "SFU_PER_CYCLE_PER_SM",
     "KernelEstimate",

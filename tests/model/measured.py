@@ -177,12 +177,14 @@ class _Subject:
         self.resources = work
 
 
-def latencies(report: Callable[[int, int], None] = _silent, every: int = 1) -> Iterator[Pair]:
+def latencies(
+    file: str = "hw_latency.csv", report: Callable[[int, int], None] = _silent, every: int = 1
+) -> Iterator[Pair]:
     """Cycles of a pointer chase by the size of its buffer, every so many rows; ``what`` is where it fits in."""
-    chosen = rows("hw_latency.csv")[::every]
+    chosen = rows(file)[::every]
     for done, row in enumerate(chosen):
         report(done, len(chosen))
-        spec, n_bytes = gpu(SHEETS[row["gpu"]]), int(row["buffer_kib"]) * 1024
+        spec, n_bytes = gpu(SHEETS.get(row["gpu"], row["gpu"])), int(row["buffer_kib"]) * 1024
         where = "L1" if n_bytes <= spec.l1_bytes_per_sm else "L2" if n_bytes <= spec.l2_bytes else "DRAM"
         modelled = chase_latency_s(spec, max(n_bytes, 64))
         # The file's nanoseconds are totals of a run beyond a million loads; its cycles are always those of one.
@@ -191,7 +193,7 @@ def latencies(report: Callable[[int, int], None] = _silent, every: int = 1) -> I
 
 @dataclasses.dataclass(frozen=True)
 class Strided:
-    """One pattern of loads that hit in L1: what was measured on an A100 a load, and what is counted and modelled."""
+    """One pattern of loads that hit in L1: what was measured a load, and what is counted and modelled."""
 
     dtype: str
     pattern: str
@@ -201,14 +203,15 @@ class Strided:
     cycles: Pair
 
 
-def strides() -> Iterator[Strided]:
+def strides(file: str = "hw_l1_strides_a100.csv") -> Iterator[Strided]:
     """Loads of one block with a stride, or of a block of columns; a load is one warp instruction."""
     names = [f"{kernel}<{dtype}>" for kernel in ("stride", "block") for dtype in ("float", "double")]
     module = tk.compile_cuda_c(STRIDES, instantiate=names)
     kinds = {"float": torch.float32, "double": torch.float64}
     inputs = {dtype: torch.zeros(33 * 4098 + 128, dtype=kind) for dtype, kind in kinds.items()}
     outputs = {dtype: torch.zeros(1024, dtype=kind) for dtype, kind in kinds.items()}
-    for row in rows("hw_l1_strides_a100.csv"):
+    for row in rows(file):
+        spec = gpu(row.get("gpu", "A100-SXM4-40GB"))
         dtype, width = row["dtype"], int(row["width_or_stride"])
         is_stride = row["pattern"] == "stride"
         block = (1024, 1, 1) if is_stride else (width, 1024 // width, 1)
@@ -217,11 +220,11 @@ def strides() -> Iterator[Strided]:
         c = launched(lambda k=kernel, t=block, d=dtype, s=step: k[1, t](inputs[d], outputs[d], 8, 0, s)).counters  # type: ignore[misc]
         n = c.global_load_requests
         cycles = Pair(
-            "A100-SXM4-40GB",
+            spec.name,
             f"{dtype} {row['pattern']}",
             str(width),
             float(row["cycles_per_load"]),
-            (n_l1_passes(c) - c.global_store_requests) / n,
+            (n_l1_passes(c, spec) - c.global_store_requests) / n,
         )
         yield Strided(
             dtype,

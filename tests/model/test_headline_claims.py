@@ -52,7 +52,7 @@ def test_the_ratios_that_the_article_prints() -> None:
     assert found("C11", "FLOPS, FP16 over FP16") == pytest.approx(3.2, abs=0.05)
     assert found("C11", "memory bandwidth") == pytest.approx(1.64, abs=0.005)
     assert found("C12", "memory capacity") == 5
-    assert found("C12", "FP16 FLOPS") == pytest.approx(989.4 / 21.2)
+    assert found("C12", "FP16 FLOPS") == pytest.approx(989.4 / 21.22)
     assert found("C17", "FLOPs, power of the width") == 3
     assert found("C17", "bytes, power of the width") == 2
 

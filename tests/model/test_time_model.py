@@ -25,7 +25,8 @@ def counters(**fields: int) -> Counters:
 
 def test_a_streaming_kernel_by_hand() -> None:
     estimate = predict(counters(dram_read_bytes=1_360_000_000, dram_write_bytes=1_360_000_000), gpu="A100")
-    launch = 2.7e-6 - (404e-9 + 272e-9)
+    # The small kernels of the measurement worked on 64 KB that lay in L2.
+    launch = 2.7e-6 - (213 / 1.41e9 + 272e-9)
     assert estimate.terms == pytest.approx({"launch": launch, "dram": 2.72e9 / 1360e9, "latency": 676e-9})
     assert estimate.seconds == pytest.approx(launch + 2e-3)
     assert estimate.low_s == pytest.approx(0.5 * launch + 0.85 * 2e-3)
@@ -35,9 +36,12 @@ def test_a_streaming_kernel_by_hand() -> None:
 
 
 def test_a_tiny_kernel_takes_what_tiny_kernels_take() -> None:
-    estimate = predict(counters(dram_read_bytes=4096, dram_write_bytes=4096), gpu="A100-80GB")
-    assert estimate.seconds == pytest.approx(2.7e-6, rel=1e-4)
-    assert estimate.binding == "launch"
+    work = counters(dram_read_bytes=4096, dram_write_bytes=4096, compulsory_read_bytes=4096)
+    warm, cold = (predict(work, gpu="A100-80GB", l2=state) for state in ("warm", "cold"))
+    # As measured: kernels of next to no work, one after the other, whose few bytes are in L2.
+    assert warm.seconds == pytest.approx(2.7e-6, rel=1e-4)
+    assert cold.seconds - warm.seconds == pytest.approx(402e-9 - 211 / 1.41e9, rel=1e-3)
+    assert warm.binding == cold.binding == "launch"
 
 
 def test_a_write_does_not_wait_for_dram() -> None:
@@ -108,8 +112,8 @@ def test_a_what_if_device_moves_the_prediction() -> None:
 
 def test_an_assumed_bandwidth_says_so_and_has_a_wider_band() -> None:
     work = counters(dram_read_bytes=10**9)
-    assumed, measured = predict(work, gpu="B200"), predict(work, gpu="A100")
-    assert "assumed: 0.83 of the data sheet" in assumed.table()
+    assumed, measured = predict(work, gpu="A6000"), predict(work, gpu="A100")
+    assert "assumed: 0.86 of the data sheet" in assumed.table()
     assert "measured on hardware" in measured.table()
     assert assumed.high_s / assumed.low_s > measured.high_s / measured.low_s
 
@@ -126,9 +130,14 @@ def test_assumptions_are_the_means_of_the_measurements() -> None:
         ("dram_latency_s", time_model.ASSUMED_DRAM_LATENCY_S),
         ("block_turnover_s", time_model.ASSUMED_BLOCK_TURNOVER_S),
         ("small_kernel_s", time_model.ASSUMED_SMALL_KERNEL_S),
+        ("graph_kernel_s", time_model.ASSUMED_GRAPH_KERNEL_S),
     ]:
         known = {getattr(sheet, field) for sheet in sheets if getattr(sheet, field) is not None}
         assert mean(known) == pytest.approx(assumed, rel=0.02)
+    blocks = {s.blocks_per_s / s.clock_hz for s in sheets if s.blocks_per_s is not None}
+    assert mean(blocks) == pytest.approx(time_model.ASSUMED_BLOCKS_PER_CYCLE, rel=0.02)
+    l2 = {s.l2_latency_cycles / s.clock_hz for s in sheets if s.l2_latency_cycles is not None}
+    assert mean(l2) == pytest.approx(time_model.ASSUMED_L2_LATENCY_S, rel=0.02)
 
 
 def test_a_sequence_adds_up() -> None:
@@ -158,9 +167,9 @@ def test_the_table() -> None:
     lines = estimate.table().splitlines()
     assert lines[0].split("  ")[0] == "launch of"
     assert [line.split()[:2] for line in (lines[2], lines[3], lines[5])] == [
-        ["counters", "1,119.34"],
-        ["counters", "2.29"],
-        ["all", "1,121.62"],
+        ["counters", "1,119.11"],
+        ["counters", "2.06"],
+        ["all", "1,121.17"],
     ]
     assert lines[2].count("*") == lines[3].count("*") == 1
 
@@ -235,13 +244,14 @@ def test_eager_waits_for_the_host_and_a_graph_does_not() -> None:
     eager, graph = predict(tiny, gpu="A100", launch="eager"), predict(tiny, gpu="A100", launch="graph")
     assert compiled.seconds == queue.seconds
     assert eager.seconds == pytest.approx(100 * 5e-6 + tiny_body("A100"), rel=1e-3)
+    dram_instead_of_l2 = 404e-9 - 213 / 1.41e9
     assert eager.binding == "host"
     assert eager.seconds == pytest.approx(sum(eager.bound_s.values()))
-    assert graph.seconds == pytest.approx(100 * 1.35e-6, rel=1e-3)
+    assert graph.seconds == pytest.approx(100 * (1.35e-6 + dram_instead_of_l2), rel=1e-3)
     faster = predict(tiny, gpu="A100", launch="eager", host_s=1e-6)
     assert faster.seconds == pytest.approx(queue.seconds)  # the launches themselves take longer than the host
     waits = predict(big, gpu="A100", launch="eager").bound_s["host"]
-    assert waits < 5e-6  # only before the first: then the GPU is behind
+    assert waits <= 5e-6 * (1 + 1e-9)  # only before the first: then the GPU is behind
     for estimate in (eager, graph):
         assert estimate.low_s <= estimate.seconds <= estimate.high_s
         assert {"eager": "eager PyTorch", "graph": "a CUDA graph"}[estimate.launch] in estimate.table()
@@ -265,7 +275,7 @@ def test_tensor_cores_work_at_the_rate_of_the_type_that_is_named() -> None:
 
 
 def test_what_a_sheet_lacks_is_said() -> None:
-    estimate = predict(counters(dram_read_bytes=10**9), gpu="H100")
+    estimate = predict(counters(dram_read_bytes=10**9), gpu="A6000")
     assert "DRAM bandwidth" in estimate.lacks
     assert "Not measured on it: DRAM bandwidth" in estimate.table()
     assert "Not measured on it: DRAM bandwidth" in estimate._repr_html_()
@@ -275,9 +285,9 @@ def test_what_a_sheet_lacks_is_said() -> None:
 def test_a_processor_has_the_terms_of_its_roofline() -> None:
     work = counters(dram_read_bytes=10**9, flop_fp32=10**12, flop_fp64=10**12, sfu_ops=10**9)
     estimate = predict(work, gpu="EPYC-9755")
-    assert estimate.terms == pytest.approx({"dram": 1e9 / (0.83 * 614.4e9), "fp64": 1 / 11.059, "fp32": 1 / 22.118})
+    assert estimate.terms == pytest.approx({"dram": 1e9 / (0.86 * 614.4e9), "fp64": 1 / 11.059, "fp32": 1 / 22.118})
     assert estimate.binding == "fp64"
-    assert "assumed: 0.83 of the data sheet" in predict(counters(dram_read_bytes=10**9), gpu="XEON-6980P").table()
+    assert "assumed: 0.86 of the data sheet" in predict(counters(dram_read_bytes=10**9), gpu="XEON-6980P").table()
 
 
 def test_every_number_of_a_sheet_that_is_used_moves_the_prediction() -> None:
@@ -313,6 +323,6 @@ def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], wor
 def test_printing_shows_every_term_and_the_band() -> None:
     estimate = predict(counters(dram_read_bytes=10**9, flop_fp32=10**9), gpu="A100")
     for text in (str(estimate), estimate._repr_html_()):
-        for label in ("DRAM bandwidth", "DRAM latency", "FP32 rate", "Band:", "all modelled"):
+        for label in ("DRAM bandwidth", "memory latency", "FP32 rate", "Band:", "all modelled"):
             assert label in text
         assert "easured:" not in text.replace("Not measured", "")
