@@ -34,14 +34,16 @@ def doctor() -> None:
 def probe(
     again: Annotated[bool, typer.Option("--again", help="Measure even if there are recorded readings.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    gpu: Annotated[str, typer.Option(help="Run the GPU's latency probe on the emulator, modelled for this GPU.")] = "",
 ) -> None:
     """Measure this machine: caches, memory, arithmetic, dispatch; later show what was recorded."""
     import json
 
     from teachkit.hardware.probes import probe as take
+    from teachkit.model.pointer_chase import emulated_probe
 
     try:
-        found = take(again=again)
+        found = emulated_probe(gpu) if gpu else take(again=again)
     except KeyboardInterrupt:
         typer.echo("Stopped; nothing was kept.", err=True)
         raise typer.Exit(130) from None

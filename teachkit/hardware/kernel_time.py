@@ -1,10 +1,10 @@
 """What a launch's counts cost on a GPU's data sheet: the one place where the time model's terms are computed.
 
 Modelled: a launch takes its overhead plus the longest of its other terms. One pair of terms does not overlap perfectly:
-blocks that wait for their reads cannot all keep memory busy, so the traffic of DRAM (and that of L2) and the latency add
-up as the legs of a right triangle do (between the longer, which is perfect overlap, and the sum, which is none). That
-exponent of two is the only number that is not from a data sheet or a measurement of one quantity; it is the same for
-every GPU and kernel. A launch finds L2 cold, as the emulator counts it, or warm: then it finds there what it left
+blocks that wait for their reads cannot all keep memory busy, so the traffic of DRAM (and that of L2) and the latency
+add up as the legs of a right triangle do (between the longer, which is perfect overlap, and the sum, which is none).
+That exponent of two is the only number that is not from a data sheet or a measurement of one quantity; it is the same
+for every GPU and kernel. A launch finds L2 cold, as the emulator counts it, or warm: then it finds there what it left
 itself when it ran before.
 Not modelled: loops of dependent loads, contention between global and shared accesses, local memory, integer arithmetic
 apart from its issue slots, atomics on one address, what one kernel leaves in L2 for another, and the precision of
@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from teachkit.errors import PredictionError
 from teachkit.hardware.grid_shape import Shape
-from teachkit.hardware.memory_rates import dram_seconds, l2_seconds, mixed_dram_rate, missed_share
+from teachkit.hardware.memory_rates import dram_seconds, l2_seconds, missed_share, mixed_dram_rate
 from teachkit.hardware.spec import GpuSpec
 
 # For devices on which nobody measured them: means over the distinct measurements of the data sheets; a test recomputes
@@ -73,9 +73,7 @@ def n_l1_passes(counts: Counts, spec: GpuSpec) -> float:
     leave the last cycle part empty, so that n lines take (n + 3) / 4. A store takes one or more.
     """
     returned = counts.global_load_bytes / spec.l1_bytes_per_cycle_per_sm if spec.l1_bytes_per_cycle_per_sm else 0.0
-    return float(
-        max(counts.global_load_wavefronts, _n_tag_cycles(counts), returned) + counts.global_store_requests
-    )
+    return float(max(counts.global_load_wavefronts, _n_tag_cycles(counts), returned) + counts.global_store_requests)
 
 
 def _n_tag_cycles(counts: Counts) -> float:
@@ -183,7 +181,7 @@ def _dram(counts: Counts, spec: GpuSpec, missed: float, *, is_warm: bool) -> Cos
 
 
 def _latency(counts: Counts, spec: GpuSpec, shape: Shape, n: int, missed: float) -> Cost:
-    """Little's law: what is in flight is one wave of blocks, and a wave takes one trip to memory and a block's start."""
+    """Little's law: one wave of blocks is in flight, and a wave takes one trip to memory and a block's start."""
     seconds = shape.n_waves * n * _wave_seconds(counts, spec, missed)
     waits = counts.dram_read_bytes > 0
     return Cost("latency", seconds, "latency", f"{shape.n_waves:.3g} waves of blocks; {shape.note}", waits=waits)

@@ -1,8 +1,8 @@
 """How long launches would take on a device of which we have a data sheet.
 
 Modelled: for each launch its overhead plus the longest of its terms, as :mod:`teachkit.hardware.kernel_time` computes
-them: DRAM traffic, latency by Little's law, the start of blocks, L2, passes through L1 and through shared memory, issue slots,
-arithmetic of each precision, special functions, tensor cores. Launches run one after the other on one stream. A
+them: DRAM traffic, latency by Little's law, the start of blocks, L2, passes through L1 and through shared memory, issue
+slots, arithmetic of each precision, special functions, tensor cores. Launches run one after the other on one stream. A
 processor has the roofline's terms only: memory and arithmetic.
 Not modelled: what that module leaves out, several streams, copies over PCIe.
 """

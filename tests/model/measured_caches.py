@@ -100,7 +100,7 @@ def cache_bandwidth() -> Iterator[Pair]:
         terms = predict(counters, gpu=spec).terms
         seconds = max(terms["l1"], terms["l2"] if n_missed else 0.0)
         share = n_bytes / spec.l1_bytes_per_sm
-        where = "L1" if share <= 0.7 else "L2" if 1.5 <= share and n_bytes <= 0.45 * spec.l2_bytes else "between"
+        where = "L1" if share <= 0.7 else "L2" if share >= 1.5 and n_bytes <= 0.45 * spec.l2_bytes else "between"
         measured = float(row["gb_per_s"])
         yield Pair(spec.name, where, row["buffer_kib"], measured, spec.n_sms * n_bytes / seconds / 1e9)
 

@@ -1,6 +1,6 @@
 """Probes of a CUDA device: what the driver says, and bandwidth, matrix products and launches timed with events.
 
-Not measured: latencies of its caches.
+The latencies of its caches and of its memory are in ``chase``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from teachkit.hardware.device import has_cuda_driver
+from teachkit.hardware.probes import chase
 from teachkit.hardware.probes.record import Reading
 
 _ARRAY_BYTES = 256 << 20
@@ -56,6 +57,19 @@ def _clock_hz() -> float | None:
         return None
     finally:
         pynvml.nvmlShutdown()
+
+
+def latency(level: str) -> Reading:
+    """Latency of ``"l1"``, ``"l2"`` or ``"dram"``: a pointer chase over a buffer that lies in this level."""
+    import torch
+
+    properties: Any = torch.cuda.get_device_properties(0)
+    return chase.measure(chase_bytes(level, int(properties.L2_cache_size)))
+
+
+def chase_bytes(level: str, l2_bytes: int) -> int:
+    """Size of a buffer of one level: 16 KiB are in any L1; a quarter of L2, but 1 MiB at least, are in no L1."""
+    return {"l1": 16 << 10, "l2": max(l2_bytes // 4, 1 << 20), "dram": 4 * l2_bytes}[level]
 
 
 def triad(array_bytes: int = _ARRAY_BYTES, device: str = "cuda") -> Reading:

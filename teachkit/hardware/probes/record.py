@@ -47,14 +47,14 @@ class MachineProbe:
     readings
         By name; the units are SI.
     provenance
-        ``"measured"`` in this process, or ``"recorded"``.
+        ``"measured"`` in this process, ``"recorded"``, or ``"modelled"`` for a GPU that is not there.
     """
 
     machine: str
     date: str
     n_cores: int
     readings: Mapping[str, Reading]
-    provenance: Literal["measured", "recorded"] = "measured"
+    provenance: Literal["measured", "recorded", "modelled"] = "measured"
 
     def __getitem__(self, name: str) -> float:
         if name not in self.readings:
@@ -136,6 +136,9 @@ LABELS = {
     "gpu_l2_bytes": "GPU: L2 cache",
     "gpu_clock_hz": "GPU: highest SM clock",
     "gpu_triad_bytes_per_s": "GPU: memory bandwidth",
+    "gpu_l1_latency_s": "GPU: latency of L1",
+    "gpu_l2_latency_s": "GPU: latency of L2",
+    "gpu_dram_latency_s": "GPU: latency of memory",
     "gpu_matmul_fp32_flop_per_s": "GPU: FP32 matrix product",
     "gpu_matmul_fp16_flop_per_s": "GPU: FP16 matrix product",
     "gpu_small_kernel_s": "GPU: one small kernel in a queue",

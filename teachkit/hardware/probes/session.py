@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 from collections.abc import Callable
 from types import MappingProxyType
@@ -104,6 +105,7 @@ def _gpu_steps() -> list[Step]:
         return []
     return [
         ("gpu_triad_bytes_per_s", cuda.triad),
+        *[(f"gpu_{level}_latency_s", functools.partial(cuda.latency, level)) for level in ("l1", "l2", "dram")],
         ("gpu_matmul_fp32_flop_per_s", lambda: cuda.matmul("float32")),
         ("gpu_matmul_fp16_flop_per_s", lambda: cuda.matmul("float16")),
         ("gpu_small_kernel_s", lambda: cuda.small_kernels(in_graph=False)),
