@@ -17,7 +17,7 @@ from rich.table import Table
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this script, coverage.py would hide a package
 
-LADDERS = ("matmul", "reduction")
+LADDERS = ("matmul", "reduction", "transpose")
 BAR = 0.8
 
 

@@ -43,9 +43,9 @@ class GpuSpec(Sheet):
     in int32). ``None`` means that no source was found. Fields that end in ``_bytes_per_s`` under "measured" are what
     kernels reach, ``dram_bytes_per_s`` is what the data sheet promises. ``small_kernel_s`` is the time of a kernel with
     next to no work, one queued behind the other; ``graph_kernel_s`` the same replayed from a CUDA graph.
-    ``blocks_per_s`` is how many blocks with next to no work the whole GPU starts, ``block_turnover_s`` the time from a block that stores
-    a little to the next one in its place. Where L2 is two halves, ``l2_latency_cycles`` is that of the near one and
-    ``l2_far_latency_cycles`` that of a line which only the other holds.
+    ``blocks_per_s`` is how many blocks with next to no work the whole GPU starts, ``block_turnover_s`` the time from a
+    block that stores a little to the next one in its place. Where L2 is two halves, ``l2_latency_cycles`` is that of
+    the near one and ``l2_far_latency_cycles`` that of a line which only the other holds.
     """
 
     SECTIONS: ClassVar[tuple[str, ...]] = ("sm", "memory", "clock", "dense", "sparse", "measured")

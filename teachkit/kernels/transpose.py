@@ -128,13 +128,14 @@ LADDER = Ladder(
     inputs=inputs,
     sizes=((1, 1), (1, 100), (32, 32), (33, 70), (100, 36), (128, 96), (129, 257)),
     published=Published(
-        source='M. Harris, "An Efficient Matrix Transpose in CUDA C/C++", NVIDIA developer blog, 18 February 2013, '
-        "table of effective bandwidths (naive, coalesced, conflict-free; 1024 x 1024)",
-        device="Tesla K20c",
-        gpu="P100-PCIe-16GB",
-        size=(1024, 1024),
+        source='"Matrix Transpose: The Canonical CUDA Optimization Problem" (fridayswithfaraday.com, CUDA Kernel '
+        'Engineering 18), bandwidths in its first paragraph, rounded; the order is that of M. Harris, "An Efficient '
+        'Matrix Transpose in CUDA C/C++", NVIDIA developer blog, 18 February 2013, on a Tesla K20c (55.3, 97.6, 144.3)',
+        device="A100 80 GB SXM",
+        gpu="A100-SXM4-80GB",
+        size=(4096, 4096),
         unit="GB/s",
-        figures={"naive": 55.3, "tiled": 97.6, "padded": 144.3},
+        figures={"naive": 150.0, "tiled": 900.0, "padded": 1600.0},
         larger_is_faster=True,
         figure_of=lambda seconds, rows, cols: 8e-9 * rows * cols / seconds,
     ),

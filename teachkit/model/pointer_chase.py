@@ -81,7 +81,8 @@ def emulated_probe(gpu: str | GpuSpec) -> MachineProbe:
     readings = {}
     for level in ("l1", "l2", "dram"):
         n_bytes = chase_bytes(level, spec.l2_bytes)
-        how = f"pointer chase by one thread over {n_bytes / 2**20:.3g} MiB, counted on the emulator, times of the data sheet"
+        size = f"{n_bytes / 2**20:.3g} MiB"
+        how = f"pointer chase by one thread over {size}, hits counted on the emulator, times of the data sheet"
         readings[f"gpu_{level}_latency_s"] = Reading(emulated_chase_s(spec, n_bytes), "s", how)
     date = dt.datetime.now().astimezone().isoformat(timespec="seconds")
     return MachineProbe(spec.name, date, 0, MappingProxyType(readings), "modelled")

@@ -5,8 +5,9 @@ published figures by Kendall's tau: pairs in the same order less pairs in the ot
 model cannot tell apart counts as neither.
 Not modelled: anything of its own; nothing is fitted to the published figures. Traffic is that of the caches of the GPU
 for whose architecture the kernels are compiled (A100), whichever GPU the time is for. What the time model lacks shows
-here: it knows no price of sectors that are written in part, so that it does not tell a naive transpose from a tiled one
-where both move the same bytes.
+here: on-chip passes overlap with DRAM traffic completely, so that a transpose with bank conflicts is told from one
+without only where its passes through shared memory take longer than its bytes (on A100, not on V100); and a sector that
+is written in part costs a whole one in L2, which is less than it costs on hardware.
 Source: M. G. Kendall, "A New Measure of Rank Correlation", Biometrika 30, 1938.
 """
 
