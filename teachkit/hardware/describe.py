@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from teachkit.hardware.allowance import usable_cores, usable_memory_bytes
 from teachkit.hardware.device import has_cuda_driver
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class MachineReport:
             ("teachkit", self.teachkit),
             ("Python", self.python),
             ("System", self.system),
-            ("CPU", f"{self.cpu}, {self.n_cores} cores usable"),
+            ("CPU", f"{self.cpu}, {self.n_cores} core{'' if self.n_cores == 1 else 's'} usable"),
             ("Memory", f"{self.memory_bytes / gib:.1f} GiB"),
         ]
         rows += [(name, version or "not installed") for name, version in self.packages.items()]
@@ -139,8 +140,8 @@ def describe(probe: bool = False) -> MachineReport:
         python=platform.python_version(),
         system=_system(),
         cpu=cpu_model(),
-        n_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory_bytes=_memory_bytes(),
+        n_cores=usable_cores(),
+        memory_bytes=usable_memory_bytes(),
         packages={name: installed_version(name) for name in PACKAGES},
         cuda_devices=devices,
         back_ends=(_triton(devices), _numba_cuda(), _nvrtc(), _cxx_compiler()),
@@ -172,17 +173,6 @@ def cpu_model() -> str:
         lines = []
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
     return model or platform.processor() or platform.machine()
-
-
-def _memory_bytes() -> int:
-    import psutil
-
-    total = int(psutil.virtual_memory().total)
-    try:  # a container is allowed less than its host has
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return total
-    return min(total, int(limit)) if limit.isdigit() else total
 
 
 def _cuda_devices() -> tuple[CudaDevice, ...]:

@@ -42,11 +42,17 @@ def launches_of(subject: Any) -> list[Launched]:
     Raises
     ------
     PredictionError
-        If there are no counters in it.
+        If there are no counters in it, or it is a profile in which nothing was launched.
     """
     if isinstance(subject, Counters):
         return [Launched("counters", subject)]
     if isinstance(kernels := getattr(subject, "kernels", None), Iterable):
+        kernels = list(kernels)
+        if not kernels:
+            raise PredictionError(
+                "Expected a profile with launches, got one without any.",
+                hint="run kernels or operators in `with tk.profile() as prof:`; views and allocations launch nothing.",
+            )
         return [launch for kernel in kernels for launch in launches_of(kernel)]
     if isinstance(counters := getattr(subject, "counters", None), Counters):
         resources = getattr(subject, "resources", None)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import teachkit as tk
 from teachkit.emulator.counters import Counters
 from teachkit.errors import OccupancyError, PredictionError, UnknownGpuError
 from teachkit.hardware.spec import gpu, gpu_names
@@ -174,6 +175,46 @@ def test_the_table() -> None:
     assert lines[2].count("*") == lines[3].count("*") == 1
 
 
+def test_an_empty_profile_is_refused() -> None:
+    with tk.profile() as prof:
+        pass
+    with pytest.raises(PredictionError, match=r"with launches, got one without any\.\nHint: run kernels"):
+        predict(prof, gpu="V100")
+
+
+def test_l2_keeps_what_fits_from_one_run_to_the_next() -> None:
+    small, large = (
+        counters(compulsory_read_bytes=n, compulsory_write_bytes=n, dram_read_bytes=n, dram_write_bytes=n)
+        for n in (4 << 20, 400 << 20)
+    )
+    for work, share in ((small, 0.0), (large, 1.0)):
+        warm, cold = predict(work, gpu="A100", l2="warm"), predict(work, gpu="A100")
+        assert warm.terms.get("dram", 0.0) == pytest.approx(share * cold.terms["dram"], abs=1e-12)
+    assert "L2 warm from a run before" in predict(small, gpu="A100", l2="warm").table()
+    assert predict(small, gpu="A100", l2="warm").to_dict()["l2"] == "warm"
+    in_place = predict(large, gpu="A100", l2="warm", footprint_bytes=1 << 20)
+    assert "dram" not in in_place.terms
+
+
+def test_many_tiny_blocks_take_the_time_to_start_them() -> None:
+    work = counters(dram_read_bytes=4096, compulsory_read_bytes=4096)
+    many = predict(report(10**6, 32, work), gpu="A100")
+    assert many.binding == "blocks"
+    assert many.terms["blocks"] == pytest.approx(1e6 / 1.348e9, rel=1e-3)
+    assert "1,000,000 blocks" in many.table()
+    assumed = predict(report(10**6, 32, work), gpu="V100").terms["blocks"]
+    assert assumed == pytest.approx(1e6 / (0.85 * 1.53e9), rel=1e-3)
+
+
+def test_l2_copies_have_a_rate_of_their_own() -> None:
+    sectors = 10**6
+    work = counters(global_load_sectors=sectors, global_store_sectors=sectors)
+    reads = counters(global_load_sectors=2 * sectors)
+    assert predict(work, gpu="A100").terms["l2"] == pytest.approx(64 * sectors / 3.9e12)
+    assert predict(reads, gpu="A100").terms["l2"] == pytest.approx(64 * sectors / 5.4e12)
+    assert predict(work, gpu="V100").terms["l2"] == pytest.approx(64 * sectors / 2.44e12)
+
+
 def test_errors() -> None:
     with pytest.raises(PredictionError, match=r"got str.\nHint: run the code inside"):
         predict("a kernel")
@@ -311,6 +352,9 @@ def test_every_number_of_a_sheet_that_is_used_moves_the_prediction() -> None:
     [
         ({"launch": "fast"}, "launch to be one of queue, eager, compiled, graph"),
         ({"tensor": "fp12"}, "tensor to be one of fp16"),
+        ({"l2": "hot"}, "l2 to be one of cold, warm, got 'hot'"),
+        ({"footprint_bytes": 1}, 'footprint_bytes of 0 or more with l2="warm"'),
+        ({"l2": "warm", "footprint_bytes": -1}, "got -1"),
         ({"host_s": 1e-6}, 'host_s of 0 or more with launch="eager"'),
         ({"launch": "eager", "host_s": float("nan")}, "host_s of 0 or more"),
     ],

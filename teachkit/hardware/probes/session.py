@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import os
 from collections.abc import Callable
 from types import MappingProxyType
 
 from teachkit.errors import ProbeError
+from teachkit.hardware.allowance import usable_cores, usable_memory_bytes
 from teachkit.hardware.cpu import CpuSpec
 from teachkit.hardware.describe import cpu_model
 from teachkit.hardware.probes import cuda, processor
@@ -74,15 +74,11 @@ def machine_name() -> str:
     return cpu_model() + (f", {gpu}" if gpu else "")
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _processor_steps(caches: dict[str, Reading], n_cores: int) -> list[Step]:
     sizes = {name: int(reading.value) for name, reading in caches.items()}
     last = max(sizes.values(), default=32 << 20)
-    array = min(max(64 << 20, 4 * last), 256 << 20)
+    # Three arrays of four times the last cache, in a quarter of the memory that there is.
+    array = min(max(64 << 20, 4 * last), 256 << 20, usable_memory_bytes() // 12)
     steps: list[Step] = [
         ("triad_1_core_bytes_per_s", lambda: processor.triad(1, array)),
         ("triad_bytes_per_s", lambda: processor.triad(n_cores, array)),
@@ -92,7 +88,7 @@ def _processor_steps(caches: dict[str, Reading], n_cores: int) -> list[Step]:
         if size := sizes.get(f"{level}_bytes"):
             steps.append((f"{level}_latency_s", lambda size=size: processor.chase(size // 2)))  # type: ignore[misc]
     steps += [
-        ("dram_latency_s", lambda: processor.chase(min(4 * last, 256 << 20))),
+        ("dram_latency_s", lambda: processor.chase(min(4 * last, 256 << 20, usable_memory_bytes() // 4))),
         ("matmul_fp32_flop_per_s", lambda: processor.matmul("float32", n_cores)),
         ("matmul_fp64_flop_per_s", lambda: processor.matmul("float64", n_cores)),
         ("dispatch_s", processor.dispatch),
