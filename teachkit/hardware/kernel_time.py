@@ -132,7 +132,7 @@ def kernel_costs(
         _dram(counts, spec, missed, is_warm=l2 == "warm"),
         _latency(counts, spec, shape, n, missed),
         _blocks(counts, spec, shape, n, missed),
-        *_on_chip(counts, spec, shape.sm_share),
+        *_on_chip(counts, spec, shape.sm_share, is_warm=l2 == "warm"),
         *_arithmetic(counts, spec, shape.sm_share, tensor),
     ]
     return tuple(cost for cost in costs if cost.seconds > 0)
@@ -211,7 +211,7 @@ def _blocks(counts: Counts, spec: GpuSpec, shape: Shape, n: int, missed: float) 
     return Cost("blocks", n * seconds, kind, f"{shape.n_blocks:,} blocks; {note}")
 
 
-def _on_chip(counts: Counts, spec: GpuSpec, sm_share: float) -> list[Cost]:
+def _on_chip(counts: Counts, spec: GpuSpec, sm_share: float, *, is_warm: bool) -> list[Cost]:
     cycles_per_s = spec.n_sms * spec.clock_hz * sm_share
     n_sectors = counts.l2_lookups or counts.global_load_sectors + counts.global_store_sectors
     n_shared = counts.shared_load_wavefronts + counts.shared_store_wavefronts
@@ -229,7 +229,10 @@ def _on_chip(counts: Counts, spec: GpuSpec, sm_share: float) -> list[Cost]:
     ]
     if spec.l2_bytes_per_s is not None:
         n_written = min(counts.global_store_sectors, n_sectors)
-        seconds = l2_seconds(spec, spec.sector_bytes * (n_sectors - n_written), spec.sector_bytes * n_written)
+        read, written = spec.sector_bytes * (n_sectors - n_written), spec.sector_bytes * n_written
+        if is_warm:  # of an operator bytes are known and no sectors: what no longer comes from DRAM comes from L2
+            read, written = max(read, counts.dram_read_bytes), max(written, counts.dram_write_bytes)
+        seconds = l2_seconds(spec, read, written)
         costs.insert(0, Cost("l2", seconds / sm_share, "measured rate", spec.source("l2_bytes_per_s")))
     return costs
 

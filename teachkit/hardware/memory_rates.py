@@ -19,6 +19,8 @@ ASSUMED_DRAM_FRACTION = 0.86
 L2_WAYS = 16
 """As in the emulator's cache model."""
 
+_NO_SHARE = 1e-6  # fewer lines than this count as none
+
 
 def mixed_dram_rate(spec: GpuSpec) -> tuple[float, bool, str]:
     """Bytes a second that reads and writes together reach, whether that was measured, and where it is from."""
@@ -65,4 +67,5 @@ def missed_share(l2_bytes: float, footprint_bytes: float) -> float:
     for count in range(L2_WAYS):
         fits += term
         term *= neighbours / (count + 1)
-    return max(1.0 - fits, 0.0)
+    missed = 1.0 - fits
+    return missed if missed > _NO_SHARE else 0.0

@@ -37,6 +37,9 @@ _WHOLE = re.compile(
 )
 
 
+_MAY_BE_ZERO = ("shared_bytes_reserved_per_block",)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sheet:
     """A device's numbers in SI units; :attr:`sources` says where each is from."""
@@ -194,6 +197,8 @@ def _checked(where: str, name: str, value: Any, *, in_range: bool = True) -> int
     if _WHOLE.search(name):
         if value != int(value) or value < 0:
             raise DataSheetError(f"{where}: expected a whole number, got {value!r}.")
+        if value == 0 and name not in _MAY_BE_ZERO:
+            raise DataSheetError(f"{where}: expected 1 or more, got 0.")
         return int(value)
     if not 0 < value < float("inf"):
         raise DataSheetError(f"{where}: expected a positive number, got {value!r}.")

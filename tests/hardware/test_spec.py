@@ -122,6 +122,10 @@ def test_replace_makes_a_what_if_device() -> None:
         spec.replace(n_sm=1)
     with pytest.raises(DataSheetError, match="a positive number, got -1"):
         spec.replace(dram_bytes_per_s=-1)
+    for name in ("n_sms", "l2_bytes", "max_warps_per_sm"):
+        with pytest.raises(DataSheetError, match="1 or more, got 0"):
+            spec.replace(**{name: 0})
+    assert spec.replace(shared_bytes_reserved_per_block=0).shared_bytes_reserved_per_block == 0
     with pytest.raises(DataSheetError, match="a number, got '2 TB/s'"):
         spec.replace(dram_bytes_per_s="2 TB/s")
 

@@ -192,6 +192,8 @@ def test_l2_keeps_what_fits_from_one_run_to_the_next() -> None:
         assert warm.terms.get("dram", 0.0) == pytest.approx(share * cold.terms["dram"], abs=1e-12)
     assert "L2 warm from a run before" in predict(small, gpu="A100", l2="warm").table()
     assert predict(small, gpu="A100", l2="warm").to_dict()["l2"] == "warm"
+    # An operator's bytes that DRAM no longer delivers come from L2.
+    assert predict(small, gpu="A100", l2="warm").terms["l2"] == pytest.approx((8 << 20) / 3.9e12)
     in_place = predict(large, gpu="A100", l2="warm", footprint_bytes=1 << 20)
     assert "dram" not in in_place.terms
 
