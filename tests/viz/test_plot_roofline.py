@@ -80,7 +80,7 @@ def test_the_figure_says_what_is_measured_and_what_is_modelled() -> None:
 
 def test_the_text_alternative_holds_the_numbers() -> None:
     words = plot_roofline(KERNELS, gpu="H100").alt_text  # type: ignore[attr-defined]
-    assert words.startswith("Roofline of H100-SXM5-80GB: DRAM 3.35 TB/s by the data sheet, 2.78 TB/s assumed;")
+    assert words.startswith("Roofline of H100-SXM5-80GB: DRAM 3.35 TB/s by the data sheet, 2.9 TB/s cited;")
     assert "FP32 66.9 TFLOP/s" in words
     assert "measured: 16 FLOP/byte, 168 GFLOP/s measured." in words
     assert words.endswith("Without FLOP or DRAM traffic: copy.")
