@@ -302,8 +302,8 @@ plot_timeline(plans, labels={title: STEPS for title in plans if "hand" in title}
 
 # %% [markdown]
 # *In words (each of the three has a time axis of its own; 0.044 stands for 0.044715, 0.798 for √(2/π)): with 1,024 elements
-# the host is busy all the time, and the GPU does a little work after each launch and then idles: half of the time. With 4
-# million elements the host has queued everything within 40 of 243 microseconds, and from the first launch on the GPU is
+# the host is busy all the time, and the GPU does a little work after each launch and then idles: nearly half of the time.
+# With 4 million elements the host has queued everything within 40 of 245 microseconds, and from the first launch on the GPU is
 # never without work. Built in: one launch, a ninth of the bytes, 32 microseconds.*
 #
 # These are two different diseases.
@@ -513,7 +513,7 @@ for task, calculate in work.items():
 # | C03 | In eager mode each operator reads its inputs from memory, computes, and writes its result back before the next one starts | Holds. tanh-GELU: 8 operators, 18N elements, and eight compiled kernels load and store the same 18N. "Before the next one starts" is about the GPU: the *host* runs ahead. Views are operators that read and write nothing | counted |
 # | C05 | PyTorch grew to more than 2,000 operators; users adopt each new fused operator rather than write code | The order of magnitude holds; the number depends on what is counted. In torch 2.13: 1,588 names and 3,110 overloads in `aten`, about 2,000 names and 3,600 overloads with everything else. That users adopt them was not tested | counted |
 # | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds: GELU 18N to 2N; attention 4 to 25 times fewer bytes for sequences of 128 to 1,024, growing with the length. "Faster" follows where bytes or launches decide | counted; time modelled |
-# | C16 | If all time goes to memory transfer, more FLOPS help nothing; if all time goes to large matmuls, removing overhead helps nothing | Holds: gains of 1.00 to 1.07 in six cells, of 1.9 to 4.0 in the three where the wish meets the regime | counted, modelled |
+# | C16 | If all time goes to memory transfer, more FLOPS help nothing; if all time goes to large matmuls, removing overhead helps nothing | Holds: gains of 1.00 to 1.08 in six cells, of 1.9 to 4.4 in the three where the wish meets the regime | counted, modelled |
 
 # %% [markdown]
 # ## Summary
