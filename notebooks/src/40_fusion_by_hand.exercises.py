@@ -18,7 +18,16 @@ import triton.language as tl
 
 import teachkit as tk
 from teachkit.kernels import gelu_claims
-from teachkit.model.fusion import is_legal, n_launches, tanh_gelu_graph, traffic_bytes
+from teachkit.model.fusion import (
+    Graph,
+    Node,
+    Tensor,
+    is_legal,
+    n_launches,
+    tanh_gelu_graph,
+    traffic_bytes,
+    why_illegal,
+)
 
 # %% [markdown]
 # ## 1. `fused_gelu`
@@ -96,6 +105,8 @@ gelu_report
 # | **budget** | 1 launch of your own kernel, no PyTorch operator; `x`, `residual` and `bias` read once, `y` written once |
 #
 # `tl.rand(seed, offsets)` computes a number between 0 and 1 from the seed and each offset alone. No state is kept anywhere.
+# `tl.where(condition, a, b)` takes `a` where the condition holds and `b` elsewhere, element by element. `offsets // n_cols`
+# and `offsets % n_cols` are what they are in Python.
 # Before you write: how would a backward pass get the same mask, and what would it have to read for it?
 
 
@@ -158,8 +169,9 @@ dropout_report
 # | **input** | `graph`: a `teachkit.model.fusion.Graph` of 1 to 8 operators; `graph.names` lists them in an order in which they can run |
 # | **result** | a list of sets of operator names: the legal plan that moves the fewest bytes and, among those, has the fewest launches |
 #
-# `is_legal(graph, plan)`, `traffic_bytes(graph, plan)` and `n_launches(graph, plan)` are given. `why_illegal` of the same module
-# says which rule a plan breaks.
+# Given are `is_legal(graph, plan)`, `traffic_bytes(graph, plan)`, `n_launches(graph, plan)`, and `why_illegal(graph, plan)`, which
+# says which rule a plan breaks (`None` if it breaks none). Of a graph you may also use `graph[name].inputs`, the tensors that an
+# operator reads, and `graph[name].kind`. Here are two plans for the graph of GELU.
 
 # %%
 gelu_graph = tanh_gelu_graph(1000)
@@ -168,6 +180,19 @@ half_plan = [{"cube", "scaled", "inner", "argument"}, {"tanh", "one_plus", "half
 for tried in (eager_plan, half_plan):
     assert is_legal(gelu_graph, tried)
     print(f"{n_launches(gelu_graph, tried)} launches, {traffic_bytes(gelu_graph, tried) // 4000} elements an element")
+
+# %% [markdown]
+# And this is how you draw a graph of your own: its inputs with their sizes, its operators (name, kind, what it reads, size), and
+# the names of its results. Here every element is divided by the total.
+
+# %%
+share_graph = Graph(
+    {"x": Tensor(1000)},
+    (Node("total", "reduction", ("x",), 1), Node("share", "pointwise", ("x", "total"), 1000)),
+    ("share",),
+)
+print("both in one group:", why_illegal(share_graph, [{"total", "share"}]))
+print("each alone:       ", why_illegal(share_graph, [{"total"}, {"share"}]))
 
 # %% [markdown]
 # Before you write: is it enough to join two neighbours whenever that is legal? Or always to make the join that saves most?
@@ -243,7 +268,9 @@ assert fused_report.passed, str(fused_report)
 fused_report
 
 # %% [markdown] tags=["solution"]
-# **Why.** Fusion is about what leaves the chip, not about lines, operators or launches.
+# **Why this is so.** Fusion is about what leaves the chip, not about lines, operators or launches. Write the operators of a
+# claim below each other, note what each reads and writes, and strike out what is still in a register or in the cache. What
+# remains is the answer, and `tk.profile()` or `count_numpy` (of `teachkit.measure.numpy_traffic`) can confirm it.
 #
 # | claim | moves | because |
 # |---|---|---|

@@ -11,17 +11,19 @@
 # %% [markdown]
 # # 40 Fusion by hand
 #
-# One formula, eight operators, nine times the memory traffic that it needs. In this chapter you count the waste,
-# remove it by writing one [kernel](glossary/kernel.md), and learn to tell real fusion from a line of code that only
-# looks fused.
+# One formula, eight [operators](glossary/operator.md), nine times the [memory traffic](glossary/memory-traffic.md) that
+# it needs. In this chapter you count the waste, remove it by writing one [kernel](glossary/kernel.md), and learn to tell
+# real fusion from a line of code that only looks fused. You will also meet fusion that gains nothing, and fusion that
+# loses.
 #
-# **Objective.** You can say, before running it, how many launches and how many bytes a chain of pointwise operators
-# costs, eager and fused; you can write the fused kernel; and you can tell which groupings of operators are possible
-# and what each moves.
+# **Objective.** You can say, before running it, how many [launches](glossary/kernel-launch.md) and how many bytes a
+# formula costs, operator by operator and in one kernel; you can write that kernel; you can tell which operators can
+# share a kernel and what each choice moves; and you know when fusion is worth nothing.
 #
-# **Prerequisites.** [00 Start here](00_start_here.ipynb). Some PyTorch and NumPy.
+# **Prerequisites.** [00 Start here](00_start_here.ipynb). Some PyTorch and NumPy. Chapters 10 to 30 help and are not
+# needed.
 #
-# **Time.** 45 minutes, and about an hour for the exercises.
+# **Time.** An hour, and about an hour and a half for the exercises.
 
 # %% tags=["setup"]
 import itertools
@@ -36,6 +38,7 @@ import triton.language as tl
 
 import teachkit as tk
 from teachkit import cuda
+from teachkit.kernels import ladder
 from teachkit.model.fusion import eager, is_legal, n_launches, tanh_gelu_graph, traffic_bytes
 from teachkit.viz.explore_fusion import explore_fusion
 from teachkit.viz.plot_fusion import plot_fusion_graph, plot_traffic_waterfall
@@ -177,10 +180,12 @@ plot_traffic_waterfall(
 
 # %% [markdown]
 # Where do these bytes come from? ([provenance](glossary/provenance.md)) Those of PyTorch's operators are
-# counted from what the dispatcher sees of each call: one launch, every distinct input read once, every output written
-# once. What happens inside such an operator is not looked at. The kernel's loads and stores are counted exactly too; then they pass through
-# the model of a GPU's cache, which gives the bytes to and from DRAM. For a kernel that touches every byte once, the cache
-# can change nothing:
+# counted from what the [dispatcher](glossary/dispatcher.md) sees of each call: one launch, every distinct input read
+# once, every output written once. What happens inside such an operator is not looked at.
+#
+# The loads and stores of our own kernel are counted one by one. Then they pass through the model of a GPU's large
+# [cache](glossary/cache.md), called L2, and what the cache does not have is the bytes to and from DRAM. Where a kernel
+# touches every byte once, a cache can change nothing:
 
 # %%
 asked_for = fused_prof.total.global_load_bytes + fused_prof.total.global_store_bytes
@@ -194,6 +199,10 @@ print("bytes that reached DRAM (counted, then L2 model):", fused_prof.dram_bytes
 # works out which element is its own: a block has `blockDim.x` threads, so thread `threadIdx.x` of block `blockIdx.x` has
 # element `blockIdx.x * blockDim.x + threadIdx.x`. Numba's name for this number is `cuda.grid(1)`. The formula is the
 # same once more. Both compilers produce [PTX](glossary/ptx.md), as Triton does, and it runs and is counted the same way.
+#
+# If you have not read C before: `__global__` marks a kernel, `const float *x` is the address of the first of some float32
+# numbers that are not changed, `x[i]` is the i-th of them, and `0.5f` is 0.5 as a float32. `np.float32(0.5)` is the same
+# in Numba, where a plain `0.5` has 64 bits and would make everything it meets 64 bits wide.
 
 # %%
 cuda_source = r"""
@@ -267,15 +276,15 @@ for n, pair in ((N, (eager_prof, fused_prof)), (1024, (small_eager_prof, small_f
 
 # %% [markdown]
 # Two regimes. With 16 million elements the bytes decide, and the ratio is near that of the bytes, 9. With 1,024
-# elements the [launches](glossary/launch-overhead.md) decide, the GPU hardly matters, and the ratio is that of the
+# elements the launches decide ([launch overhead](glossary/launch-overhead.md)), the GPU hardly matters, and the ratio is that of the
 # launches, 8. The newest GPU does not make the eager version good: an H100 running eight operators is still slower
 # than a V100 running one kernel. (Not modelled: what Python and PyTorch spend on the CPU for each operator, which for
 # tensors this small can be more than the launch.)
 
 # %% [markdown]
-# How sure is such a number? A prediction carries a band, *low* to *high*, and says what it spends the time on: the
-# columns after *high* are the launch and then the time that each part of the GPU would need if it were the only limit.
-# These parts work side by side, so only the longest counts, marked with a star.
+# How sure is such a number? A prediction carries a band, *low* to *high*, and says what it spends the time on. The
+# columns after *high* are the launch, and then the time that each part of the GPU would need if it were the only limit.
+# These parts work side by side, so only the longest counts. It has a star. (You need not know all the parts yet.)
 
 # %%
 tk.predict(fused_prof, gpu="A100-SXM4-40GB")
@@ -488,10 +497,128 @@ for first in cuts["5.0 N"]:
 # %% [markdown]
 # ## What stops fusion
 #
-# Every operator here is [pointwise](glossary/pointwise.md): element *i* of the result needs element *i* of the inputs
-# and nothing else, so one loop can do it all. A sum over a row is different: its value is known only when the whole
-# row has been read, and whatever uses it has to wait. Matrix products come as library kernels that cannot be opened.
-# The exercise `plan_fusion` has graphs with both.
+# Every operator so far is [pointwise](glossary/pointwise.md): element *i* of the result needs element *i* of the inputs
+# and nothing else, so one loop can do it all. A *reduction* such as a sum is different: its value is known only when the
+# last element has been read, and whatever uses it has to wait.
+#
+# What if you fuse it all the same? Divide every element of a vector by the sum of the vector. In PyTorch, `x / x.sum()`
+# is two launches. In one kernel, no block can ask the others for their part of the sum, since blocks do not wait for each
+# other. So every block has to add up the whole vector by itself before it divides its own 1,024 elements. (N is a
+# multiple of 1,024 here, so there is no mask.)
+
+
+# %%
+@triton.jit
+def share_kernel(x_ptr, y_ptr, n_elements, BLOCK_SIZE: tl.constexpr):
+    places = tl.arange(0, BLOCK_SIZE)
+    sums = tl.zeros([BLOCK_SIZE], tl.float32)
+    for start in range(0, n_elements, BLOCK_SIZE):
+        sums += tl.load(x_ptr + start + places)
+    mine = tl.program_id(0) * BLOCK_SIZE + places
+    tl.store(y_ptr + mine, tl.load(x_ptr + mine) / tl.sum(sums))
+
+
+# %% [markdown]
+# **Predict before you run.** One launch instead of two, and no intermediate tensor. With 4, 64 and 256 blocks: how many
+# elements does the kernel load for each element of `x`? How many come from DRAM? Which version is faster?
+
+# %%
+print(f"{'':10} {'two launches':>26} | {'one launch':>36}")
+print(f"{'N':>10} {'DRAM':>10} {'A100':>15} | {'loaded':>9} {'DRAM':>10} {'A100':>15}")
+for length in (2**12, 2**16, 2**18):
+    numbers = torch.rand(length, device=tk.device())
+    shares = torch.empty_like(numbers)
+    with tk.profile() as two_prof:
+        expected_shares = numbers / numbers.sum()
+    with tk.profile() as share_prof:
+        share_kernel[(length // 1024,)](numbers, shares, length, BLOCK_SIZE=1024)
+    torch.testing.assert_close(shares, expected_shares, rtol=1e-5, atol=0)
+    two_us, share_us = (tk.predict(prof, gpu="A100-SXM4-40GB").seconds * 1e6 for prof in (two_prof, share_prof))
+    loaded = share_prof.total.global_load_bytes / 4 / length
+    cells = f"{loaded:7.0f} N {share_prof.dram_bytes / 4 / length:8.1f} N {share_us:12.1f} us"
+    print(f"{length:10,} {two_prof.dram_bytes / 4 / length:8.1f} N {two_us:12.1f} us | {cells}")
+
+# %% [markdown]
+# This is the surprise of the chapter: **fewer launches and fewer bytes from DRAM, and with 262,144 elements ten times
+# slower.** (Loads and launches are counted, DRAM bytes come from the cache model, times are modelled.)
+#
+# With 256 blocks the kernel loads 257N: the vector once for each block, and each element once more. The vector fits into
+# the cache, so DRAM sees x once; it is the cache that has to deliver 257N. Only with four blocks is this cheaper than a
+# second launch. Two lessons:
+#
+# - Fusion that repeats work pays for it. A rule for this chapter: **nobody reads a reduction made in the same kernel.**
+#   Chapter 41 has algorithms that get around it.
+# - Bytes from DRAM alone would have called this kernel a success. Count what a kernel asks for as well.
+#
+# Matrix products are out of reach for another reason: they come as library kernels that nobody can open. The exercise
+# `plan_fusion` has graphs with both.
+
+# %% [markdown]
+# ## An honest null result
+#
+# Now a fusion that is right in every way: two pointwise kernels, half of the bytes saved, no work repeated. The first kernel
+# multiplies and adds K times; the second is GELU. With `WITH_GELU=True` the first does the work of both.
+
+
+# %%
+@triton.jit
+def steps_kernel(x_ptr, y_ptr, n, K, SCALE: tl.constexpr, WITH_GELU: tl.constexpr, BLOCK_SIZE: tl.constexpr):
+    offsets = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
+    mask = offsets < n
+    value = tl.load(x_ptr + offsets, mask=mask)
+    for _ in range(K):
+        value = value * 0.5 + 1.0
+    if WITH_GELU:
+        tanh = 2 * tl.sigmoid(2 * SCALE * (value + 0.044715 * value * value * value)) - 1
+        value = 0.5 * value * (1 + tanh)
+    tl.store(y_ptr + offsets, value, mask=mask)
+
+
+# %% [markdown]
+# **Predict before you run.** For K = 1, K = 64 and K = 1,024: how many N move with two kernels, and with one? How many
+# times as fast is the one?
+
+# %%
+M = 2**20
+first_in, between, apart_out, joint_out = (torch.rand(M, device=tk.device()) for _ in range(4))
+grid = (M // 1024,)
+for k in (1, 64, 1024):
+    with tk.profile() as apart_prof:
+        steps_kernel[grid](first_in, between, M, k, SCALE, WITH_GELU=False, BLOCK_SIZE=1024)
+        gelu_kernel[grid](between, apart_out, M, SCALE=SCALE, BLOCK_SIZE=1024)
+    with tk.profile() as joint_prof:
+        steps_kernel[grid](first_in, joint_out, M, k, SCALE, WITH_GELU=True, BLOCK_SIZE=1024)
+    torch.testing.assert_close(joint_out, apart_out)
+    moved = [prof.dram_bytes / 4 / M for prof in (apart_prof, joint_prof)]
+    took_us = [tk.predict(prof, gpu="A100-SXM4-40GB").seconds * 1e6 for prof in (apart_prof, joint_prof)]
+    print(f"K = {k:5}: {moved[0]} N and {moved[1]} N; A100 (modelled): {took_us[0]:6.1f} us and {took_us[1]:6.1f} us,", end=" ")
+    print(f"{took_us[0] / took_us[1]:.2f} times as fast")
+
+# %% [markdown]
+# Every row saves the same 2N and the same launch: 8 microseconds. With K = 1 that is half of the time, with K = 1,024 it
+# is nothing that you would notice, because the time goes into arithmetic. A large matrix product with a GELU behind it is
+# such a case. Fusion is a cure for launches and bytes; ask first whether the program suffers from them (chapter 30).
+
+# %% [markdown]
+# ## Is there a step below 2N?
+#
+# The course keeps its reference kernels as *ladders*, from the naive way to the best. This one is GELU's. Its last rung
+# lets each thread load four elements with one instruction.
+#
+# **Predict before you run.** Which of the three numbers can still fall after the fused rung: launches, bytes, instructions?
+
+# %%
+for rung in ladder("gelu"):
+    with tk.profile() as rung_prof:
+        rung.run(x[:M])
+    requests, a100_us = rung_prof.total.global_load_requests, tk.predict(rung_prof, gpu="A100-SXM4-40GB").seconds * 1e6
+    seen = f"{rung_prof.n_launches} launches {rung_prof.dram_bytes / 4 / M:4.0f} N {requests:7,} load requests"
+    print(f"{rung.name:12} {rung.language:9} {seen} {a100_us:6.1f} us (modelled, A100)")
+
+# %% [markdown]
+# (A load request is one load instruction of 32 threads; inside PyTorch's operators nobody counts, hence the 0.) The last
+# rung asks a quarter as often for the same 2N. From 8 launches to 1 the time fell to an eighth; this step is worth a tenth
+# in the model. Bytes first, then the rest.
 
 # %% [markdown]
 # ## Claimed, and found here
@@ -501,8 +628,9 @@ for first in cuts["5.0 N"]:
 # | | claimed | found here | how |
 # |---|---|---|---|
 # | C03 | In eager mode each operator reads its inputs from memory, computes, and writes its result back before the next one starts | Holds for what each call takes and returns. tanh-GELU: 8 calls, one launch each; every one takes whole tensors and returns a whole tensor, 18N elements in all. That large tensors really pass through DRAM follows from their size, not from this count | counted |
-# | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds for the traffic: `F.gelu` is 1 launch and 2N instead of 8 and 18N. "Faster" follows for tensors larger than the cache: 9 times on an A100, where DRAM bandwidth binds | counted; time modelled |
+# | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds for the traffic: `F.gelu` is 1 launch and 2N instead of 8 and 18N (attention: chapter 20). "Faster" follows for tensors larger than the cache: 9 times on an A100, where DRAM bandwidth binds | counted; time modelled |
 # | C20 | Operator fusion computes several functions in one pass and writes no intermediate | Holds. The kernel in Triton, CUDA C++ and Numba-CUDA: 1 launch, 2N, a ninth of the bytes. The NumPy one-liner: 8 passes, 18N, not fused, though one line | counted |
+# | C20, continued | It is the main optimisation for eager-style models | Only where bytes or launches decide. The same saving was worth 2.00 times the speed beside little arithmetic and 1.06 times beside much. A reduction fused by force lost: 1 launch, fewer DRAM bytes, 10 times slower | counted; time modelled |
 # | C05, C07 | PyTorch grew to more than 2,000 operators; a chip that must optimise them all favours the incumbent | Not tested here. This chapter shows the mechanism: a built-in saves 16N for one formula and nothing for its neighbour. Chapter 53 counts the operators | - |
 
 # %% [markdown]
@@ -513,8 +641,9 @@ for first in cuts["5.0 N"]:
 # - Large tensors gain by the bytes saved, small ones by the launches saved.
 # - One line of NumPy is not one pass. Count before you believe.
 # - Operators can share a kernel if one loop can compute them all and no data leaves the group and comes back.
+# - Fusion saves launches and bytes. Where arithmetic decides, that is worth nothing; where it repeats work, it costs.
 #
-# Words: [eager execution](glossary/eager-execution.md), [kernel launch](glossary/kernel-launch.md), [memory
+# Words: [operator](glossary/operator.md), [eager execution](glossary/eager-execution.md), [kernel launch](glossary/kernel-launch.md), [memory
 # traffic](glossary/memory-traffic.md), [operator fusion](glossary/operator-fusion.md), [arithmetic
 # intensity](glossary/arithmetic-intensity.md), [memory-bound](glossary/memory-bound.md),
 # [register](glossary/register.md), [pointwise operator](glossary/pointwise.md), [provenance](glossary/provenance.md).

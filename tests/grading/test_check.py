@@ -11,6 +11,7 @@ import pytest
 from teachkit.errors import UnknownExerciseError
 from teachkit.grading import Report, check, registry
 from teachkit.grading.fusion_graphs import best_plan
+from teachkit.grading.problems import is_it_fused
 from teachkit.grading.report import ItemResult
 from teachkit.grading.trial import safe_text
 
@@ -72,6 +73,27 @@ def test_an_exception_names_the_learners_own_line() -> None:
     reason = report.items[0].reasons[0]
     assert "TypeError" in reason
     assert "of plan_fusion: return sorted(graph.nodes)" in reason
+
+
+@pytest.mark.parametrize("flipped", is_it_fused.counted())
+def test_a_wrong_verdict_is_not_named(flipped: str) -> None:
+    """A verdict is yes or no: whoever is told which one is wrong has been told the right one."""
+    truth = is_it_fused.counted()
+    answer = truth | {flipped: 5 if truth[flipped] == 2 else 2}
+    for n_hints in (1, 2, 3):
+        report = check("is_it_fused", lambda: answer)
+        assert report.points == 0
+        assert len(report.items[0].hints) == n_hints
+        assert "5 of 6 verdicts are right" in str(report)
+        assert not any(name in str(report) for name in truth)
+
+
+def test_a_wrong_number_is_named_and_not_corrected() -> None:
+    answer = is_it_fused.counted() | {"torch_in_place": 17}
+    report = check("is_it_fused", lambda: answer)
+    assert report.points == report.items[0].max_points
+    assert report.items[1].reasons[0].startswith("torch_in_place: 17 is not what was counted")
+    assert "18" not in str(report)
 
 
 class Hostile:

@@ -1,7 +1,7 @@
 """Counts two elements for every pass, also for those that read two arrays."""
 
 ITEM = "traffic"
-REASON = "numpy_one_liner: expected more than 16"
+REASON = "numpy_one_liner: 16 is not what was counted"
 
 
 def is_it_fused():

@@ -1,7 +1,7 @@
 """Believes that an operator in place does not read or does not write."""
 
 ITEM = "traffic"
-REASON = "torch_in_place: expected more than 9"
+REASON = "torch_in_place: 9 is not what was counted"
 
 
 def is_it_fused():

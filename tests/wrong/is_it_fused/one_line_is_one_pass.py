@@ -1,7 +1,7 @@
 """Believes that one expression is one loop."""
 
 ITEM = "correct"
-REASON = "numpy_one_liner: expected not fused, got 2"
+REASON = "5 of 6 verdicts are right; your answer calls 4 of the six fused"
 
 
 def is_it_fused():

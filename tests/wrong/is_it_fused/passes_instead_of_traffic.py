@@ -1,7 +1,7 @@
 """Counts passes of NumPy, not what reaches main memory."""
 
 ITEM = "correct"
-REASON = "numpy_chunks: expected fused, got 18"
+REASON = "5 of 6 verdicts are right; your answer calls 2 of the six fused"
 
 
 def is_it_fused():
