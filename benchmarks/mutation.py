@@ -1,24 +1,21 @@
 """Small faults put into every reference solution: which of them do the exercises' checks reject?
 
-    python benchmarks/mutation.py [--only fused_gelu,vector_add] [--per-exercise 15] [--json]
+    python benchmarks/mutation.py [--only fused_gelu,vector_add] [--per-exercise 15] [--workers 2] [--json]
 
 Each fault (a mutant) is one change of one expression or statement: an index off by one, a dropped mask, a wrong stride,
 a missing barrier, an extra pass, a wrong type, a stale accumulator ... A mutant that passes is run beside the solution
 on further inputs: where neither a result nor a counter differs it is no fault, and is not counted; else it survived.
-Each exercise is judged in a process of its own; a mutant that neither passes nor fails in time counts as rejected.
+Each exercise is judged in a process of its own; a mutant that uses up its processor time without an answer counts as
+rejected, and how many did is said. A run of all exercises writes benchmarks/mutation.md as well.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import os
-import select
-import subprocess
 import sys
-import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,163 +24,88 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.parts.mutants import Mutant, mutants_of
+from benchmarks.parts.judged_mutants import JUDGED
+from benchmarks.parts.mutant_judge import NO_ANSWER, Judge, child
 
 BAR = 0.95
-LIMIT_S = 120.0
-SEEDS = (11, 12, 13)
+PAGE = Path(__file__).with_suffix(".md")
+INTRODUCTION = """# Faults put into the solutions
 
+Written by `python benchmarks/mutation.py`; the docstring of that script says what is done.
 
-def solution_of(slug: str) -> tuple[str, str]:
-    """Source of the exercise's chapter before its own cells, and of its own cells."""
-    from teachkit.authoring import drift
-    from teachkit.authoring.project import find_project
-    from teachkit.grading import registry
-
-    solution, _ = drift.built_exercises(find_project(Path(sys.path[0])), registry.find(slug).chapter)
-    before: list[str] = []
-    own: list[str] = []
-    for cell in solution.cells:
-        if cell.cell_type != "code":
-            continue
-        if f'tk.check("{slug}"' in cell.source:
-            return "\n\n".join(before), "\n\n".join(own)
-        if "tk.check(" in cell.source:
-            before, own = before + own, []
-        elif "setup" in cell.metadata.get("tags", []):
-            before.append(cell.source)
-        else:
-            own.append(cell.source)
-    raise SystemExit(f"Expected a check of {slug} in its chapter's exercises; found none.")
-
-
-def load(folder: Path, name: str, source: str) -> Any:
-    """Import ``source`` from a file: compilers read a kernel's text from there."""
-    path = folder / f"{name}.py"
-    path.write_text(source)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def child(slug: str, per_exercise: int) -> None:
-    """Judge one mutant for each number on standard input; a line of JSON each."""
-    from teachkit.emulator import configure
-    from teachkit.grading import check, registry
-
-    configure(time_limit_s=LIMIT_S / 4)
-    os.environ["TEACHKIT_DATA_DIR"] = tempfile.mkdtemp()
-    answers, sys.stdout = sys.stdout, sys.stderr
-    before, own = solution_of(slug)
-    folder = Path(tempfile.mkdtemp())
-    reference = getattr(load(folder, f"{slug}_reference", f"{before}\n\n{own}"), slug)
-    mutants = mutants_of(slug, own, per_exercise)
-    for line in sys.stdin:
-        index = int(line)
-        verdict, reason = "rejected", ""
-        try:
-            module = load(folder, f"{slug}_{index}", f"{before}\n\n{mutants[index].source}")
-            report = check(slug, getattr(module, slug), seed=SEEDS[0])
-            if report.passed:
-                reason = difference(registry.find(slug), reference, getattr(module, slug))
-                verdict = "survived" if reason else "equivalent"
-            else:
-                reason = next((r for item in report.items for r in item.reasons), "no points")
-        except Exception as error:  # a mutant that cannot even be defined
-            reason = f"{type(error).__name__}: {error}"
-        print(json.dumps({"verdict": verdict, "reason": reason.splitlines()[0][:160] if reason else ""}), file=answers)
-        answers.flush()
-
-
-def difference(problem: Any, reference: Any, mutant: Any) -> str:
-    """How the mutant differs from the solution on further inputs; empty where it does not."""
-    for seed in SEEDS:
-        for mine, theirs in zip(problem.cases(seed), problem.cases(seed), strict=True):
-            a, b = problem.run(reference, mine), problem.run(mutant, theirs)
-            if (a.error is None) != (b.error is None):
-                return f"case {mine.label}: {b.error or 'no error'}"
-            if not same(a.value, b.value):
-                return f"case {mine.label}: another result"
-            if a.launches != b.launches:
-                return f"case {mine.label}: other counters"
-            if a.changed_inputs != b.changed_inputs:
-                return f"case {mine.label}: changes its inputs"
-    return ""
-
-
-def same(a: Any, b: Any) -> bool:
-    """Bit for bit, through lists, tuples and dictionaries."""
-    import numpy as np
-    import torch
-
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
-    if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    return bool(a == b or (a != a and b != b))
-
-
-class Judge:
-    """A child process that is asked about one mutant after another, and replaced when it does not answer."""
-
-    def __init__(self, slug: str, per_exercise: int) -> None:
-        self._command = [sys.executable, __file__, "--child", slug, "--per-exercise", str(per_exercise)]
-        self._process: subprocess.Popen[str] | None = None
-
-    def ask(self, index: int) -> dict[str, str]:
-        """What became of mutant number ``index``."""
-        if self._process is None:
-            self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(f"{index}\n")
-        process.stdin.flush()
-        ready, _, _ = select.select([process.stdout], [], [], LIMIT_S)
-        answer = process.stdout.readline() if ready else ""
-        if answer:
-            verdict: dict[str, str] = json.loads(answer)
-            return verdict
-        self.close()
-        return {"verdict": "rejected", "reason": "no answer in time" if not ready else "the process died"}
-
-    def close(self) -> None:
-        """End the child."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+| exercise | faults tried | rejected | by running out of time | no fault | survived |
+|---|---:|---:|---:|---:|---:|
+"""
 
 
 def run(slug: str, per_exercise: int, advance: Any) -> list[dict[str, Any]]:
     """One row a mutant of the exercise."""
-    mutants: list[Mutant] = mutants_of(slug, solution_of(slug)[1], per_exercise)
-    judge, rows = Judge(slug, per_exercise), []
+    rows = []
+    judge = Judge(slug, per_exercise)
     try:
-        for index, mutant in enumerate(mutants):
-            row = {"exercise": slug, "fault": mutant.kind, "change": mutant.change}
-            rows.append(row | judge.ask(index))
-            advance()
+        for index, (kind, change) in enumerate(judge.mutants()):
+            rows.append({"exercise": slug, "fault": kind, "change": change} | judge.ask(index))
+            advance(rows[-1])
     finally:
         judge.close()
     return rows
+
+
+def counts_of(rows: list[dict[str, Any]], slug: str) -> tuple[int, int, int, int, int]:
+    """Mutants, rejected, of those without an answer in time, no fault, survived."""
+    own = [row for row in rows if row["exercise"] == slug]
+    verdicts = [row["verdict"] for row in own]
+    n_late = sum(row["reason"] == NO_ANSWER for row in own)
+    rejected, equivalent, survived = (verdicts.count(word) for word in ("rejected", "equivalent", "survived"))
+    return len(own), rejected, n_late, equivalent, survived
+
+
+def score_of(rows: list[dict[str, Any]]) -> tuple[float, int]:
+    """The part of the faults that was rejected, and how many faults there were."""
+    n_faults = sum(row["verdict"] != "equivalent" for row in rows)
+    return (sum(row["verdict"] == "rejected" for row in rows) / n_faults if n_faults else 0.0), n_faults
+
+
+def report(chosen: tuple[str, ...], rows: list[dict[str, Any]], seconds: float, as_json: bool) -> None:
+    """Print the table, what was not rejected, and the score."""
+    print(f"{'exercise':30} mutants  rejected  (late)  no fault  survived")
+    for slug in chosen:
+        n, rejected, late, equivalent, survived = counts_of(rows, slug)
+        print(f"{slug:30} {n:7}  {rejected:8}  {late:6}  {equivalent:8}  {survived:8}")
+    for row in rows:
+        if row["verdict"] != "rejected":
+            print(f"{row['verdict']}: {row['exercise']}, {row['fault']}: {row['change']}  {row['reason']}")
+    score, n_faults = score_of(rows)
+    print(f"{100 * score:.1f} % of {n_faults} faults rejected (bar: {100 * BAR:.0f} %), in {seconds:.0f} s")
+    if as_json:
+        print(json.dumps({"rows": rows, "summary": {"score": score}}))
+
+
+def page(chosen: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    """The published table, the survivors with what was made of each, and the changes that are no faults."""
+    score, n_faults = score_of(rows)
+    lines = [INTRODUCTION.rstrip("\n")]
+    for slug in chosen:
+        lines.append(f"| `{slug}` | {' | '.join(str(n) for n in counts_of(rows, slug))} |")
+    lines += ["", f"**{100 * score:.1f} % of {n_faults} faults are rejected** (wanted: {100 * BAR:.0f} %).", ""]
+    lines += ["## Survivors", ""]
+    survivors = [row for row in rows if row["verdict"] == "survived"]
+    for row in survivors:
+        judged = JUDGED.get((row["exercise"], row["change"]), "not yet judged")
+        lines.append(f"- `{row['exercise']}`, {row['fault']}: `{row['change']}`; {row['reason']}. {judged}")
+    lines += [] if survivors else ["None."]
+    lines += ["", "## Changes that are no faults", "", "Same results and same counters on every input tried.", ""]
+    lines += [
+        f"- `{row['exercise']}`, {row['fault']}: `{row['change']}`" for row in rows if row["verdict"] == "equivalent"
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="exercises, separated by commas")
     parser.add_argument("--per-exercise", type=int, default=15, help="mutants of each (at least 10 where there are)")
+    parser.add_argument("--workers", type=int, default=2, help="exercises judged at the same time")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -197,31 +119,20 @@ def main() -> int:
     if unknown := [slug for slug in chosen if slug not in known]:
         print(f"Expected names of exercises, got {', '.join(unknown)}. Hint: there are {', '.join(known)}.")
         return 2
-    rows: list[dict[str, Any]] = []
     console, started = Console(stderr=True), time.monotonic()
-    with Progress(console=console) as progress:
+    with Progress(console=console) as progress, ThreadPoolExecutor(options.workers) as pool:
         task = progress.add_task("mutants", total=len(chosen) * options.per_exercise)
-        for slug in chosen:
-            rows += run(slug, options.per_exercise, lambda: progress.advance(task))
+
+        def advance(row: dict[str, Any]) -> None:
+            progress.advance(task)
+            progress.console.print(" · ".join(row.values()), markup=False, highlight=False)
+
+        per_slug = pool.map(lambda slug: run(slug, options.per_exercise, advance), chosen)
+        rows = [row for own in per_slug for row in own]
     report(chosen, rows, time.monotonic() - started, options.json)
+    if chosen == known:
+        PAGE.write_text(page(chosen, rows), encoding="utf-8")
     return 0
-
-
-def report(chosen: tuple[str, ...], rows: list[dict[str, Any]], seconds: float, as_json: bool) -> None:
-    """Print the table, the survivors, and the score."""
-    print(f"{'exercise':30} mutants  rejected  no fault  survived")
-    for slug in chosen:
-        own = [row["verdict"] for row in rows if row["exercise"] == slug]
-        counts = [own.count(verdict) for verdict in ("rejected", "equivalent", "survived")]
-        print(f"{slug:30} {len(own):7}  {counts[0]:8}  {counts[1]:8}  {counts[2]:8}")
-    for row in rows:
-        if row["verdict"] != "rejected":
-            print(f"{row['verdict']}: {row['exercise']}, {row['fault']}: {row['change']}  {row['reason']}")
-    n_faults = sum(row["verdict"] != "equivalent" for row in rows)
-    score = sum(row["verdict"] == "rejected" for row in rows) / n_faults if n_faults else 0.0
-    print(f"{100 * score:.1f} % of {n_faults} faults rejected (bar: {100 * BAR:.0f} %), in {seconds:.0f} s")
-    if as_json:
-        print(json.dumps({"rows": rows, "summary": {"score": score}}))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import itertools
 import random
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 _SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
@@ -28,7 +29,29 @@ _SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
 }
 _TYPES = {"float32": "float16", "float64": "float32", "int32": "int64", "int64": "int32", "float16": "float32"}
 _BARRIERS = ("syncthreads", "syncwarp", "debug_barrier", "sync")
-_IN_CPP = ((r"__syncthreads\(\);", ""), (r"(?<![<])<(?![<=])", "<="), (r"(?<!\+)\+(?![+=])", "-"), (r"\+=", "="))
+_OTHER_FUNCTION = {"min": "max", "max": "min", "any": "all", "all": "any", "floor": "ceil", "ceil": "floor"}
+# Pattern, what stands there instead, and what kind of fault that is; every match is a place.
+_IN_CPP: tuple[tuple[str, str, str], ...] = (
+    (r"[ ]*__syncthreads\(\);\n?", "", "missing barrier"),
+    (r"(?<![<]) < (?![<=])", " <= ", "comparison"),
+    (r" > ", " >= ", "comparison"),
+    (r" >= ", " > ", "comparison"),
+    (r" == ", " != ", "comparison"),
+    (r" \+ ", " - ", "arithmetic"),
+    (r" - ", " + ", "arithmetic"),
+    (r"(?<=[\w)\]]) \* ", " + ", "arithmetic"),
+    (r" / ", " * ", "arithmetic"),
+    (r" \+= ", " = ", "stale accumulator"),
+    (r"\b1\b(?![.])", "2", "off by one"),
+    (r"\b2\b(?![.])", "3", "off by one"),
+    (r"\b(128|255|256)\b", "64", "wrong stride"),
+    (r"\bthreadIdx\.x\b", "0", "wrong index"),
+    (r"\bblockIdx\.x\b", "0", "wrong index"),
+    (r"[ ]*if \([^;{}]*\) return;\n?", "", "dropped mask"),
+    (r"\b0\.5f", "1.5f", "number"),
+    (r"\b2\.0f", "3.0f", "number"),
+    (r"\bfloat (?=\w+ =)", "int ", "wrong type"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +61,18 @@ class Mutant:
     kind: str
     change: str
     source: str
+
+
+def rendered(source: str, module: Any) -> str:
+    """``source`` with every function that only puts C++ together replaced by what it returns.
+
+    ``module`` is ``source``, loaded. Faults then go into the C++, not into the text tools that made it.
+    """
+    tree = ast.parse(source)
+    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.args.args):
+        if "__global__" in (text := repr(getattr(module, function.name)())):
+            function.body = ast.parse(f"def f():\n    return {text}").body[0].body  # type: ignore[attr-defined]
+    return ast.unparse(tree)
 
 
 def mutants_of(name: str, source: str, n: int) -> list[Mutant]:
@@ -58,8 +93,8 @@ Change = Callable[[ast.AST], "ast.AST | list[ast.AST] | None"]
 def _all(source: str) -> Iterator[Mutant]:
     tree = ast.parse(source)
     seen = {ast.unparse(tree)}
-    places = [index for index, node in enumerate(_body_nodes(tree)) if isinstance(node, ast.AST)]
-    for index in places:
+    yield from _all_in_cpp(tree)
+    for index in range(len(_body_nodes(tree))):
         for kind, change in _OPERATORS.items():
             for variant in range(4):
                 fresh = copy.deepcopy(tree)
@@ -76,15 +111,30 @@ def _all(source: str) -> Iterator[Mutant]:
                     yield Mutant(kind, f"{_short(before)} -> {_short(shown) or 'nothing'}", text)
 
 
+def _all_in_cpp(tree: ast.Module) -> Iterator[Mutant]:
+    """Faults in C++ texts: of those in functions if there are any, since they are what is used."""
+    texts = [node for node in _body_nodes(tree) if _is_cpp(node)] or [node for node in ast.walk(tree) if _is_cpp(node)]
+    for node in dict.fromkeys(texts):
+        assert isinstance(node, ast.Constant)
+        text = node.value
+        for pattern, new, kind in _IN_CPP:
+            for match in re.finditer(pattern, text):
+                node.value = text[: match.start()] + new + text[match.end() :]
+                line = text[text.rfind("\n", 0, match.end() - 1) + 1 :].split("\n")[0]
+                change = f"in C++, {_short(line)}: {match.group().strip()} -> {new.strip() or 'nothing'}"
+                yield Mutant(kind, change, ast.unparse(tree))
+        node.value = text
+
+
 def _body_nodes(tree: ast.AST) -> list[ast.AST]:
-    """Every node inside a function's body, in a fixed order."""
+    """Every node inside a function's body, in a fixed order; none twice."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    strings = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and _is_cpp(node)]
-    return [node for function in functions for statement in function.body for node in ast.walk(statement)] + strings
+    nodes = (node for function in functions for statement in function.body for node in ast.walk(statement))
+    return list(dict.fromkeys(nodes))
 
 
-def _is_cpp(node: ast.Constant) -> bool:
-    return isinstance(node.value, str) and "__global__" in node.value
+def _is_cpp(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and "__global__" in node.value
 
 
 def _replace(tree: ast.AST, old: ast.AST, new: ast.AST | list[ast.AST]) -> None:
@@ -194,16 +244,53 @@ def _swapped_arguments(node: ast.AST) -> ast.AST | None:
     return None
 
 
-def _in_cpp(node: ast.AST, variant: int) -> ast.AST | None:
-    if not (isinstance(node, ast.Constant) and _is_cpp(node)):
+def _wrong_function(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _OTHER_FUNCTION:
+        return ast.Call(ast.Name(_OTHER_FUNCTION[node.func.id], ast.Load()), node.args, node.keywords)
+    return None
+
+
+def _dropped_condition(node: ast.AST, variant: int) -> ast.AST | None:
+    if isinstance(node, ast.BoolOp) and variant < len(node.values):
+        return node.values[variant]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)) and variant == 0:
+        return node.operand
+    if isinstance(node, ast.comprehension) and node.ifs and variant == 0:
+        return ast.comprehension(node.target, node.iter, [], node.is_async)
+    return None
+
+
+def _dropped_element(node: ast.AST, variant: int) -> ast.AST | None:
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)) and 1 < len(node.elts) > variant:
+        return type(node)(elts=node.elts[:variant] + node.elts[variant + 1 :], ctx=ast.Load())
+    if isinstance(node, ast.Dict) and 1 < len(node.keys) > variant:
+        return ast.Dict(
+            node.keys[:variant] + node.keys[variant + 1 :], node.values[:variant] + node.values[variant + 1 :]
+        )
+    return None
+
+
+def _dropped_argument(node: ast.AST, variant: int) -> ast.AST | None:
+    optional = [k for k in node.keywords if k.arg not in ("mask", "other")] if isinstance(node, ast.Call) else []
+    if variant < len(optional):
+        return ast.Call(node.func, node.args, [k for k in node.keywords if k is not optional[variant]])  # type: ignore[attr-defined]
+    return None
+
+
+def _shifted_slice(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.Slice) and isinstance(node.upper, ast.Name):
+        return ast.Slice(node.lower, ast.BinOp(node.upper, ast.Add(), ast.Constant(1)), node.step)
+    return None
+
+
+def _skipped_round(node: ast.AST) -> ast.AST | None:
+    """A loop that leaves out its first round."""
+    if not isinstance(node, ast.For) or "range" in ast.dump(node.iter):
         return None
-    pattern, new = _IN_CPP[variant]
-    start = node.value.index("__global__")
-    matches = list(re.finditer(pattern, node.value[start:]))
-    if not matches:
-        return copy.deepcopy(node)
-    match = matches[len(matches) // 2]
-    return ast.Constant(node.value[: start + match.start()] + new + node.value[start + match.end() :])
+    rest = ast.Subscript(
+        ast.Call(ast.Name("list", ast.Load()), [node.iter], []), ast.Slice(ast.Constant(1), None, None), ast.Load()
+    )
+    return ast.For(node.target, rest, node.body, node.orelse)
 
 
 _OPERATORS: dict[str, Callable[[ast.AST, int], object]] = {
@@ -220,5 +307,10 @@ _OPERATORS: dict[str, Callable[[ast.AST, int], object]] = {
     "dropped statement": _once(_dropped_statement),
     "swapped arguments": _once(_swapped_arguments),
     "number": _once(_number),
-    "in C++": _in_cpp,
+    "wrong function": _once(_wrong_function),
+    "dropped condition": _dropped_condition,
+    "dropped element": _dropped_element,
+    "dropped argument": _dropped_argument,
+    "shifted slice": _once(_shifted_slice),
+    "skipped round": _once(_skipped_round),
 }

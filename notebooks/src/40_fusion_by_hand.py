@@ -591,7 +591,10 @@ for k in (1, 64, 1024):
     torch.testing.assert_close(joint_out, apart_out)
     moved = [prof.dram_bytes / 4 / M for prof in (apart_prof, joint_prof)]
     took_us = [tk.predict(prof, gpu="A100-SXM4-40GB").seconds * 1e6 for prof in (apart_prof, joint_prof)]
-    print(f"K = {k:5}: {moved[0]} N and {moved[1]} N; A100 (modelled): {took_us[0]:6.1f} us and {took_us[1]:6.1f} us,", end=" ")
+    print(
+        f"K = {k:5}: {moved[0]} N and {moved[1]} N; A100 (modelled): {took_us[0]:6.1f} us and {took_us[1]:6.1f} us,",
+        end=" ",
+    )
     print(f"{took_us[0] / took_us[1]:.2f} times as fast")
 
 # %% [markdown]

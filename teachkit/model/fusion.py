@@ -194,7 +194,10 @@ def why_illegal(graph: Graph, partition: Partition) -> str | None:
             return message
     order = run_order(graph, partition)
     if order is None:
-        return "some groups wait for each other: data leaves a group and comes back to it through another one"
+        steps = ", ".join(f"{reader!r} reads {tensor!r}" for tensor, reader in _circle(graph, partition))
+        return (
+            f"some groups wait for each other: data leaves a group and comes back to it through another one ({steps})"
+        )
     return None
 
 
@@ -265,6 +268,23 @@ def _why_no_cover(graph: Graph, partition: Partition) -> str | None:
     if missing := [name for name in graph.names if name not in placed]:
         return f"{missing[0]!r} is in no group"
     return None
+
+
+def _circle(graph: Graph, partition: Partition) -> list[tuple[str, str]]:
+    """A shortest way along which data leaves a group and comes back to it, as ``(tensor, reader)`` between groups."""
+    home = {name: index for index, group in enumerate(partition) for name in group}
+    between = [
+        (i, node.name) for node in graph.nodes for i in node.inputs if home.get(i, -1) not in (-1, home[node.name])
+    ]
+    ways = [[edge] for edge in between]
+    while ways:
+        for way in ways:
+            if home[way[-1][1]] == home[way[0][0]]:
+                return way
+        ways = [
+            [*way, edge] for way in ways for edge in between if home[edge[0]] == home[way[-1][1]] and edge not in way
+        ]
+    return []
 
 
 def _require_cover(graph: Graph, partition: Partition) -> None:

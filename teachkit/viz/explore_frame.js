@@ -11,7 +11,7 @@ function render({ model, el }) {
 
   const root = html("div", { class: "tk-steps tk-frame", role: "group", "aria-label": picture.title });
   const help = html("p", { class: "tk-help" },
-    "Choose a machine and play it. Pixels in colour are still to do, grey ones are done (you see their luma Y); ",
+    "Choose a machine and play it. Pixels in colour are still to do, grey ones are done (you see their brightness Y); ",
     "the ones being worked on now have a black frame around a yellow square. In a step every lane finishes one pixel; ",
     "a step of a CPU and a step of a GPU do not take the same time.");
   const keys = html("details", { class: "tk-help" }, html("summary", {}, "With the keyboard"),

@@ -210,16 +210,23 @@ function render({ model, el }) {
     box.addEventListener("pointermove", (move) => {
       const [dx, dy] = [move.clientX - start.x, move.clientY - start.y];
       dragging ||= Math.hypot(dx, dy) > DRAG_FROM_PX;
-      if (dragging) box.setAttribute("transform", `translate(${dx * scale} ${dy * scale})`);
+      if (!dragging) return;
+      box.setAttribute("transform", `translate(${dx * scale} ${dy * scale})`);
+      markTarget(boxUnder(move));
     }, options);
+    const boxUnder = (pointer) => {
+      box.style.pointerEvents = "none";
+      const under = root.getRootNode().elementFromPoint(pointer.clientX, pointer.clientY)?.closest?.(".tk-node") ?? null;
+      box.style.pointerEvents = "";
+      return under;
+    };
+    const markTarget = (under) => canvas.querySelectorAll(".tk-node").forEach((node) => node.classList.toggle("tk-target", node === under));
     const end = (drop) => {
       controller.abort();
       box.removeAttribute("transform");
+      markTarget(null);
       if (!dragging || drop === null) return;
-      box.style.pointerEvents = "none";
-      const under = root.getRootNode().elementFromPoint(drop.clientX, drop.clientY)?.closest?.(".tk-node");
-      box.style.pointerEvents = "";
-      const target = under?.dataset.key ?? null;
+      const target = boxUnder(drop)?.dataset.key ?? null;
       const sameHome = target !== null && homeOf(groups, target) === homeOf(groups, name);
       if (!sameHome) propose(movedTo(groups, name, target), name);
     };
@@ -240,6 +247,18 @@ function render({ model, el }) {
     focusOn(focused);
   }
 
+  // The bytes as a bar as long as those of every operator alone, with a mark at the least. The numbers stand beside it.
+  function trafficBar(report) {
+    const percent = (share) => `${100 * Math.min(1, share)}%`;
+    const bar = html("div", { class: "tk-bar", "aria-hidden": "true" });
+    const [filled, mark] = [html("div", { class: "tk-filled" }), html("div", { class: "tk-least" })];
+    filled.style.width = percent(report.share);
+    mark.style.left = percent(report.least_share);
+    bar.append(filled, mark);
+    return html("div", { class: "tk-traffic" }, bar,
+      html("p", { class: "tk-ends" }, html("span", {}, report.ends_text[0]), html("span", {}, report.ends_text[1])));
+  }
+
   function showReport() {
     const report = model.get("report");
     clearTimeout(busyTimer);
@@ -253,8 +272,7 @@ function render({ model, el }) {
     }
     if (!report.legal) {
       status.replaceChildren(
-        html("p", { class: "tk-illegal" }, html("strong", {}, "This grouping cannot run: "), report.reason),
-        html("p", {}, "Undo, or move one operator, to get a grouping that can."));
+        html("p", { class: "tk-illegal" }, html("strong", {}, "This grouping cannot run: "), `${report.reason}. Undo, or move one operator.`));
       panel.replaceChildren();
       return;
     }
@@ -263,7 +281,8 @@ function render({ model, el }) {
       html("thead", {}, html("tr", {}, ...cells("th", head))),
       html("tbody", {}, ...lines.map((line) => html("tr", {}, ...cells("td", line)))));
     status.replaceChildren(html("p", { class: "tk-total" },
-      html("span", { class: "tk-launches" }, report.launches_text), " · ", html("span", { class: "tk-bytes" }, report.bytes_text)));
+      html("span", { class: "tk-launches" }, report.launches_text), " · ", html("span", { class: "tk-bytes" }, report.bytes_text)),
+      trafficBar(report));
     panel.replaceChildren(
       table(report.time_caption, report.time_head, report.times),
       table("Kernels", report.kernel_head, report.kernels));

@@ -45,7 +45,8 @@ class FusionExplorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget sh
     ) -> None:
         self._graph, self._gpus, self._labels = graph, tuple(gpus), dict(labels)
         self.plan: PlanReport = report_plan(graph, groups, self._gpus)
-        super().__init__(picture=_picture(graph, labels), report=_to_report(self.plan, 0))
+        self._ends = (report_plan(graph, [set(graph.names)], ()), report_plan(graph, eager(graph), ()))
+        super().__init__(picture=_picture(graph, labels), report=_to_report(self.plan, self._ends, 0))
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
@@ -57,7 +58,7 @@ class FusionExplorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget sh
         request = change["new"]
         with contextlib.suppress(FusionGraphError):  # a grouping the figure cannot make: answer with the one it had
             self.plan = report_plan(self._graph, request["groups"], self._gpus)
-        self.report = _to_report(self.plan, request["id"])
+        self.report = _to_report(self.plan, self._ends, request["id"])
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         static = {"text/plain": _fallback_text(self.plan), "text/html": _fallback_html(self._graph, self._gpus)}
@@ -102,7 +103,13 @@ def _picture(graph: Graph, labels: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _to_report(plan: PlanReport, request_id: int) -> dict[str, Any]:
+def _to_report(plan: PlanReport, ends: tuple[PlanReport, PlanReport], request_id: int) -> dict[str, Any]:
+    """What the browser shows; ``ends`` are the plans with all operators in one kernel and with every one alone."""
+    least, most = ends
+    least_title, most_title = (
+        ("in one kernel" if least.reason is None else "read and write once"),
+        "every operator alone",
+    )
     return {
         "id": request_id,
         "groups": [list(group) for group in plan.groups],
@@ -110,6 +117,9 @@ def _to_report(plan: PlanReport, request_id: int) -> dict[str, Any]:
         "reason": plan.reason or "",
         "launches_text": launches_text(plan.n_launches),
         "bytes_text": bytes_text(plan.n_bytes, plan.n_elements),
+        "share": plan.n_bytes / most.n_bytes,
+        "least_share": least.n_bytes / most.n_bytes,
+        "ends_text": [f"{least_title}: {_short(least)}", f"{most_title}: {_short(most)}"],
         "time_caption": "Time (modelled, not measured)",
         "time_head": ["GPU", "time"],
         "times": [[gpu, seconds_text(seconds)] for gpu, seconds in plan.seconds.items()],
@@ -121,6 +131,10 @@ def _to_report(plan: PlanReport, request_id: int) -> dict[str, Any]:
             )
         ],
     }
+
+
+def _short(plan: PlanReport) -> str:
+    return bytes_text(plan.n_bytes) if plan.n_elements is None else f"{plan.n_elements:g}N"
 
 
 def _fallback_text(plan: PlanReport) -> str:

@@ -58,8 +58,10 @@ function render({ model, el }) {
     drawing.append(svg("defs", {}, hatch));
     const step = tickStep(endUs);
     for (let us = 0; us <= endUs * 1.0001; us += step) {
+      const label = `${Number(us.toPrecision(6)).toLocaleString("en")}${us + step > endUs * 1.0001 ? " µs" : ""}`;
+      const middle = Math.min(scale(us), width - 2 - (CHAR_PX * label.length) / 2); // or the unit would be cut off
       drawing.append(svg("line", { class: "tk-tick", x1: scale(us), x2: scale(us), y1: 2, y2: bottom }),
-        svg("text", { class: "tk-number", x: scale(us), y: bottom + 15 }, `${Number(us.toPrecision(6)).toLocaleString("en")}${us + step > endUs * 1.0001 ? " µs" : ""}`));
+        svg("text", { class: "tk-number", x: middle, y: bottom + 15 }, label));
     }
     drawing.append(svg("text", { class: "tk-lane", x: 4, y: tops.host + LANE.height / 2 + 4 }, "host"), svg("text", { class: "tk-lane", x: 4, y: tops.device + LANE.height / 2 + 4 }, "GPU"));
     program.steps.forEach((item, index) => {

@@ -60,6 +60,7 @@ def test_widths_and_broadcasts() -> None:
     ("plan", "message"),
     [
         ([{"cube", "inner"}, set(CHAIN.names) - {"cube", "inner"}], "some groups wait for each other"),
+        ([{"cube", "inner"}, set(CHAIN.names) - {"cube", "inner"}], "('scaled' reads 'cube', 'inner' reads 'scaled')"),
         ([set(CHAIN.names) - {"gelu"}], "'gelu' is in no group"),
         ([set(CHAIN.names), {"gelu"}], "'gelu' is in more than one group"),
         ([set(CHAIN.names), {"relu"}], "'relu' is no operator of the graph"),

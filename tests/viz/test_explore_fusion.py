@@ -43,6 +43,9 @@ def test_the_answer_is_that_of_the_fusion_model(
     assert report["launches_text"] == launches_text(launches)
     assert report["bytes_text"] == bytes_text(4 * N * n_elements, n_elements)
     assert len(report["kernels"]) == launches
+    assert report["share"] == pytest.approx(n_elements / 18)
+    assert report["least_share"] == pytest.approx(2 / 18)
+    assert report["ends_text"] == ["in one kernel: 2N", "every operator alone: 18N"]
 
 
 def test_a_grouping_that_cannot_run_is_explained() -> None:
@@ -51,13 +54,16 @@ def test_a_grouping_that_cannot_run_is_explained() -> None:
     report = send(figure, [{"cube", "inner"}, *others])
     assert not report["legal"]
     assert "wait for each other" in report["reason"]
+    assert "'scaled' reads 'cube', 'inner' reads 'scaled'" in report["reason"]
     assert send(figure, eager(GRAPH), 2)["legal"]
 
 
 def test_a_reduction_in_the_middle_of_a_kernel_is_explained() -> None:
     nodes = (Node("total", "reduction", ("x",), 1), Node("share", "pointwise", ("x", "total"), 8))
     figure = explore_fusion(Graph({"x": Tensor(8)}, nodes, ("share",)))
-    assert "reduction" in send(figure, [{"total", "share"}])["reason"]
+    report = send(figure, [{"total", "share"}])
+    assert "reduction" in report["reason"]
+    assert report["ends_text"][0].startswith("read and write once:"), "nothing can be in one kernel here"
 
 
 @pytest.mark.parametrize("groups", [[], [["cube"]], [["cube", "cube"]], [["no such operator"]]])

@@ -34,8 +34,8 @@ RUBRIC = (
             "write the operators of a claim below each other, each with the arrays it reads and the one it writes.",
             "an operator with a number as its other input moves 2 elements, one with two arrays moves 3. An array that "
             "is read twice by one operator counts once.",
-            "a chain of k operators, each with one array in and one out, moves 2k; add 1 for every second array that an "
-            "operator reads, and for every result that is kept besides y.",
+            "a chain of k operators, each with one array in and one out, moves 2k; add 1 for every second array "
+            "that an operator reads, and for every result that is kept besides y.",
         ),
     ),
 )
@@ -74,8 +74,8 @@ def counted() -> dict[str, int]:
 def why_wrong(case: Case, answer: Any) -> list[Failure]:
     """First the verdicts, then the exact numbers.
 
-    A verdict is yes or no: naming a wrong one would give the right one away. So of verdicts only the number is said, and
-    of elements only whose they are; the hints lead on.
+    A verdict is yes or no: naming a wrong one would give the right one away. So of verdicts only the number is said,
+    and of elements only whose they are; the hints lead on.
     """
     truth = counted()
     if not isinstance(answer, dict) or set(answer) != set(truth):
