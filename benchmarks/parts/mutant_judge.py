@@ -6,6 +6,7 @@ Time is the processor's, not the clock's, so that a busy machine rejects nothing
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -118,7 +119,7 @@ def child(slug: str, per_exercise: int) -> None:
 
 
 def solution_of(slug: str) -> tuple[str, str]:
-    """Source of the exercise's chapter before its own cells, and of its own cells."""
+    """Source of everything that stands before the solution in its chapter, and of the solution's own cells."""
     from teachkit.authoring import drift
     from teachkit.authoring.project import find_project
     from teachkit.grading import registry
@@ -133,10 +134,10 @@ def solution_of(slug: str) -> tuple[str, str]:
             return "\n\n".join(before), "\n\n".join(own)
         if "tk.check(" in cell.source:
             before, own = before + own, []
-        elif "setup" in cell.metadata.get("tags", []):
-            before.append(cell.source)
-        else:
+        elif "### BEGIN SOLUTION" in cell.source:
             own.append(cell.source)
+        else:  # given to the learner: faults in there are nobody's
+            before.append(cell.source)
     raise SystemExit(f"Expected a check of {slug} in its chapter's exercises; found none.")
 
 
@@ -179,6 +180,8 @@ def same(a: Any, b: Any) -> bool:
         return a.dtype == b.dtype and a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+    if dataclasses.is_dataclass(a):
+        return all(same(getattr(a, field.name), getattr(b, field.name)) for field in dataclasses.fields(a))
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict):

@@ -18,16 +18,8 @@ import triton.language as tl
 
 import teachkit as tk
 from teachkit.kernels import gelu_claims
-from teachkit.model.fusion import (
-    Graph,
-    Node,
-    Tensor,
-    is_legal,
-    n_launches,
-    tanh_gelu_graph,
-    traffic_bytes,
-    why_illegal,
-)
+from teachkit.model import fusion
+from teachkit.model.fusion import is_legal, n_launches, traffic_bytes, why_illegal
 
 # %% [markdown]
 # ## 1. `fused_gelu`
@@ -174,7 +166,7 @@ dropout_report
 # operator reads, and `graph[name].kind`. Here are two plans for the graph of GELU.
 
 # %%
-gelu_graph = tanh_gelu_graph(1000)
+gelu_graph = fusion.tanh_gelu_graph(1000)
 eager_plan = [{name} for name in gelu_graph.names]
 half_plan = [{"cube", "scaled", "inner", "argument"}, {"tanh", "one_plus", "half_x", "gelu"}]
 for tried in (eager_plan, half_plan):
@@ -186,11 +178,9 @@ for tried in (eager_plan, half_plan):
 # the names of its results. Here every element is divided by the total.
 
 # %%
-share_graph = Graph(
-    {"x": Tensor(1000)},
-    (Node("total", "reduction", ("x",), 1), Node("share", "pointwise", ("x", "total"), 1000)),
-    ("share",),
-)
+total = fusion.Node("total", "reduction", ("x",), 1)
+share = fusion.Node("share", "pointwise", ("x", "total"), 1000)
+share_graph = fusion.Graph({"x": fusion.Tensor(1000)}, (total, share), ("share",))
 print("both in one group:", why_illegal(share_graph, [{"total", "share"}]))
 print("each alone:       ", why_illegal(share_graph, [{"total"}, {"share"}]))
 
