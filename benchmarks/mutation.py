@@ -117,7 +117,8 @@ def main() -> int:
     known = registry.slugs()
     chosen = tuple(options.only.split(",")) if options.only else known
     if unknown := [slug for slug in chosen if slug not in known]:
-        print(f"Expected names of exercises, got {', '.join(unknown)}. Hint: there are {', '.join(known)}.")
+        known_text = ", ".join(known)
+        print(f"Expected names of exercises, got {', '.join(unknown)}. Hint: there are {known_text}.", file=sys.stderr)
         return 2
     console, started = Console(stderr=True), time.monotonic()
     with Progress(console=console) as progress, ThreadPoolExecutor(options.workers) as pool:

@@ -7,9 +7,10 @@ import copy
 import dataclasses
 import itertools
 import random
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from benchmarks.parts.mutants_in_cpp import faults_in_cpp, is_cpp, short
 
 _SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
@@ -30,28 +31,6 @@ _SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
 _TYPES = {"float32": "float16", "float64": "float32", "int32": "int64", "int64": "int32", "float16": "float32"}
 _BARRIERS = ("syncthreads", "syncwarp", "debug_barrier", "sync")
 _OTHER_FUNCTION = {"min": "max", "max": "min", "any": "all", "all": "any", "floor": "ceil", "ceil": "floor"}
-# Pattern, what stands there instead, and what kind of fault that is; every match is a place.
-_IN_CPP: tuple[tuple[str, str, str], ...] = (
-    (r"[ ]*__syncthreads\(\);\n?", "", "missing barrier"),
-    (r"(?<![<]) < (?![<=])", " <= ", "comparison"),
-    (r" > ", " >= ", "comparison"),
-    (r" >= ", " > ", "comparison"),
-    (r" == ", " != ", "comparison"),
-    (r" \+ ", " - ", "arithmetic"),
-    (r" - ", " + ", "arithmetic"),
-    (r"(?<=[\w)\]]) \* ", " + ", "arithmetic"),
-    (r" / ", " * ", "arithmetic"),
-    (r" \+= ", " = ", "stale accumulator"),
-    (r"\b1\b(?![.])", "2", "off by one"),
-    (r"\b2\b(?![.])", "3", "off by one"),
-    (r"\b(128|255|256)\b", "64", "wrong stride"),
-    (r"\bthreadIdx\.x\b", "0", "wrong index"),
-    (r"\bblockIdx\.x\b", "0", "wrong index"),
-    (r"[ ]*if \([^;{}]*\) return;\n?", "", "dropped mask"),
-    (r"\b0\.5f", "1.5f", "number"),
-    (r"\b2\.0f", "3.0f", "number"),
-    (r"\bfloat (?=\w+ =)", "int ", "wrong type"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +72,14 @@ Change = Callable[[ast.AST], "ast.AST | list[ast.AST] | None"]
 def _all(source: str) -> Iterator[Mutant]:
     tree = ast.parse(source)
     seen = {ast.unparse(tree)}
-    yield from _all_in_cpp(tree)
+    texts = [node for node in _body_nodes(tree) if is_cpp(node)] or [node for node in ast.walk(tree) if is_cpp(node)]
+    for node in dict.fromkeys(texts):  # those in functions, if there are any: they are what is used
+        assert isinstance(node, ast.Constant)
+        text = node.value
+        for kind, change, node.value in faults_in_cpp(text):
+            yield Mutant(kind, change, ast.unparse(tree))
+        node.value = text
+    _note_next_parameters(tree)
     for index in range(len(_body_nodes(tree))):
         for kind, change in _OPERATORS.items():
             for variant in range(4):
@@ -108,22 +94,22 @@ def _all(source: str) -> Iterator[Mutant]:
                 if text not in seen:
                     seen.add(text)
                     shown = " ".join(ast.unparse(a) for a in (after if isinstance(after, list) else [after]))
-                    yield Mutant(kind, f"{_short(before)} -> {_short(shown) or 'nothing'}", text)
+                    yield Mutant(kind, f"{short(before)} -> {short(shown) or 'nothing'}", text)
 
 
-def _all_in_cpp(tree: ast.Module) -> Iterator[Mutant]:
-    """Faults in C++ texts: of those in functions if there are any, since they are what is used."""
-    texts = [node for node in _body_nodes(tree) if _is_cpp(node)] or [node for node in ast.walk(tree) if _is_cpp(node)]
-    for node in dict.fromkeys(texts):
-        assert isinstance(node, ast.Constant)
-        text = node.value
-        for pattern, new, kind in _IN_CPP:
-            for match in re.finditer(pattern, text):
-                node.value = text[: match.start()] + new + text[match.end() :]
-                line = text[text.rfind("\n", 0, match.end() - 1) + 1 :].split("\n")[0]
-                change = f"in C++, {_short(line)}: {match.group().strip()} -> {new.strip() or 'nothing'}"
-                yield Mutant(kind, change, ast.unparse(tree))
-        node.value = text
+def _note_next_parameters(tree: ast.Module) -> None:
+    """On every use of a parameter, note the parameter behind it: the one that is written there by mistake."""
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        names = [argument.arg for argument in function.args.args if argument.arg != "self"]
+        following = dict(zip(names, names[1:] + names[:1], strict=True))
+        for node in ast.walk(function):
+            if (
+                isinstance(node, ast.Name)
+                and isinstance(node.ctx, ast.Load)
+                and len(names) > 1
+                and node.id in following
+            ):
+                node.next_parameter = following[node.id]  # type: ignore[attr-defined]
 
 
 def _body_nodes(tree: ast.AST) -> list[ast.AST]:
@@ -131,10 +117,6 @@ def _body_nodes(tree: ast.AST) -> list[ast.AST]:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     nodes = (node for function in functions for statement in function.body for node in ast.walk(statement))
     return list(dict.fromkeys(nodes))
-
-
-def _is_cpp(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and "__global__" in node.value
 
 
 def _replace(tree: ast.AST, old: ast.AST, new: ast.AST | list[ast.AST]) -> None:
@@ -145,11 +127,6 @@ def _replace(tree: ast.AST, old: ast.AST, new: ast.AST | list[ast.AST]) -> None:
             elif isinstance(value, list) and any(item is old for item in value):
                 at = next(i for i, item in enumerate(value) if item is old)
                 value[at : at + 1] = new if isinstance(new, list) else [new]
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 60 else flat[:57] + "..."
 
 
 def _once(function: Callable[[ast.AST], ast.AST | list[ast.AST] | None]) -> Callable[[ast.AST, int], object]:
@@ -207,16 +184,10 @@ def _missing_barrier(node: ast.AST) -> ast.AST | None:
     return None
 
 
-def _is_pass(node: ast.AST) -> bool:
-    """Whether a statement stores or launches: ``tl.store(...)``, ``kernel[grid](...)``."""
-    call = node.value if isinstance(node, ast.Expr) else None
-    if not isinstance(call, ast.Call):
-        return False
-    return isinstance(call.func, ast.Subscript) or getattr(call.func, "attr", "") == "store"
-
-
 def _extra_pass(node: ast.AST) -> list[ast.AST] | None:
-    return [node, copy.deepcopy(node)] if _is_pass(node) else None
+    """A statement that stores, launches or changes something, done twice."""
+    is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    return [node, copy.deepcopy(node)] if is_call else None
 
 
 def _wrong_type(node: ast.AST) -> ast.AST | None:
@@ -283,6 +254,11 @@ def _shifted_slice(node: ast.AST) -> ast.AST | None:
     return None
 
 
+def _wrong_variable(node: ast.AST) -> ast.AST | None:
+    other = getattr(node, "next_parameter", None)  # set by _all
+    return ast.Name(other, ast.Load()) if isinstance(other, str) else None
+
+
 def _skipped_round(node: ast.AST) -> ast.AST | None:
     """A loop that leaves out its first round."""
     if not isinstance(node, ast.For) or "range" in ast.dump(node.iter):
@@ -313,4 +289,5 @@ _OPERATORS: dict[str, Callable[[ast.AST, int], object]] = {
     "dropped argument": _dropped_argument,
     "shifted slice": _once(_shifted_slice),
     "skipped round": _once(_skipped_round),
+    "wrong variable": _once(_wrong_variable),
 }

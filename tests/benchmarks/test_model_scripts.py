@@ -26,6 +26,15 @@ def test_headline_claims() -> None:
 
 
 @pytest.mark.slow
+def test_course_time_and_mutation_say_what_they_found() -> None:
+    answer = last_line("course_time.py", "--only", "00_start_here")
+    assert answer["summary"]["worst_s"] == answer["summary"]["total_s"] == answer["rows"][0]["wall_s"] > 0
+    answer = last_line("mutation.py", "--only", "amdahl", "--per-exercise", "3")
+    assert answer["summary"] == {"score": 1.0}
+    assert [row["verdict"] for row in answer["rows"]] == ["rejected"] * 3
+
+
+@pytest.mark.slow
 def test_model_ranking() -> None:
     answer = last_line("model_ranking.py", "reduction", "--size", "65536")
     assert len(answer["rows"]) == 8
@@ -35,7 +44,12 @@ def test_model_ranking() -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(("headline_claims.py", "--claim", "C99"), "got 'C99'"), (("model_ranking.py", "matmull"), "got 'matmull'")],
+    [
+        (("headline_claims.py", "--claim", "C99"), "got 'C99'"),
+        (("model_ranking.py", "matmull"), "got 'matmull'"),
+        (("course_time.py", "--only", "99_none"), "got '99_none'"),
+        (("mutation.py", "--only", "fused_glue"), "got fused_glue"),
+    ],
 )
 def test_a_wrong_option_is_explained(options: tuple[str, ...], words: str) -> None:
     script, *rest = options
