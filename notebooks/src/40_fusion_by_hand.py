@@ -280,6 +280,16 @@ for n, pair in ((N, (eager_prof, fused_prof)), (1024, (small_eager_prof, small_f
 # launches, 8. The newest GPU does not make the eager version good: an H100 running eight operators is still slower
 # than a V100 running one kernel. (Not modelled: what Python and PyTorch spend on the CPU for each operator, which for
 # tensors this small can be more than the launch.)
+#
+# If this machine has a GPU, each launch was timed while it was counted. Then the next cell compares.
+
+# %% tags=["nbval-ignore-output"]
+runs = {"eager, large": eager_prof, "fused, large": fused_prof, "eager, small": small_eager_prof}
+for run_name, run_prof in (runs | {"fused, small": small_fused_prof}).items():
+    if run_prof.seconds is None:
+        print(f"{run_name}: not measured, there is no GPU here")
+    else:
+        print(f"{run_name}: {run_prof.seconds * 1e6:8.1f} microseconds (measured once, on this machine's GPU)")
 
 # %% [markdown]
 # How sure is such a number? A prediction carries a band, *low* to *high*, and says what it spends the time on. The

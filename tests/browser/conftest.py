@@ -31,6 +31,7 @@ REPOSITORY = Path(__file__).parents[2]
 ARTEFACTS = REPOSITORY / "test-artifacts" / "browser"
 START_LIMIT_S = 60
 RUN_LIMIT_S = 240
+WIDTHS = (1200, 800)
 CHROMIUM_FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -144,6 +145,21 @@ class OpenNotebook:
                 return
             self.page.keyboard.press("Tab")
         raise AssertionError(f"{control} was not reached with {max_tabs} presses of Tab")
+
+    def show_pictures(self, prefix: str) -> list[int]:
+        """Own widths of all printed figures; each is kept as a screenshot, wide and narrow, and must fit."""
+        pictures = self.page.locator(".jp-OutputArea-output img")
+        try:
+            for width in WIDTHS:
+                self.page.set_viewport_size({"width": width, "height": 900})
+                for i in range(pictures.count()):
+                    box = self.scroll_to(pictures.nth(i)).bounding_box()
+                    self.screenshot(f"{prefix}-picture-{i + 1}-{width}")
+                    assert box is not None
+                    assert box["x"] + box["width"] <= width, f"figure {i + 1} is cut off in a window of {width} pixels"
+        finally:
+            self.page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+        return [int(picture.evaluate("img => img.naturalWidth")) for picture in pictures.all()]
 
     def screenshot(self, name: str) -> None:
         """Keep a picture of the window among the test artefacts."""

@@ -68,12 +68,9 @@ def player(lesson: Any) -> Iterator[Player]:
 
 
 def test_the_pictures_are_shown(lesson: Any) -> None:
-    pictures = lesson.page.locator(".jp-OutputArea-output img")
-    assert pictures.count() == 3
-    for i in range(3):
-        picture = lesson.scroll_to(pictures.nth(i))
-        lesson.screenshot(f"warps-picture-{i + 1}")
-        assert picture.evaluate("img => img.naturalWidth") >= 850
+    widths = lesson.show_pictures("warps")
+    assert len(widths) == 3
+    assert min(widths) >= 850
 
 
 def test_the_lanes_part_and_meet_again(player: Player) -> None:

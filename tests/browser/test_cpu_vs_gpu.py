@@ -59,11 +59,7 @@ def frame(lesson: Any) -> Iterator[Frame]:
 
 
 def test_the_picture_is_shown(lesson: Any) -> None:
-    pictures = lesson.page.locator(".jp-OutputArea-output img")
-    assert pictures.count() == 1
-    lesson.scroll_to(pictures.first)
-    lesson.screenshot("cpu-vs-gpu-curves")
-    assert pictures.first.evaluate("img => img.naturalWidth") == 880
+    assert lesson.show_pictures("cpu-vs-gpu") == [880]
 
 
 def test_the_mouse_goes_through_a_frame(frame: Frame) -> None:

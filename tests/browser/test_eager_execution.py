@@ -86,12 +86,9 @@ def figure(lesson: Any) -> Iterator[Figure]:
 
 
 def test_every_cell_runs_and_its_pictures_are_shown(lesson: Any) -> None:
-    pictures = lesson.page.locator(".jp-OutputArea-output img")
-    assert pictures.count() == 2
-    for i in range(2):
-        lesson.scroll_to(pictures.nth(i))
-        lesson.screenshot(f"eager-picture-{i + 1}")
-        assert pictures.nth(i).evaluate("img => img.naturalWidth") > 700
+    widths = lesson.show_pictures("eager")
+    assert len(widths) == 2
+    assert min(widths) > 700
 
 
 def test_the_timeline_follows_the_mouse(figure: Figure) -> None:
@@ -100,6 +97,9 @@ def test_the_timeline_follows_the_mouse(figure: Figure) -> None:
     figure.page.mouse.click(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
     figure.expect(**START | {"log2_elements": 27})
     figure.notebook.screenshot("timeline-large")
+    unit = figure.root.locator("text", has_text="µs").first
+    label, drawing = unit.bounding_box(), figure.root.locator("svg").first.bounding_box()
+    assert label["x"] + label["width"] <= drawing["x"] + drawing["width"], "the unit is cut off"
     figure.control("wait").click()
     figure.expect(**START | {"log2_elements": 27, "wait": True})
     figure.control("gpu").select_option("H100-SXM5-80GB")

@@ -84,17 +84,13 @@ def test_every_cell_of_start_here_runs(open_notebook: Callable[..., Any]) -> Non
     notebook = lesson.run_all_cells()
     lesson.screenshot("start-here")
     assert lesson.problems(notebook) == []
+    assert len(lesson.show_pictures("start-here")) == 1
     text = "".join(out["text"] for cell in notebook["cells"] for out in cell.get("outputs", []) if "text" in out)
     assert "same as PyTorch: True" in text
 
 
 def test_every_cell_of_fusion_by_hand_runs_and_its_pictures_are_shown(fusion_lesson: Any) -> None:
-    pictures = fusion_lesson.page.locator(".jp-OutputArea-output img")
-    assert pictures.count() == 2
-    for i in range(2):
-        picture = fusion_lesson.scroll_to(pictures.nth(i))
-        fusion_lesson.screenshot(f"fusion-picture-{i + 1}")
-        assert picture.evaluate("img => img.naturalWidth") == 800
+    assert fusion_lesson.show_pictures("fusion") == [800, 800]
 
 
 def test_the_figure_follows_the_mouse(figure: Figure) -> None:

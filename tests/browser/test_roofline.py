@@ -78,12 +78,9 @@ def figure(lesson: Any) -> Iterator[Figure]:
 
 
 def test_every_cell_runs_and_its_pictures_are_shown(lesson: Any) -> None:
-    pictures = lesson.page.locator(".jp-OutputArea-output img")
-    assert pictures.count() == 2
-    for i in range(2):
-        lesson.scroll_to(pictures.nth(i))
-        lesson.screenshot(f"roofline-picture-{i + 1}")
-        assert pictures.nth(i).evaluate("img => img.naturalWidth") > 700
+    widths = lesson.show_pictures("roofline")
+    assert len(widths) == 2
+    assert min(widths) > 700
 
 
 def test_the_roofline_follows_the_mouse(figure: Figure) -> None:

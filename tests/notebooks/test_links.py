@@ -54,6 +54,12 @@ def test_syllabi_name_sections_that_exist() -> None:
             assert any(heading.lower().startswith(section.lower()) for heading in headings), section
 
 
+def test_each_lesson_is_on_the_map() -> None:
+    names = {path.name for path in NOTEBOOKS.glob("*.ipynb")}
+    assert names <= set(links_of(NOTEBOOKS / "README.md"))
+    assert names - {"00_start_here.ipynb"} <= set(links_of(NOTEBOOKS / "00_start_here.ipynb"))
+
+
 def test_each_lesson_links_to_the_glossary() -> None:
     lectures = [path for path in LESSONS if path.parent == NOTEBOOKS]
     assert lectures
