@@ -24,6 +24,12 @@ def _foreach(x: torch.Tensor) -> None:
     torch._foreach_add_([x.clone(), x.clone(), x.clone()], 1.0)
 
 
+def _empty_like(x: torch.Tensor) -> None:
+    import torch
+
+    torch.empty_like(x)
+
+
 # Source line (shown when an answer is wrong) -> what runs, and its launches. A test counts each with tk.profile.
 PLAIN_STEPS: dict[str, tuple[Callable[[torch.Tensor], Any], int]] = {
     "x + 1": (lambda x: x + 1, 1),
@@ -41,8 +47,9 @@ TRAP_STEPS: dict[str, tuple[Callable[[torch.Tensor], Any], int]] = {
     "x.t().reshape(-1)  # copies, then a view of the copy": (lambda x: x.t().reshape(-1), 1),
     "x.unsqueeze(0) @ x.t()  # a view before and after the product": (lambda x: x.unsqueeze(0) @ x.t(), 1),
     "x.contiguous()  # which x is already": (lambda x: x.contiguous(), 0),
-    "torch.empty_like(x)": (lambda x: x.new_empty(x.shape), 0),
-    "torch.zeros_like(x)": (lambda x: x.new_zeros(x.shape), 1),
+    "torch.empty_like(x)": (_empty_like, 0),
+    "x.new_empty(x.shape)": (lambda x: x.new_empty(x.shape), 0),
+    "x.new_zeros(x.shape)": (lambda x: x.new_zeros(x.shape), 1),
     "x.clone().add_(1)  # in place": (lambda x: x.clone().add_(1), 2),
     "x.sum().item()": (lambda x: x.sum().item(), 1),
     "torch._foreach_add_([x.clone(), x.clone(), x.clone()], 1.0)": (_foreach, 4),
