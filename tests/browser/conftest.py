@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 ARTEFACTS = REPOSITORY / "test-artifacts" / "browser"
 START_LIMIT_S = 60
-RUN_LIMIT_S = 600
+RUN_LIMIT_S = 240
 WIDTHS = (1200, 800)
 CHROMIUM_FLAGS = (
     "--headless",
