@@ -24,7 +24,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.parts.judged_mutants import JUDGED
+from benchmarks.parts.judged_mutants import EARLIER, JUDGED
 from benchmarks.parts.mutant_judge import NO_ANSWER, Judge, child
 
 BAR = 0.95
@@ -94,6 +94,7 @@ def page(chosen: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
         judged = JUDGED.get((row["exercise"], row["change"]), "not yet judged")
         lines.append(f"- `{row['exercise']}`, {row['fault']}: `{row['change']}`; {row['reason']}. {judged}")
     lines += [] if survivors else ["None."]
+    lines += ["", "## Survivors of earlier runs", "", *(f"- {sentence}" for sentence in EARLIER)]
     lines += ["", "## Changes that are no faults", "", "Same results and same counters on every input tried.", ""]
     lines += [
         f"- `{row['exercise']}`, {row['fault']}: `{row['change']}`" for row in rows if row["verdict"] == "equivalent"
