@@ -59,7 +59,7 @@ function render({ model, el }) {
     const step = tickStep(endUs);
     for (let us = 0; us <= endUs * 1.0001; us += step) {
       const label = `${Number(us.toPrecision(6)).toLocaleString("en")}${us + step > endUs * 1.0001 ? " µs" : ""}`;
-      const middle = Math.min(scale(us), width - 2 - (CHAR_PX * label.length) / 2); // or the unit would be cut off
+      const middle = Math.min(scale(us), width - 6 - (CHAR_PX * label.length) / 2); // or the unit would be cut off
       drawing.append(svg("line", { class: "tk-tick", x1: scale(us), x2: scale(us), y1: 2, y2: bottom }),
         svg("text", { class: "tk-number", x: middle, y: bottom + 15 }, label));
     }
