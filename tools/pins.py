@@ -27,6 +27,7 @@ TESTED = (
     "numba-cuda==0.30.4",
     "cuda-toolkit==13.0.3",
     "nvidia-nvjitlink==13.0.88",
+    "nvidia-cuda-crt==13.0.88",
 )
 
 HEADER = """\

@@ -19,7 +19,9 @@ _WHEELS = (
     (r"curand.*", "nvidia-curand"),
     (r"(cuda_|cooperative_groups|vector_|device_|math_|sm_\d+_|texture_|surface_).*", "nvidia-cuda-runtime"),
 )
-_HOSTED = re.compile(r"(iostream|cstdio|stdio\.h|stdlib\.h|vector|string|algorithm|cmath|math\.h|cstdlib|memory|chrono)")
+_HOSTED = re.compile(
+    r"(iostream|cstdio|stdio\.h|stdlib\.h|vector|string|algorithm|cmath|math\.h|cstdlib|memory|chrono)"
+)
 _MISSING = re.compile(r'cannot open source file "([^"]+)"')
 
 

@@ -21,9 +21,10 @@ _CUB_PARTS = ("block", "warp", "thread")
 
 # NVRTC knows the functions without a header, which libcu++'s <cmath> would take seconds to say again.
 _FUNCTIONS = (
-    "abs acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma "
-    "fmax fmin fmod frexp hypot ilogb isfinite isinf isnan ldexp lgamma llrint llround log log10 log1p log2 logb lrint "
-    "lround modf nearbyint nextafter pow remainder remquo rint round scalbn signbit sin sinh sqrt tan tanh tgamma trunc"
+    "abs acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor "
+    "fma fmax fmin fmod frexp hypot ilogb isfinite isinf isnan ldexp lgamma llrint llround log log10 log1p log2 logb "
+    "lrint lround modf nearbyint nextafter pow remainder remquo rint round scalbn signbit sin sinh sqrt tan tanh "
+    "tgamma trunc"
 ).split()
 _CONSTANTS = {
     "M_E": 2.7182818284590452354, "M_LOG2E": 1.4426950408889634074, "M_LOG10E": 0.43429448190325182765,
@@ -85,4 +86,6 @@ def _of_cub(folder: Path) -> dict[str, str]:
     if not (folder / "cub" / "cub.cuh").exists():
         return {}
     parts = [file for part in _CUB_PARTS for file in sorted((folder / "cub" / part).glob("*.cuh"))]
-    return {"cub/cub.cuh": "#pragma once\n" + "".join(f"#include <{p.relative_to(folder).as_posix()}>\n" for p in parts)}
+    return {
+        "cub/cub.cuh": "#pragma once\n" + "".join(f"#include <{p.relative_to(folder).as_posix()}>\n" for p in parts)
+    }

@@ -12,8 +12,10 @@ from llvmlite import ir
 
 from teachkit.emulator.engine.emit import Emitter
 
-
-_TYPES = {f"i{bits}": ir.IntType(bits) for bits in (1, 8, 16, 32, 64)} | {"ptr": ir.PointerType(), "void": ir.VoidType()}
+_TYPES = {f"i{bits}": ir.IntType(bits) for bits in (1, 8, 16, 32, 64)} | {
+    "ptr": ir.PointerType(),
+    "void": ir.VoidType(),
+}
 
 
 class TextFunction(ir.Function):  # type: ignore[misc]

@@ -25,7 +25,15 @@ class Program:
 
         def build() -> tuple[bytes, dict[str, Any]]:
             t = translate(module, function, mode)
-            names = ("n_slots", "frame_bytes", "shared_bytes", "trace_reserve", "local_bytes", "is_ordered", "asking_loops")
+            names = (
+                "n_slots",
+                "frame_bytes",
+                "shared_bytes",
+                "trace_reserve",
+                "local_bytes",
+                "is_ordered",
+                "asking_loops",
+            )
             facts = {name: getattr(t, name) for name in names}
             facts |= {"idle_loops": [(n, _pack_line(i.source), i.ptx_line) for n, i in t.idle_loops.items()]}
             facts |= {"globals": list(t.globals), "sites": [_pack_site(site) for site in t.sites]}

@@ -206,7 +206,9 @@ def rounded_integer(e: Emitter, value: Value, signed: bool, mode: str, to: str) 
     return e.cast("trunc", bits, ir.IntType(WIDTHS[to])) if WIDTHS[to] < 64 else bits
 
 
-@instruction("cvt.(rz|rm|rp)[.ftz][.sat].f32.f64", "cvt.rz[.relu].(f16|bf16).f32", "cvt.(rm|rp).(f16|bf16).f32", reads=None)
+@instruction(
+    "cvt.(rz|rm|rp)[.ftz][.sat].f32.f64", "cvt.rz[.relu].(f16|bf16).f32", "cvt.(rm|rp).(f16|bf16).f32", reads=None
+)
 def narrow_directed(e: Emitter, form: Form, target: object, source: object) -> None:
     to, of = form.required[-2:]
     mode = next(m for m in form.opcode.split(".") if m in ("rz", "rm", "rp"))

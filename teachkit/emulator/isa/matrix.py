@@ -20,7 +20,19 @@ from teachkit.emulator.isa.fp8 import e4m3_to_half
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand
 
-ELEMENTS = {"f16": 2, "bf16": 2, "tf32": 1, "s8": 4, "u8": 4, "e4m3": 4, "e5m2": 4, "f64": 1, "s4": 8, "u4": 8, "b1": 32}
+ELEMENTS = {
+    "f16": 2,
+    "bf16": 2,
+    "tf32": 1,
+    "s8": 4,
+    "u8": 4,
+    "e4m3": 4,
+    "e5m2": 4,
+    "f64": 1,
+    "s4": 8,
+    "u4": 8,
+    "b1": 32,
+}
 
 
 @instruction(
@@ -39,9 +51,10 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
     is_bits = "b1" in form.required
     types = form.required[-5:-1] if is_bits else form.required[-4:]
     wide = "b64" if types[0] == "f64" else "b32"
-    sources = [[e.vector(e.read(item, wide)) for item in _items(operand)] for operand in (a, b, c)]
+    a_words, b_words, c_words = ([e.vector(e.read(item, wide)) for item in _items(operand)] for operand in (a, b, c))
     how = form.required[-1] if is_bits else "satfinite" if "satfinite" in form.optional else ""
-    for item, value in zip(_items(d), product(e, types, how, *sources, len(_items(d))), strict=True):
+    results = product(e, types, how, a_words, b_words, c_words, len(_items(d)))
+    for item, value in zip(_items(d), results, strict=True):
         e.write(item, value, wide)
 
 
@@ -64,9 +77,7 @@ def _items(operand: Operand) -> tuple[Operand, ...]:
     return operand.items if isinstance(operand, Group) else (operand,)
 
 
-def _define(
-    e: Emitter, types: tuple[str, ...], how: str, name: str, sizes: list[int], word: ir.Type
-) -> ir.Function:
+def _define(e: Emitter, types: tuple[str, ...], how: str, name: str, sizes: list[int], word: ir.Type) -> ir.Function:
     """The function of one form: registers of A, B and C as words of 32 lanes in, those of D out."""
     n_a, n_b, n_c, n_d = sizes
     shape = ir.LiteralStructType([word] * n_d)

@@ -4,7 +4,7 @@ The object is opaque; here it is one word of 64 bits: arrivals still expected in
 that every phase expects (20 to 39), bytes that asynchronous copies still owe (40 to 60, two's complement), and the
 parity of the phase (63). What an arrival returns is the word before it. ``init`` and ``inval`` count as stores of 8
 bytes, ``test_wait`` and ``try_wait`` as loads, everything that arrives as an atomic, which is what they compile to on
-compute capability 8.0. A warp that asks in vain gives up its turn. Lanes take their turns from the lowest to the highest.
+compute capability 8.0. A warp that asks in vain gives up its turn. Lanes take theirs from the lowest to the highest.
 
 Not modelled: the time that ``try_wait`` may sleep (it answers at once), clusters, and copies of tensors. An
 asynchronous copy is finished when it is issued, so ``cp.async.mbarrier.arrive`` has nothing to wait for.

@@ -137,5 +137,3 @@ def fns(e: Emitter, form: Form, mask: Value, start: Value, number: Value) -> Val
     mirrored = b.sub(e.constant(found, 31), found)
     is_found = b.icmp_signed(">=", found, e.constant(found, 0))
     return e.select(b.and_(*e.alike(is_down, is_found)), mirrored, found)
-
-

@@ -28,7 +28,19 @@ _HALF = "m16n16k16|m8n32k16|m32n8k16"
 _SPACE = "[.global|.shared|.shared::cta]"
 _LOAD = "wmma.load.{0}.sync.aligned.{1}.({2}){3}.({4})"
 _STORE = "wmma.store.d.sync.aligned.(row|col).({0}){1}.({2})"
-_BITS = {"f16": 16, "bf16": 16, "tf32": 32, "s8": 8, "u8": 8, "f64": 64, "s4": 4, "u4": 4, "b1": 1, "f32": 32, "s32": 32}
+_BITS = {
+    "f16": 16,
+    "bf16": 16,
+    "tf32": 32,
+    "s8": 8,
+    "u8": 8,
+    "f64": 64,
+    "s4": 4,
+    "u4": 4,
+    "b1": 1,
+    "f32": 32,
+    "s32": 32,
+}
 _RESULTS = ((_HALF, "f16|f32|s32"), ("m16n16k8", "f32"), ("m8n8k4", "f64"), ("m8n8k32|m8n8k128", "s32"))
 
 

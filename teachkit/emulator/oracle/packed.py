@@ -9,7 +9,7 @@ import numpy as np
 from teachkit.emulator.oracle.table import Form, Lanes, Operation, UnmatchedForm, instruction
 from teachkit.emulator.oracle.values import Array
 
-_COMPARE = {
+_COMPARE: dict[str, Callable[[Array, Array], Array]] = {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
 }  # fmt: skip
 _VIDEO = ("vadd", "vsub", "vavrg", "vmin", "vmax", "vabsdiff", "vset")
@@ -47,15 +47,15 @@ def video(form: Form) -> Operation:
         kinds.append(form.one("u32", "s32"))
     to_signed = not is_set and kinds[0] == "s32"
     of_a, of_b = (kind == "s32" for kind in kinds[-2:])
-    function: Callable[[Array, Array], Array] = {
+    functions: dict[str, Callable[[Array, Array], Array]] = {
         "vadd": np.add,
         "vsub": np.subtract,
         "vavrg": lambda a, b: (a + b + (a + b >= 0)) >> 1,
         "vmin": np.minimum,
         "vmax": np.maximum,
         "vabsdiff": lambda a, b: np.abs(a - b),
-        "vset": _COMPARE[form.one(*_COMPARE)] if is_set else np.add,
-    }[name]
+    }
+    function = _COMPARE[form.one(*_COMPARE)] if is_set else functions[name]
     after = form.maybe("sat", "add")
     if is_set and after == "sat":
         raise UnmatchedForm("modifier .sat")

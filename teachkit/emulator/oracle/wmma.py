@@ -36,7 +36,19 @@ _RESULT_SHAPES = {
     "s32": (*_LARGE, "m8n8k32", "m8n8k128"),
     "f64": ("m8n8k4",),
 }
-_BITS = {"f16": 16, "bf16": 16, "s8": 8, "u8": 8, "tf32": 32, "f64": 64, "s4": 4, "u4": 4, "b1": 1, "f32": 32, "s32": 32}
+_BITS = {
+    "f16": 16,
+    "bf16": 16,
+    "s8": 8,
+    "u8": 8,
+    "tf32": 32,
+    "f64": 64,
+    "s4": 4,
+    "u4": 4,
+    "b1": 1,
+    "f32": 32,
+    "s32": 32,
+}
 _ALL_SHAPES = sorted({shape for shapes in (*_SHAPES.values(), *_RESULT_SHAPES.values()) for shape in shapes})
 
 

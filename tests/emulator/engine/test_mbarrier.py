@@ -102,7 +102,8 @@ def test_through_a_generic_address_and_an_end(both):
     body = """
     mov.u64 %rd5, bar; cvta.shared.u64 %rd5, %rd5; mbarrier.arrive.b64 %rd9, [%rd5];
     WAIT: mbarrier.test_wait.b64 %p2, [%rd5], %rd9; @!%p2 bra WAIT; bar.sync 0;
-    @%p1 bra OVER; mbarrier.inval.b64 [%rd5]; OVER: bar.sync 0; ld.shared.u32 %r21, [bar]; st.global.u32 [%rd1], %r21;"""
+    @%p1 bra OVER; mbarrier.inval.b64 [%rd5]; OVER: bar.sync 0;
+    ld.shared.u32 %r21, [bar]; st.global.u32 [%rd1], %r21;"""
     out, _ = run(both, body, 64, count=64)
     assert (out == 0xFFFFFFFF).all()
 

@@ -74,8 +74,9 @@ def program(both, case, layouts, strides, space=".global", product=""):
         )
     )
     types = f"{d}.{c}" if kind == "f16" else f"{d}.{kind}.{kind}.{c}"
+    operands = ", ".join((groups[3], *groups[:3]))
     body = f"""{loads}
-    wmma.mma{product}.sync.aligned.{a_layout}.{b_layout}.{shape}.{types} {groups[3]}, {groups[0]}, {groups[1]}, {groups[2]};
+    wmma.mma{product}.sync.aligned.{a_layout}.{b_layout}.{shape}.{types} {operands};
     wmma.store.d.sync.aligned.{c_layout}.{shape}{space}.{d} [%rd0], {groups[3]}, {strides[3]};"""
     return both.kernel(body, variables="".join(declared), pointers=("a", "b", "c"))
 
@@ -83,6 +84,8 @@ def program(both, case, layouts, strides, space=".global", product=""):
 def layouts_of(case):
     if case[1] in ("s4", "u4", "b1"):
         return [("row", "col", "row"), ("row", "col", "col")]
+    if case[0] not in ("m16n16k16", "m8n8k4"):
+        return [("row", "col", "row"), ("col", "row", "col")]
     return list(itertools.product(("row", "col"), repeat=3))
 
 
@@ -96,7 +99,6 @@ def test_product(both, case):
         a, b, c = (numbers(t, *s, random) for t, s in ((kind, (m, k)), (kind, (k, n)), (c_type, (m, n))))
         expected = (a[:, :, None] != b[None]).sum(1) + c if kind == "b1" else a @ b + c
         pad = 0 if kind == "b1" else 32 if number % 2 else 0
-        lines = [(k if x == "row" else y) for x, y in zip(layouts, (m, k, m), strict=True)]
         lines = [
             k if layouts[0] == "row" else m, n if layouts[1] == "row" else k, *[n if layouts[2] == "row" else m] * 2
         ]  # fmt: skip
@@ -151,7 +153,8 @@ def test_through_shared_memory_with_what_each_tile_costs(both):
         body = f"""
         cvt.u16.u32 %h1, %r1; mov.u64 %rd2, s; mul.lo.u32 %r4, %r1, 16; cvt.u64.u32 %rd3, %r4; add.u64 %rd2, %rd2, %rd3;
         st.shared.v4.u32 [%rd2], {{%r1, %r4, %r1, %r4}}; bar.sync 0; mov.u64 %rd2, s;
-        wmma.load.a.sync.aligned.{layout}.m16n16k16.shared.f16 {{%r10, %r11, %r12, %r13, %r14, %r15, %r16, %r17}}, [%rd2], 16;
+        wmma.load.a.sync.aligned.{layout}.m16n16k16.shared.f16
+            {{%r10, %r11, %r12, %r13, %r14, %r15, %r16, %r17}}, [%rd2], 16;
         st.global.u32 [%rd1], %r10; st.global.u32 [%rd1+128], %r13; st.global.u32 [%rd1+256], %r17;"""
         text = both.kernel(body, variables=".shared .align 32 .b8 s[512];")
         run = both.run_both(text, "k", 1, 32, [out])

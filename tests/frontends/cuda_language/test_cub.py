@@ -47,7 +47,11 @@ template <typename KEY> __global__ void sort(KEY* keys, int* values, int descend
     using Sort = cub::BlockRadixSort<KEY, 64, 4, int>;
     using Load = cub::BlockLoad<KEY, 64, 4, cub::BLOCK_LOAD_TRANSPOSE>;
     using Store = cub::BlockStore<KEY, 64, 4, cub::BLOCK_STORE_WARP_TRANSPOSE>;
-    __shared__ union { typename Sort::TempStorage sort; typename Load::TempStorage load; typename Store::TempStorage store; } room;
+    __shared__ union {
+        typename Sort::TempStorage sort;
+        typename Load::TempStorage load;
+        typename Store::TempStorage store;
+    } room;
     KEY mine[4];
     int from[4];
     Load(room.load).Load(keys, mine);

@@ -12,6 +12,7 @@ import pytest
 
 import teachkit as tk
 
+
 def _erfinv(y):
     return mp.erfinv(y)
 
@@ -126,7 +127,9 @@ def compile_rows(kind, calls, options=()):
     ]
     head = f"const {kind}* x, const {kind}* y, const {kind}* z, {kind}* out"
     parts = ["\n".join(lines[k : k + PER_KERNEL]) for k in range(0, len(calls), PER_KERNEL)]
-    source = "\n".join(f"__global__ void part{k}({head}) {{ int i = threadIdx.x;\n{text}\n}}" for k, text in enumerate(parts))
+    source = "\n".join(
+        f"__global__ void part{k}({head}) {{ int i = threadIdx.x;\n{text}\n}}" for k, text in enumerate(parts)
+    )
     module = tk.compile_cuda_c(source, options=[*options, "-w"])
 
     def run(x, y, z):
@@ -145,7 +148,9 @@ def draw(rows, kind, seed):
 
 def check(name, got, inputs, function, ulp, kind):
     """Distance of each result to the correctly rounded one, counted in floats."""
-    expected = np.array([rounded(function(*(mp.mpf(float(v)) for v in values)), kind) for values in zip(*inputs)])
+    expected = np.array(
+        [rounded(function(*(mp.mpf(float(v)) for v in values)), kind) for values in zip(*inputs, strict=True)]
+    )
     whole = {"float": np.int32, "double": np.int64}[kind]
     place = [np.where(v.view(whole) < 0, np.iinfo(whole).min - v.view(whole), v.view(whole)) for v in (got, expected)]
     apart = np.abs(place[0].astype(object) - place[1].astype(object))
@@ -205,6 +210,7 @@ def test_fast_intrinsics():
             assert abs(mp.mpf(float(got)) - expected) <= allowed + half_ulp, (name, value, got, float(expected))
 
 
+@pytest.mark.slow
 def test_with_fast_maths():
     """``--use_fast_math`` turns functions into their fast forms; results stay near."""
     names = [name for name in ONE if ONE[name][3] and name not in ("sin", "cos", "tan")]
