@@ -115,9 +115,9 @@ class SiteBuilder:
                     return found
         return ""
 
-    def guard(self, instruction: Instruction) -> int:
-        """An instruction that only some lanes carry out."""
-        return self._new("guard", 1, instruction)
+    def guard(self, instruction: Instruction, is_part: bool = False) -> int:
+        """An instruction, or a part of one, that only some lanes carry out."""
+        return self._new("guard", 1, instruction, is_part=is_part)
 
     def branch(self, instruction: Instruction) -> int:
         """A conditional branch."""

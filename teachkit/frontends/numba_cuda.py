@@ -14,6 +14,7 @@ import functools
 import inspect
 import sys
 import types
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -232,6 +233,7 @@ class NumbaKernel:
             _numba_cuda()
             from numba.cuda.core.errors import NumbaError
 
+            _take_later_names()
             try:
                 made = compile_kernel(self.py_func, signature, divmod(architecture(), 10), self.options)
             except NumbaError as error:
@@ -279,4 +281,16 @@ def _with_numbas_names(function: Callable[..., None]) -> Callable[..., None]:
         function.__closure__,
     )
     twin.__qualname__, twin.__module__, twin.__doc__ = function.__qualname__, function.__module__, function.__doc__
+    _twins[twin] = function
     return twin
+
+
+_twins: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+def _take_later_names() -> None:
+    """Give twins what their modules have defined since: the function itself where it calls itself, helpers below it."""
+    for twin, function in list(_twins.items()):
+        for name in function.__code__.co_names:
+            if name not in twin.__globals__ and name in function.__globals__:
+                twin.__globals__[name] = function.__globals__[name]

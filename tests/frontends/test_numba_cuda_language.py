@@ -265,3 +265,47 @@ def test_linked_cuda_source(tmp_path):
     x = np.arange(32, dtype=np.int32)
     use[1, 32](x)
     np.testing.assert_array_equal(x, 3 * np.arange(32))
+
+
+@cuda.jit(device=True)
+def fibonacci(n):
+    if n < 2:
+        return n
+    return fibonacci(n - 1) + fibonacci(n - 2)
+
+
+@cuda.jit(device=True)
+def permutations(digits, at):
+    """How many orders of the digits from ``at`` on keep neighbours apart by more than one."""
+    if at == digits.size:
+        return 1
+    found = 0
+    for i in range(at, digits.size):
+        digits[at], digits[i] = digits[i], digits[at]
+        if at == 0 or abs(digits[at] - digits[at - 1]) > 1:
+            found += permutations(digits, at + 1)
+        digits[at], digits[i] = digits[i], digits[at]
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:Context.call_conv is deprecated")  # by Numba, of Numba
+def test_functions_that_call_themselves():
+    """Each thread to its own depth, with an array of its own that the calls share."""
+
+    @cuda.jit
+    def kernel(out):
+        i = cuda.grid(1)
+        digits = cuda.local.array(6, np.int32)
+        for k in range(6):
+            digits[k] = k
+        out[0, i] = fibonacci(i % 14)
+        out[1, i] = permutations(digits[: 1 + i % 6], np.int64(0))
+
+    out = np.zeros((2, 64), np.int64)
+    kernel[2, 32](out)
+    fib = [0, 1]
+    while len(fib) < 14:
+        fib.append(fib[-1] + fib[-2])
+    assert out[0].tolist() == [fib[i % 14] for i in range(64)]
+    orders = [1, 0, 0, 2, 14, 90]  # OEIS A002464
+    assert out[1].tolist() == [orders[i % 6] for i in range(64)]

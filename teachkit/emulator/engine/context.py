@@ -16,6 +16,12 @@ FRAME_RESUME = 0  # i32: which resume point to enter, 0 at the start of a block
 FRAME_STATUS = 4  # i32: a Status
 FRAME_BARRIER = 8  # i32: barrier number waited at
 FRAME_EXPECTED = 12  # i32: threads that barrier waits for, 0 for the whole block
+FRAME_PARKED = 16  # i32: lanes that are kept aside, see runtime/parking.ll
+FRAME_HELD = 20  # i32: lanes that wait at a barrier for lanes kept aside
+FRAME_PATIENCE = 24  # i32: times in a row that the warp used up its turns at one place
+FRAME_YIELDED = 28  # i32: that place, also of the copy of the frame
+FRAME_PARKED_AT = 32  # i32: where lanes were kept aside last
+FRAME_HELD_AT = 36  # i32[3]: place, number and size of the barrier
 N_BARRIERS = 16  # of a block
 FRAME_REGISTERS = 64  # saved registers start here
 
@@ -37,6 +43,7 @@ class Status(enum.IntEnum):
     EXITED = 0
     BARRIER = 1
     YIELDED = 2
+    TOGETHER = 3  # some lanes need others of their warp that are parked
 
 
 class Fault(enum.IntEnum):
@@ -49,6 +56,7 @@ class Fault(enum.IntEnum):
     TRAP = 4
     ASSERT = 5
     PARTIAL_COPY = 6
+    STACK_OVERFLOW = 7
 
 
 class FaultRecord(ctypes.Structure):
@@ -106,6 +114,11 @@ class Context(ctypes.Structure):
         ("voters", ctypes.c_uint32 * N_BARRIERS),
         ("vote_result", ctypes.c_uint32 * N_BARRIERS),  # the same of the last time the barrier let go
         ("voter_result", ctypes.c_uint32 * N_BARRIERS),
+        ("masks_at", ctypes.c_int64),  # of the blocks' masks in a frame; those of parked and of held lanes follow
+        ("n_masks", ctypes.c_int64),  # 0 where no lanes are ever parked
+        ("waits", ctypes.c_void_p),  # i32[n]: by place, what runtime/parking.ll must know of the loop there
+        ("scan", ctypes.c_int64),  # place from which all blocks are looked through
+        ("copies", ctypes.c_void_p),  # frames of warps that used their turns up
         ("fault", FaultRecord),
         ("checks", ctypes.c_void_p),  # what the monitor of a checked launch keeps for this worker
     ]

@@ -14,6 +14,7 @@ from typing import Any
 from llvmlite import ir
 
 from teachkit.emulator.engine.context import CLOCK_STEP, LANES, offset
+from teachkit.emulator.engine.recursion import STACK
 from teachkit.emulator.ptx.model import Immediate, Instruction, Negated, Operand, PredicatePair, Register, Symbol
 from teachkit.errors import UnsupportedInstruction
 
@@ -99,6 +100,7 @@ class Emitter:
     functions: dict[str, int] = dataclasses.field(default_factory=dict)  # what stands for their addresses
     local_bytes: int = 0  # private memory of a lane
     shared_bytes: int = 0  # of a block, as the kernel declares them
+    slots: dict[str, int] = dataclasses.field(default_factory=dict)  # variables on the stack, from where it is empty
     variable_bytes: dict[str, int] = dataclasses.field(default_factory=dict)
     constants: frozenset[str] = frozenset()  # module variables in constant space
     is_checked: bool = False  # a monitor looks at every access
@@ -167,6 +169,9 @@ class Emitter:
 
     def symbol(self, name: str, ptx_type: str) -> Value:
         """Address of a variable, in the window of its space."""
+        if name in self.slots:
+            at = self.builder.add(self.load(STACK), Splat(I64(self.slots[name])))
+            return at if WIDTHS[ptx_type] == 64 else self.cast("trunc", at, ir.IntType(WIDTHS[ptx_type]))
         if name in self.symbols:
             return ir.Constant(ir.IntType(WIDTHS[ptx_type]), self.symbols[name])
         if name in self.globals:

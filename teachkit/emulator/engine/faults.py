@@ -6,6 +6,7 @@ from typing import Any
 
 from teachkit.emulator.arguments import Arguments
 from teachkit.emulator.engine.context import LANES, Context, Fault
+from teachkit.emulator.engine.recursion import STACK_BYTES
 from teachkit.emulator.ptx.model import Function, SourceLine
 from teachkit.emulator.sites import Site
 from teachkit.errors import KernelFault
@@ -48,6 +49,13 @@ def explain(
             "Expected an asynchronous copy of all its bytes or of none, got one of a part",
             "partial copy",
             hint="such copies are not emulated; no compiler that was tried emits them.",
+        )
+    if record.fault == Fault.STACK_OVERFLOW:
+        return where.error(
+            f"A function called itself until the stack of its thread was full ({STACK_BYTES} bytes)",
+            "stack overflow",
+            hint="look for recursion that never ends, else use a loop: a GPU has 1024 bytes of stack a thread "
+            "unless cudaDeviceSetLimit asks for more, and the emulator stops at the number above.",
         )
     is_shared = site is not None and site.space == "shared"
     verb = "store" if site is not None and site.is_store else "load"

@@ -21,10 +21,15 @@ MANY_VECTORS = 40  # each is 4 to 8 registers of AVX2, of which there are 16
 
 
 class FrameLayout:
-    """Places of the registers ``names`` and of one mask a block; ``n_bytes`` of all of them."""
+    """Places of the registers ``names`` and of one mask a block, three where lanes park; ``n_bytes`` of all of them."""
 
     def __init__(
-        self, types: Mapping[str, str], names: Collection[str], is_scalar: Callable[[str], bool], n_blocks: int
+        self,
+        types: Mapping[str, str],
+        names: Collection[str],
+        is_scalar: Callable[[str], bool],
+        n_blocks: int,
+        parks: bool = False,
     ) -> None:
         self.types, self.is_scalar = types, is_scalar
         self.slots: dict[str, int] = {}
@@ -35,7 +40,8 @@ class FrameLayout:
             self.slots[name] = at
             at += size
         self.masks_at = -(-at // 4) * 4
-        self.n_bytes = -(-(self.masks_at + 4 * n_blocks) // 64) * 64
+        n_masks = 3 * n_blocks if parks else n_blocks  # of lanes that run, that are parked, that are held
+        self.n_bytes = -(-(self.masks_at + 4 * n_masks) // 64) * 64
 
     def residents(self) -> frozenset[str]:
         """Registers that stay in the frame: vectors, where there are many of them."""

@@ -33,6 +33,31 @@ def asking_loops(resume_points: list[Block], blocks: list[Block], idle: dict[int
     ]
 
 
+IDLE = 1 << 30  # with the number of a header: its loop stores nothing
+
+
+def waits(resume_points: list[Block], blocks: list[Block]) -> list[int]:
+    """For each resume point, from number 1 on, what ``runtime/parking.ll`` has to know of the loop that it heads.
+
+    Zero where nothing in the loop looks at what other threads do: no atomic operation, no volatile or
+    ordered load, no barrier in shared memory.
+    """
+    idle = idle_loops(resume_points, blocks)
+    found = [0]
+    for number, header in enumerate(resume_points, start=1):
+        inside = _reaching(blocks, header.index) if header.is_loop_header else []
+        looks = any(_looks(i.opcode) for index in inside for i in blocks[index].instructions)
+        found.append((header.index + 1) | (IDLE if number in idle else 0) if looks else 0)
+    return [*found, 0] if any(found) else []
+
+
+def _looks(opcode: str) -> bool:
+    parts = opcode.split(".")
+    return parts[0] in ("atom", "red", "mbarrier") or (
+        parts[0] == "ld" and not {"volatile", "relaxed", "acquire", "mmio"}.isdisjoint(parts)
+    )
+
+
 def _reaching(blocks: list[Block], header: int) -> list[int]:
     """Blocks of the loop with this header: those between it and the jumps back to it."""
     ends = [block.index for block in blocks if header in block.successors and block.index >= header]

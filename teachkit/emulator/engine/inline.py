@@ -2,13 +2,29 @@
 
 Every call gets a copy of the called function with names of its own. A ``ret`` of the copy becomes a jump behind
 the call that still counts as a ``ret``; parameters become private memory of each lane, like local variables.
-Not modelled: recursion and calls through a pointer, which raise.
+A call through a pointer gets a copy of each function that it can mean. A function that calls itself has one body
+behind the kernel's, and its calls use a stack (``recursion.py``).
 """
 
 from __future__ import annotations
 
 import dataclasses
 
+from teachkit.emulator.engine.recursion import (
+    STACK,
+    Copy,
+    Entry,
+    Jump,
+    Landing,
+    StackCall,
+    Stacked,
+    StackFrame,
+    StackReturn,
+    StackSlot,
+    addressed,
+    cycles,
+    entry_label,
+)
 from teachkit.emulator.ptx.model import (
     Address,
     Function,
@@ -43,19 +59,25 @@ def flatten(module: Module, kernel: Function) -> Function:
     Raises
     ------
     UnsupportedInstruction
-        For recursion, for calls through a pointer, and for functions without a body.
+        For functions without a body, and for calls under a predicate.
     """
     if not any(isinstance(item, Instruction) and _is_call(item) for item in kernel.body):
         return kernel
     flattener = _Flattener(module)
     flattener.copy(kernel, "", {}, None, ())
-    return dataclasses.replace(
+    flattener.finish()
+    flat = dataclasses.replace(
         kernel,
         registers=flattener.registers,
         variables=tuple(flattener.variables.values()),
         body=tuple(flattener.body),
         branch_targets=flattener.branch_targets,
     )
+    if not flattener.frames:
+        return flat
+    fields = {field.name: getattr(flat, field.name) for field in dataclasses.fields(flat)}
+    fields["registers"] = flat.registers | {STACK: "b64"}
+    return Stacked(**fields, frames=flattener.frames, cycles=flattener.cycles, calls=flattener.calls)
 
 
 def call_parts(item: Instruction) -> tuple[list[str], Operand, list[str]]:
@@ -90,11 +112,16 @@ class _Flattener:
         self.variables: dict[str, Variable] = {}
         self.branch_targets: dict[str, tuple[str, ...]] = {}
         self.n_copies = 0
+        self.cycles = cycles(module)
+        self.frames: dict[str, StackFrame] = {}  # of functions that call themselves
+        self.owner = ""  # the one whose body is being copied, empty for the kernel's
+        self.calls: dict[str, list[str]] = {}  # by owner
+        self.landings: dict[str, list[str]] = {}  # labels of the blocks that each of them may return to
 
     def copy(
         self, function: Function, prefix: str, arguments: dict[str, str], after: str | None, callers: tuple[str, ...]
     ) -> None:
-        """Append a copy of ``function`` that ends by going on at label ``after``."""
+        """Append a copy of ``function`` that ends by going on at label ``after``; without one, it keeps its ends."""
         names = dict(arguments)
         for variable in function.variables:
             # Shared memory of a function is one and the same for all its calls.
@@ -102,20 +129,32 @@ class _Flattener:
                 f"{function.name}:{variable.name}" if variable.space == "shared" and prefix else prefix + variable.name
             )
             names[variable.name] = own
-            self.variables[own] = dataclasses.replace(variable, name=own)
+            if self.owner and variable.space != "shared":
+                self.frames[self.owner].add(own, variable)
+            else:
+                self.variables[own] = dataclasses.replace(variable, name=own)
         labels = {item.name: prefix + item.name for item in function.body if isinstance(item, Label)}
         tables = {name: prefix + name for name in function.branch_targets}
         for name, targets in function.branch_targets.items():
             self.branch_targets[prefix + name] = tuple(labels[target] for target in targets)
-        self.registers |= {prefix + name: kind for name, kind in function.registers.items()}
-        renamer = _Renamer(prefix, names | labels | tables, function.registers)
+        own_registers = {prefix + name: kind for name, kind in function.registers.items()}
+        self.registers |= own_registers
+        slots: dict[str, int] = {}
+        if self.owner:
+            self.frames[self.owner].registers |= own_registers.keys()
+            slots = self.frames[self.owner].places
+        renamer = _Renamer(prefix, names | labels | tables, function.registers, slots)
         for item in function.body:
             if isinstance(item, Label):
                 self.body.append(Label(labels[item.name]))
                 continue
             instruction = renamer.instruction(item)
-            if after is not None and item.opcode.partition(".")[0] == "ret":
-                instruction = dataclasses.replace(instruction, operands=(Symbol(after),))
+            if item.opcode.partition(".")[0] == "ret":
+                if after is not None:
+                    instruction = dataclasses.replace(instruction, operands=(Symbol(after),))
+                elif self.owner:
+                    where = (Symbol(_landings(self.owner)),)
+                    instruction = StackReturn(item.opcode, where, instruction.guard, item.ptx_line, item.source)
             self.body.append(instruction)
             if _is_call(item) and called(item) not in HOST_FUNCTIONS:
                 self._enter(instruction, (*callers, function.name))
@@ -131,8 +170,10 @@ class _Flattener:
         function = self.module.functions.get(name)
         if function is None or not function.body:
             raise _unsupported(call, f"function {name} has no body here")
-        if name in callers:
-            raise _unsupported(call, f"function {name} calls itself")
+        if name in self.cycles:
+            self.body.pop()
+            self._push(call, function, [*returns, *arguments])
+            return
         self.n_copies += 1
         prefix = f"{name}#{self.n_copies}:"
         after = f"{prefix}return"
@@ -151,11 +192,13 @@ class _Flattener:
         self.n_copies += 1
         own = f"call#{self.n_copies}:"
         after = f"{own}return"
+        by_pointer = addressed(self.module) if self.cycles else frozenset[str]()
         fitting = [
             function
             for function in self.module.functions.values()
-            if function.body and not function.is_entry and function.name not in callers
+            if function.body and not function.is_entry
             if len(function.params) == len(arguments) and len(function.returns) == len(returns)
+            if function.name in (by_pointer if function.name in self.cycles else self.module.functions.keys() - callers)
         ]
         if not fitting:  # a destructor that is never set, say: guarded by a test for null
             self.body[-1] = Instruction("trap", ptx_line=call.ptx_line, source=call.source)
@@ -164,9 +207,61 @@ class _Flattener:
         self.branch_targets[own] = tuple(f"{own}{function.name}" for function in fitting)
         for function in fitting:
             self.body.append(Label(f"{own}{function.name}"))
+            if function.name in self.cycles:
+                self._push(call, function, [*returns, *arguments], is_counted=False)
+                self.body.append(Jump("bra.uni", (Symbol(after),), ptx_line=call.ptx_line, source=call.source))
+                continue
             self._body_of(function, f"{own}{function.name}:", [*returns, *arguments], after, callers)
             self.body.append(Instruction("ret", (Symbol(after),), ptx_line=call.ptx_line, source=call.source))
         self.body.append(Label(after))
+
+    def _push(self, call: Instruction, function: Function, actual: list[str], *, is_counted: bool = True) -> None:
+        """Call the one body of a function that calls itself, and land behind the call."""
+        name = function.name
+        if function.is_entry:
+            raise _unsupported(call, f"kernel {name} calls itself")
+        if name not in self.frames:
+            self.frames[name], self.landings[name] = StackFrame(), []
+            for variable in (*function.returns, *function.params):
+                self.frames[name].add(f"{name}:{variable.name}", variable)
+        self.calls.setdefault(self.owner, []).append(name)
+        frame, landings = self.frames[name], self.landings[name]
+        after = f"{name}:return#{len(landings)}"
+        slots = self.frames[self.owner].places if self.owner else {}
+        copies = [
+            Copy(_symbol(given, slots), frame.places[f"{name}:{variable.name}"], variable.n_bytes)
+            for variable, given in zip((*function.returns, *function.params), actual, strict=True)
+        ]
+        n = len(function.returns)
+        entry = Symbol(entry_label(name))
+        begin = StackCall(call.opcode, (entry,), ptx_line=call.ptx_line, source=call.source, is_counted=is_counted)
+        begin = dataclasses.replace(begin, caller=self.owner, callee=name, after=after, number=len(landings))
+        self.body.append(dataclasses.replace(begin, arguments=tuple(copies[n:])))
+        self.body.append(Label(after))
+        self.body.append(Landing("landing", caller=self.owner, callee=name, results=tuple(copies[:n])))
+        landings.append(after)
+
+    def finish(self) -> None:
+        """Append the bodies of functions that call themselves, each once."""
+        done: set[str] = set()
+        while len(done) < len(self.frames):
+            name = next(name for name in self.frames if name not in done)
+            done.add(name)
+            self.owner = name
+            function = self.module.functions[name]
+            formal = {v.name: f"{name}:{v.name}" for v in (*function.returns, *function.params)}
+            self.body.append(Entry(entry_label(name)))
+            self.copy(function, f"{name}:", formal, None, (name,))
+            self.body.append(StackReturn("ret", (Symbol(_landings(name)),), is_counted=False))  # where no ret stands
+        self.branch_targets |= {_landings(name): tuple(labels) for name, labels in self.landings.items()}
+
+
+def _landings(function: str) -> str:
+    return f"{function}:landings"
+
+
+def _symbol(name: str, slots: dict[str, int]) -> Symbol:
+    return StackSlot(name) if name in slots else Symbol(name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -174,6 +269,7 @@ class _Renamer:
     prefix: str
     names: dict[str, str]
     registers: dict[str, str]
+    slots: dict[str, int]  # variables in the frame of a function that calls itself
 
     def instruction(self, item: Instruction) -> Instruction:
         guard = item.guard and Guard(self._register(item.guard.register), item.guard.negated)
@@ -186,7 +282,7 @@ class _Renamer:
         if isinstance(operand, Register):
             return self._register(operand)
         if isinstance(operand, Symbol):
-            return Symbol(self.names.get(operand.name, operand.name))
+            return _symbol(self.names.get(operand.name, operand.name), self.slots)
         if isinstance(operand, Address):
             base = self._operand(operand.base)
             assert isinstance(base, (Register, Symbol, Immediate))

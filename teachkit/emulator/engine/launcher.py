@@ -32,6 +32,7 @@ from teachkit.hardware.occupancy import occupancy
 if TYPE_CHECKING:
     from teachkit.emulator.checks.watch import Watch
 
+_VARIABLE_ALIGN_BYTES = 256  # so that the sectors and banks of a module's variables are the same in every run
 ALONE_S = 100e-6  # below this much work another thread costs more than it gives
 
 
@@ -54,7 +55,7 @@ def allocate_variables(module: Module) -> dict[str, Any]:
     places: dict[str, Any] = {}
     for variable in module.variables.values():
         if variable.space in ("global", "const"):
-            memory, address = aligned(max(variable.n_bytes, 1), max(variable.align, 16))
+            memory, address = aligned(max(variable.n_bytes, 1), max(variable.align, _VARIABLE_ALIGN_BYTES))
             if variable.initial is not None:
                 ctypes.memmove(address, variable.initial, len(variable.initial))
             places[variable.name] = (memory, address, variable.n_bytes)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def execution_order(successors: Sequence[Sequence[int]]) -> list[int]:
-    """Blocks that block 0 reaches: each after all that lead to it, back edges aside, and loops in one piece.
+def execution_order(successors: Sequence[Sequence[int]], start: int = 0) -> list[int]:
+    """Blocks that ``start`` reaches: each after all that lead to it, back edges aside, and loops in one piece.
 
     Strongly connected parts in topological order (Kosaraju's algorithm); within a part, a loop, the same again
     from its first block on without the edges back to it.
@@ -41,7 +41,7 @@ def execution_order(successors: Sequence[Sequence[int]]) -> list[int]:
             else:
                 place(part, root)
 
-    place(set(range(len(successors))), 0)
+    place(set(range(len(successors))), start)
     return placed
 
 

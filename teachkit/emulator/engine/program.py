@@ -25,15 +25,8 @@ class Program:
 
         def build() -> tuple[bytes, dict[str, Any]]:
             t = translate(module, function, mode)
-            names = (
-                "n_slots",
-                "frame_bytes",
-                "shared_bytes",
-                "trace_reserve",
-                "local_bytes",
-                "is_ordered",
-                "asking_loops",
-            )
+            names = "n_slots frame_bytes shared_bytes trace_reserve local_bytes is_ordered asking_loops".split()
+            names += ["waits", "masks_at", "n_masks"]
             facts = {name: getattr(t, name) for name in names}
             facts |= {"idle_loops": [(n, _pack_line(i.source), i.ptx_line) for n, i in t.idle_loops.items()]}
             facts |= {"globals": list(t.globals), "sites": [_pack_site(site) for site in t.sites]}
@@ -54,6 +47,9 @@ class Program:
         self.idle_loops = {number: (_unpack_line(line), ptx_line) for number, line, ptx_line in facts["idle_loops"]}
         self.asking_loops = frozenset[int](facts["asking_loops"])
         self.is_ordered: bool = facts["is_ordered"]
+        self.waits = np.array(facts["waits"], np.int32)
+        self.masks_at: int = facts["masks_at"]
+        self.n_masks: int = facts["n_masks"]
         self.local_bytes: int = facts["local_bytes"]
         self.n_slots: int = facts["n_slots"]
         self.frame_bytes: int = facts["frame_bytes"]

@@ -31,6 +31,7 @@ _GRACE_S = 1.0  # for blocks that still run after another one failed
 _PATIENCE_TURNS = 1 << 26  # loop iterations of a block that gets on, before the next starts beside it
 _STUCK_S = 0.5  # without any progress, before a launch is called endless: a host thread might store something
 _WAITING_TURNS = 64  # loop iterations of a warp that waits for another block, before others get their turn
+_PARKED_TURNS = 32  # of a warp whose lanes wait for each other, as runtime/parking.ll has it
 first_turns, _MOST_TURNS = 256, 4096  # of a warp that gets on
 _MOST_YIELDS = 64  # of the warps of a block that gets on, before the worker comes back
 
@@ -164,7 +165,7 @@ class Residents:
                 self._rotate()
                 return False
             worker.patience -= c.yields * c.turns
-            if c.turns < _MOST_TURNS:
+            if _PARKED_TURNS < c.turns < _MOST_TURNS:
                 c.turns *= 2
             else:
                 c.yields = min(2 * c.yields, _MOST_YIELDS)
@@ -175,7 +176,7 @@ class Residents:
         if self._begin_another():
             return True
         if in_vain:
-            c.turns, c.yields = _WAITING_TURNS, 1
+            c.turns, c.yields = min(c.turns, _WAITING_TURNS), 1
             self._n_in_vain += 1
             if self._n_in_vain > 2 * (len(self._waiting) + 1):
                 self._n_in_vain = 0
@@ -233,8 +234,8 @@ class Residents:
         return KernelFault(
             f"Kernel {self._launching.name!r} never ends: {blocks} in a loop for a value that nobody will store,\n"
             f"  {where}{beyond}",
-            hint="look for a lock that is never released, or that lanes of one warp take from each other (lanes of a "
-            "warp run in step here), a flag that is never set, or a grid-wide barrier with more blocks than fit.",
+            hint="look for a lock that is never released, two locks that threads take in opposite order, a flag that "
+            "is never set, or a grid-wide barrier with more blocks than fit.",
             kernel=self._launching.name,
             kind="endless loop",
             source="" if source is None else str(source),

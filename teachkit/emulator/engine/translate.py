@@ -15,17 +15,20 @@ from teachkit.emulator.engine.access import MAX_LANE_BYTES, add_counts
 from teachkit.emulator.engine.context import (
     FRAME_BARRIER,
     FRAME_EXPECTED,
+    FRAME_PARKED,
     FRAME_RESUME,
     LANES,
     Fault,
     Status,
 )
 from teachkit.emulator.engine.dataflow import provenance, scalars
-from teachkit.emulator.engine.emit import I1, I8, I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.engine.emit import I1, I8, I32, I64, POINTER, WIDTHS, Emitter, Value, is_vector, vector_of
 from teachkit.emulator.engine.frames import Frame, FrameLayout, held_at_end
-from teachkit.emulator.engine.idle_loops import asking_loops, idle_loops
+from teachkit.emulator.engine.idle_loops import asking_loops, idle_loops, waits
 from teachkit.emulator.engine.inline import flatten, function_addresses
 from teachkit.emulator.engine.layout import local_layout, parameter_layout, shared_layout
+from teachkit.emulator.engine.recursion import STACK_BYTES, Jump, Landing, StackCall, Stacked, StackReturn, frame_bytes
+from teachkit.emulator.engine.stack import Stack
 from teachkit.emulator.isa.host import tell_host
 from teachkit.emulator.isa.table import lookup
 from teachkit.emulator.ptx.model import Function, Instruction, Module, Register
@@ -56,6 +59,9 @@ class Translation:
     trace_reserve: int
     local_bytes: int  # private memory of a lane
     is_ordered: bool  # the order of blocks shows in the result, so they run one after another
+    waits: tuple[int, ...]  # by resume point; empty where lanes never wait for others of their warp
+    masks_at: int  # of the blocks' masks in a frame
+    n_masks: int
     idle_loops: dict[int, Instruction]  # resume points where a warp can only wait: where they stand
     asking_loops: list[int]  # those of them that ask a barrier in shared memory
 
@@ -91,17 +97,22 @@ class _Translator:
         self.blocks = flow.build(function)
         facts, self.affine = scalars(function, self.blocks, mode.partial_warps)
         self.masked = facts.divergent
+        if self.masked and waits([b for b in self.blocks if b.is_resume_point], self.blocks):
+            self.blocks = flow.build(function, apart=True)
         self.uniform = facts.uniform
         self.provenance = provenance(self.function, self.blocks)
         self.sites = SiteBuilder(mode.counting, provenance=self.provenance)
         self.symbols, self.shared_bytes = shared_layout(module, function)
         local_places, self.local_bytes = local_layout(function)
         self.symbols |= local_places
+        self.stack = self._stack(function)
         self.global_names = tuple(v.name for v in module.variables.values() if v.space in ("global", "const"))
         self.parameter_offsets, self.parameter_bytes = parameter_layout(function)
         self.crossing = frozenset().union(*(block.live_in for block in self.blocks))
         self.resume_points = [block for block in self.blocks if block.is_resume_point]
-        self.layout = FrameLayout(function.registers, self.crossing, self._is_scalar, len(self.blocks))
+        self.waits = waits(self.resume_points, self.blocks) if self.masked else []
+        parks = bool(self.waits)
+        self.layout = FrameLayout(function.registers, self.crossing, self._is_scalar, len(self.blocks), parks)
         self.held = [frozenset[str]()] * len(self.blocks) if self.masked else held_at_end(self.blocks)
 
         self.llvm = ir.Module()
@@ -111,6 +122,15 @@ class _Translator:
         self.builder = ir.IRBuilder(self.entry)
         self.e = self._emitter(module)
         self.frame = Frame(self.layout, self.e, frame)
+
+    def _stack(self, function: Function) -> Stack | None:
+        """Room for functions that call themselves, behind the other private memory of a lane."""
+        if not isinstance(function, Stacked):
+            return None
+        calls = [i for block in self.blocks for i in block.instructions if isinstance(i, StackCall)]
+        start = self.local_bytes
+        self.local_bytes += STACK_BYTES
+        return Stack(function, frame_bytes(function, calls), start)
 
     def _is_scalar(self, name: str) -> bool:
         return name in self.uniform or name in self.affine
@@ -158,6 +178,9 @@ class _Translator:
         e.functions = function_addresses(module)
         e.local_bytes, e.shared_bytes = self.local_bytes, self.shared_bytes
         e.variable_bytes = {v.name: v.n_bytes for v in self.function.variables}
+        if self.stack is not None:
+            e.slots = self.stack.slots
+            e.variable_bytes |= self.stack.sizes
         if self.local_bytes:
             own = b.mul(e.field("warp", I64), I64(LANES * self.local_bytes))
             e.scratch["local_base"] = b.add(e.field("local", I64), own)
@@ -212,6 +235,9 @@ class _Translator:
             is_ordered=self.e.is_ordered,
             idle_loops=idle,
             asking_loops=asking_loops(self.resume_points, self.blocks, idle),
+            waits=tuple(self.waits),
+            masks_at=self.layout.masks_at,
+            n_masks=len(self.blocks),
             trace_reserve=8 * LANES * (n_accesses + 1) if self.mode.counting else 0,
         )
 
@@ -236,11 +262,13 @@ class _Translator:
         b.branch(self.labels[0])
         if self.masked and self.resume_points:  # what is restored is the same everywhere, so its code stands once
             restored = self.warp.append_basic_block("restored")
-            for number in range(1, len(self.resume_points) + 1):
+            for number in range(1, len(self.resume_points) + 1 + bool(self.waits)):
                 switch.add_case(I32(number), restored)
             b.position_at_end(restored)
             self._restore(self.resume_points[0])
             switch = b.switch(resume, start)
+            if self.waits:  # other lanes than those that stopped go on, wherever they are
+                switch.add_case(I32(len(self.resume_points) + 1), self.labels[0])
         for number, block in enumerate(self.resume_points, start=1):
             here = self.warp.append_basic_block(f"resume{block.index}")
             switch.add_case(I32(number), here)
@@ -318,6 +346,8 @@ class _Translator:
             b.position_at_end(self.bodies[block.index])
         if block.is_loop_header:
             self._spend_turn(block)
+        if self.waits and block.instructions:
+            self._gather(block)
         if self.masked:
             lanes = b.load(self.masks[block.index])
             b.store(I32(0), self.masks[block.index])
@@ -345,6 +375,29 @@ class _Translator:
                 reserve = ir.Function(self.llvm, ir.FunctionType(ir.VoidType(), [POINTER]), "tk_trace_reserve")
             b.call(reserve, [self.context])
 
+    def _gather(self, block: flow.Block) -> None:
+        """Before a warp-wide instruction: take along lanes that are parked here; let others that it needs run."""
+        b, e, first = self.builder, self.e, block.instructions[0]
+        members = flow.members_of(first)
+        if members is None:
+            return
+        own = self.frame.at(self.layout.masks_at + 4 * (len(self.blocks) + block.index))
+        here = b.load(own, typ=I32)
+        lanes = b.or_(b.load(self.masks[block.index]), here)
+        b.store(lanes, self.masks[block.index])
+        b.store(I32(0), own)
+        parked = b.and_(b.load(self.frame.at(FRAME_PARKED), typ=I32), b.not_(here))
+        b.store(parked, self.frame.at(FRAME_PARKED))
+        needed = e.read(members, "u32")
+        if is_vector(needed):
+            needed = b.extract_element(needed, b.cttz(lanes, I1(0)))
+        apart, whole = (self.warp.append_basic_block(f"{name}{block.index}") for name in ("apart", "whole"))
+        b.cbranch(b.icmp_unsigned("!=", b.and_(parked, needed), I32(0)), apart, whole).set_weights([1, 4095])
+        b.position_at_end(apart)
+        b.store(I32(Status.TOGETHER), self.status)
+        b.branch(self.away)
+        b.position_at_end(whole)
+
     def _count_block(self, lanes: Value) -> None:
         slot = self.sites.block()
         if not self.mode.counting:
@@ -357,6 +410,9 @@ class _Translator:
     def _instruction(self, instruction: Instruction) -> None:
         e = self.e
         e.instruction = instruction
+        if self.stack is not None and isinstance(instruction, Landing):
+            self.stack.land(e, instruction)
+            return
         found = lookup(instruction.opcode)
         if found is None:
             raise e.unsupported("")
@@ -406,6 +462,12 @@ class _Translator:
         if last is not None and flow.is_barrier(last):
             self._barrier(block, last, lanes)
             return
+        if self.stack is not None and isinstance(last, StackCall):
+            site = self.sites.guard(last, is_part=not last.is_counted)
+            if self.mode.counting and last.is_counted:
+                add_counts(self.e, site, [self.builder.zext(self.e.intrinsic("llvm.ctpop", lanes), I64)])
+            self._send(block, [(block.successors[0], self.stack.call(self.e, last, lanes, site))])
+            return
         if last is not None and flow.dispatches(last):
             self._dispatch(block, last, lanes)
             return
@@ -444,7 +506,14 @@ class _Translator:
         if last is not None:
             self._count_branch(last, condition, (taken, rest))
         targets: list[tuple[int, Value]] = []
-        if leaves:
+        if self.stack is not None and isinstance(last, StackReturn):
+            number = self.stack.landing_number(self.e, taken)
+            n_landings = len(block.successors) - (condition is not None)
+            for place, successor in enumerate(block.successors[:n_landings]):
+                here = b.icmp_unsigned("==", number, self.e.constant(number, place))
+                targets.append((successor, b.and_(b.bitcast(here, I32), taken)))
+            targets += [(successor, rest) for successor in block.successors[n_landings:]]
+        elif leaves:
             if self.mode.checked:
                 hooks.leave(self.e, taken)
             targets = [(s, rest) for s in block.successors[:1]]
@@ -495,6 +564,8 @@ class _Translator:
 
     def _count_branch(self, last: Instruction, condition: Value | None, ways: tuple[Value, Value] | None) -> None:
         b = self.builder
+        if isinstance(last, Jump) or (isinstance(last, StackReturn) and not last.is_counted):
+            return
         if condition is None:
             self.sites.plain(last)
             return
@@ -555,7 +626,7 @@ class _Translator:
         b = self.builder
         assert self.e.instruction is not None
         hit = lanes if condition is None else b.and_(b.bitcast(self.e.vector(condition), I32), lanes)
-        site = self.sites.guard(self.e.instruction)
+        site = self.sites.guard(self.e.instruction, is_part=True)  # it is counted as the end of its block
         kind = Fault.ASSERT if flow.fails(self.e.instruction) else Fault.TRAP
         with b.if_then(b.icmp_signed("!=", hit, I32(0))):
             if kind == Fault.ASSERT:

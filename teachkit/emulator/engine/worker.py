@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from teachkit.emulator.cache_model import Trace
-from teachkit.emulator.engine.context import FRAME_RESUME, FRAME_STATUS, LANES, Context
+from teachkit.emulator.engine.context import (
+    FRAME_PARKED,
+    FRAME_PARKED_AT,
+    FRAME_REGISTERS,
+    FRAME_RESUME,
+    FRAME_STATUS,
+    LANES,
+    Context,
+)
 
 if TYPE_CHECKING:
     from teachkit.emulator.engine.program import Program
@@ -40,6 +48,10 @@ class Worker:
         self._memory: list[Any] = []
         c.shared, c.shared_bytes = self._room(max(shared_bytes, 1) + LANES), shared_bytes
         c.frames, c.frame_bytes = self._room(n_warps * program.frame_bytes), program.frame_bytes
+        if program.waits.size:
+            c.masks_at, c.n_masks = program.masks_at, program.n_masks
+            c.waits, c.scan = program.waits.ctypes.data, program.waits.size - 1
+            c.copies = self._room(n_warps * program.frame_bytes)
         c.staging = self._room(1024)
         c.local = self._room(n_warps * LANES * program.local_bytes)
         c.thread_ids = self._thread_ids(block, n_warps)
@@ -66,15 +78,29 @@ class Worker:
         return self.block == block and self.shared_bytes == shared_bytes
 
     def frames(self) -> bytes:
-        """All that the warps of an unfinished block hold."""
+        """All that the warps of an unfinished block hold; which of their lanes are parked is left out."""
         c = self.context
-        return ctypes.string_at(c.frames, c.n_warps * c.frame_bytes)
+        held = ctypes.string_at(c.frames, c.n_warps * c.frame_bytes)
+        if not c.n_masks:
+            return held
+        frames = np.frombuffer(bytearray(held), np.uint8).reshape(c.n_warps, c.frame_bytes)
+        masks = frames[:, c.masks_at : c.masks_at + 12 * c.n_masks].view(np.uint32).reshape(-1, 3, c.n_masks)
+        masks[:, 0] |= masks[:, 1] | masks[:, 2]
+        masks[:, 1:] = 0
+        frames[:, :FRAME_STATUS] = frames[:, FRAME_PARKED:FRAME_REGISTERS] = 0
+        return frames.tobytes()
 
     def warps(self) -> list[tuple[int, int]]:
-        """Status of each warp, and the number of the place where it goes on."""
+        """Status of each warp, and the number of the place where it goes on, or where lanes of it wait."""
         c = self.context
         heads = (ctypes.cast(c.frames + w * c.frame_bytes, ctypes.POINTER(ctypes.c_int32)) for w in range(c.n_warps))
-        return [(head[FRAME_STATUS // 4], head[FRAME_RESUME // 4]) for head in heads]
+        found = []
+        for head in heads:
+            place = head[FRAME_RESUME // 4]
+            if c.n_masks and place == c.scan:
+                place = head[FRAME_PARKED_AT // 4]
+            found.append((head[FRAME_STATUS // 4], place))
+        return found
 
     def take_trace(self) -> Trace:
         """The trace so far, which starts anew."""

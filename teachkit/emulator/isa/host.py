@@ -50,7 +50,7 @@ def tell_host(e: Emitter, function: str, lanes: Value) -> None:
 
 
 def _private(e: Emitter, function: str, name: str, lanes: Value, n_bytes: int) -> None:
-    e.builder.store(e.vector(I64(e.symbols[name])), e.scratch["addresses"], align=64)
+    e.builder.store(e.vector(e.symbol(name, "u64")), e.scratch["addresses"], align=64)
     limits = [e.scratch["local_base"], I64(e.local_bytes)]
     arguments = [e.context, e.scratch["addresses"], lanes, *limits, I64(-1), I64(n_bytes), e.scratch["packed"]]
     e.builder.call(access.runtime(e, function), arguments)

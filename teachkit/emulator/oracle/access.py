@@ -57,7 +57,7 @@ class Access:
             own_space, start = machine.place(operand.base.name)
             if space in ("param", "generic"):
                 space = own_space
-            base: Array = np.array([start], np.uint64)
+            base: Array = np.atleast_1d(np.asarray(start, np.uint64))
         elif isinstance(operand.base, Register) and machine.register_type(operand.base.name).endswith("32"):
             # 32-bit addresses wrap at 32 bits.
             base = machine.read(operand.base, "u32") + np.uint32(operand.offset % (1 << 32))

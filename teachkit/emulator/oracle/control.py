@@ -47,6 +47,9 @@ def leave(form: Form) -> Operation:
 
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
         targets = machine.code.targets
+        if machine.code.ends and form.base == "ret":
+            machine.activations.leave(mask)
+            return
         machine.next[mask] = targets[0] if targets else np.iinfo(np.int64).max
 
     return Step(run)
@@ -69,6 +72,9 @@ def call(form: Form) -> Operation:
         operands = [operand for operand in item.operands if not isinstance(operand, Group)]
         target = operands[0]
         if isinstance(target, Symbol):
+            if machine.code.push is not None:
+                machine.activations.call(item, machine.code.push, mask)
+                return
             if not machine.code.callees:
                 {"vprintf": vprintf, "__assertfail": assert_failed}[target.name](machine, item, mask)
                 return

@@ -12,6 +12,9 @@ import numpy as np
 from teachkit.emulator.oracle.access import Access, Fault
 from teachkit.emulator.oracle.launch_state import LaunchState
 from teachkit.emulator.oracle.memory_map import LOCAL_WINDOW
+from teachkit.emulator.oracle.parking import Parking
+from teachkit.emulator.oracle.program import members_of
+from teachkit.emulator.oracle.recursion import STACK_BYTES, Activations
 from teachkit.emulator.oracle.special import clock, special_registers
 from teachkit.emulator.oracle.table import Lanes, decode, unsupported
 from teachkit.emulator.oracle.tally import LANES
@@ -41,9 +44,12 @@ class Machine:
         }
         self.specials = special_registers(launch, block, self.n_threads)
         self.shared = np.zeros(launch.layout.shared_bytes, np.uint8)
-        self.local = np.zeros((self.n_threads, launch.layout.local_bytes), np.uint8)
+        stack_bytes = STACK_BYTES if self.program.bodies else 0
+        self.local = np.zeros((self.n_threads, launch.layout.local_bytes + stack_bytes), np.uint8)
+        self.activations = Activations(self, self.program.bodies, launch.layout.local_bytes)
         self.carry = np.zeros(self.n_threads, bool)
         self.access = Access(self)
+        self.parking = Parking(self)
         self.at = np.where(np.arange(self.n_threads) < n, 0, EXITED)  # the block where each thread stands
         self.barrier = np.full(self.n_threads, -1)  # the barrier at which each thread waits
         self.barrier_sizes: dict[int, int] = {}
@@ -59,14 +65,15 @@ class Machine:
         """Run all threads to their end."""
         warp, turns = 0, 0
         for _ in range(_MAX_ROUNDS):
-            runnable = (self.at != EXITED) & (self.barrier < 0)
+            runnable: Array = np.asarray((self.at != EXITED) & (self.barrier < 0))
             if not runnable.any():
                 if (self.at == EXITED).all():
                     return
                 self.fault("deadlock", None, int(np.flatnonzero(self.at != EXITED)[0]))
                 return
             if self.launch.one_warp_at_a_time:
-                can_run = runnable.reshape(-1, LANES).any(1)
+                runnable = self.parking.ready(runnable)
+                can_run: Array = np.asarray(runnable.reshape(-1, LANES).any(1))
                 turns += 1
                 if not can_run[warp] or turns > _TURNS or self.is_turn_over:
                     warp = next(
@@ -75,14 +82,28 @@ class Machine:
                     turns, self.is_turn_over = 0, False
                 runnable &= np.arange(self.n_threads) // LANES == warp
             number = int(self.at[runnable].min())
-            self._run_block(number, runnable & (self.at == number))
+            active = np.asarray(runnable & (self.at == number))
+            if not self.launch.one_warp_at_a_time or not self._waits(number, active, runnable & ~active):
+                self._run_block(number, active)
         self.fault("endless", None, int(np.flatnonzero(self.at != EXITED)[0]))
+
+    def _waits(self, number: int, active: Array, others: Array) -> bool:
+        """Whether lanes of a warp let others of it go first."""
+        items = self.program.blocks[number].items
+        members = members_of(items[0]) if items else None
+        if members is not None and self.parking.parked.any():
+            masks = np.broadcast_to(self.read(members, "u32"), self.n_threads)
+            if self.parking.waits_for(number, active, masks):
+                return True
+        return self.parking.steps_aside(number, active, others)
 
     def _run_block(self, number: int, active: Array) -> None:
         self.code = self.program.blocks[number]
         self.next = np.full(self.n_threads, EXITED if self.code.following is None else self.code.following)
         for item in self.code.items:
             self._execute(item, active)
+        if self.code.through is not None and self.code.push is not None:
+            self.activations.call(self.code.through, self.code.push, active)
         self.at = np.where(active, self.next, self.at)
         if (self.at[active] == EXITED).any():
             for waited in np.unique(self.barrier[self.barrier >= 0]):
@@ -137,9 +158,20 @@ class Machine:
 
     # -------------------------------------------------------------------------------------------------- names
 
-    def place(self, name: str) -> tuple[str, int]:
-        """State space and address of a variable, parameter or function."""
+    def place(self, name: str) -> tuple[str, int | Array]:
+        """State space and address of a variable, parameter or function; of each thread where they differ."""
+        if self.activations.has(name):
+            return "local", self.activations.place(name)
         return self.launch.layout.place(name)
+
+    def columns(self, name: str, n_bytes: int) -> Array:
+        """Where a local variable lies in the rows of ``local``: [n_threads, n_bytes]."""
+        start = np.broadcast_to(np.asarray(self.place(name)[1], np.int64), self.n_threads)
+        return np.asarray(np.minimum(start[:, None] + np.arange(n_bytes), self.local.shape[1] - 1))
+
+    def is_parameter(self, name: str) -> bool:
+        """Whether the name is a parameter of a device function or of a call."""
+        return self.activations.is_parameter(name) or self.launch.layout.is_parameter(name)
 
     def register_type(self, name: str) -> str:
         """PTX type of a register; special registers count as 32 bits unless their name says 64."""
@@ -171,9 +203,10 @@ class Machine:
         symbol, offset = (operand.base, operand.offset) if isinstance(operand, Address) else (operand, 0)
         assert isinstance(symbol, Symbol)
         space, address = self.place(symbol.name)
-        if space == "local" and self.launch.layout.is_parameter(symbol.name):
-            address += LOCAL_WINDOW  # parameters have no space of their own here, so their address is generic
-        return decode_bits(np.array([(address + offset) % (1 << width(kind))], UINT[width(kind)]), kind)
+        if space == "local" and self.is_parameter(symbol.name):
+            address = address + LOCAL_WINDOW  # parameters have no space of their own, so their address is generic
+        at = np.atleast_1d(np.asarray(address, np.uint64)) + np.uint64(offset % (1 << 64))
+        return decode_bits(at.astype(UINT[width(kind)]), kind)
 
     def write(self, operand: Operand, values: Array, kind: str, mask: Array) -> None:
         """Set a register in the lanes of ``mask``; a wider register gets the value extended by its type."""

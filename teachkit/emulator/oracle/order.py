@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def execution_order(successors: list[list[int]]) -> list[int]:
-    """Reachable blocks such that each comes after all that lead to it, and the blocks of a loop stand together.
+def execution_order(successors: list[list[int]], start: int = 0) -> list[int]:
+    """Blocks that ``start`` reaches, each after all that lead to it, and the blocks of a loop together.
 
     Strongly connected parts in topological order; inside each, the same again without the edges back to the
-    block by which it was entered.
+    block by which it was entered; of several such blocks, the one that a depth-first walk comes to first.
 
     Parameters
     ----------
     successors : list of list of int
-        By block number; block 0 is the entry.
+        By block number.
     """
     order: list[int] = []
 
     def place(nodes: set[int], entry: int) -> None:
-        for part in _components(nodes, entry, successors):
+        for first, part in _components(nodes, entry, successors):
             if len(part) == 1:
                 order.extend(part)
             else:
-                place(part, _first_entered(part, order, successors))
+                place(part, first)
 
-    place(_reachable(successors), 0)
+    place(_reachable(successors, start), start)
     return order
 
 
-def _reachable(successors: list[list[int]]) -> set[int]:
-    seen = {0}
-    work = [0]
+def _reachable(successors: list[list[int]], start: int) -> set[int]:
+    seen = {start}
+    work = [start]
     while work:
         for successor in successors[work.pop()]:
             if successor not in seen:
@@ -40,21 +40,16 @@ def _reachable(successors: list[list[int]]) -> set[int]:
     return seen
 
 
-def _first_entered(part: set[int], placed: Iterable[int], successors: list[list[int]]) -> int:
-    for node in placed:
-        for successor in successors[node]:
-            if successor in part:
-                return successor
-    return min(part)
+def _components(nodes: set[int], entry: int, successors: list[list[int]]) -> list[tuple[int, set[int]]]:
+    """Strongly connected parts of ``nodes`` without edges into ``entry``, in topological order (Tarjan 1972).
 
-
-def _components(nodes: set[int], entry: int, successors: list[list[int]]) -> list[set[int]]:
-    """Strongly connected parts of ``nodes`` without edges into ``entry``, in topological order (Tarjan 1972)."""
+    Each with the block of it that the walk came to first.
+    """
     index: dict[int, int] = {}
     low: dict[int, int] = {}
     open_nodes: list[int] = []
     is_open: set[int] = set()
-    parts: list[set[int]] = []
+    parts: list[tuple[int, set[int]]] = []
 
     def edges(node: int) -> Iterable[int]:
         return iter([s for s in successors[node] if s in nodes and s != entry])
@@ -75,7 +70,7 @@ def _components(nodes: set[int], entry: int, successors: list[list[int]]) -> lis
                     low[stack[-1][0]] = min(low[stack[-1][0]], low[node])
                 if low[node] == index[node]:
                     cut = open_nodes.index(node)
-                    parts.append(set(open_nodes[cut:]))
+                    parts.append((node, set(open_nodes[cut:])))
                     is_open.difference_update(open_nodes[cut:])
                     del open_nodes[cut:]
             elif successor not in index:

@@ -27,8 +27,7 @@ def vprintf(machine: Machine, item: Instruction, mask: Array) -> None:
         text = _text(machine, int(formats[lane]), int(lane))
         machine.launch.printed.append(_formatted(machine, text, int(packs[lane]), int(lane)))
     if returns:
-        _, at = machine.place(returns[0])
-        machine.local[mask, at : at + 4] = 0
+        machine.local[np.flatnonzero(mask)[:, None], machine.columns(returns[0], 4)[mask]] = 0
 
 
 def assert_failed(machine: Machine, item: Instruction, mask: Array) -> None:
@@ -49,10 +48,9 @@ def _variables(item: Instruction) -> tuple[list[str], list[str]]:
 
 def _parameter(machine: Machine, name: str) -> Array:
     """A call parameter of up to 8 bytes, uint64 [n_threads]."""
-    _, at = machine.place(name)
-    n_bytes = machine.launch.layout.n_bytes(name)
+    n_bytes = machine.activations.n_bytes(name) or machine.launch.layout.n_bytes(name)
     octets = np.zeros((machine.n_threads, 8), np.uint8)
-    octets[:, :n_bytes] = machine.local[:, at : at + n_bytes]
+    octets[:, :n_bytes] = machine.local[np.arange(machine.n_threads)[:, None], machine.columns(name, n_bytes)]
     return octets.view(np.uint64)[:, 0]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from teachkit.emulator import load_ptx
-from teachkit.errors import KernelFault, UnsupportedInstruction
+from teachkit.errors import KernelFault
 
 
 def test_local_memory_is_each_threads_own(both):
@@ -121,12 +121,6 @@ def test_branch_tables(both, index):
     run = both.run_both(both.kernel(body), "k", 5, 64, [both.array(320)])
     run.check_memory()
     run.check_counters()
-
-
-def test_recursion_is_unsupported(both):
-    text = both.kernel("call f;", before=".func f() { call f; ret; }")
-    with pytest.raises(UnsupportedInstruction, match="calls itself"):
-        load_ptx(text)["k"][1, 32](both.array(32))
 
 
 def test_printf_is_printed_in_the_order_of_blocks(both, samples, capsys):

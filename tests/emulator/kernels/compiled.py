@@ -165,6 +165,11 @@ def triton_shared_bytes(sample, arch=80):
     return _compiled(sample, arch).metadata.shared
 
 
+def cuda_source(name):
+    """Text of ``name.cu``."""
+    return (_HERE / f"{name}.cu").read_text()
+
+
 @functools.cache
 def cuda_ptx(name, *, arch=80, options=("-lineinfo",)):
     """PTX that NVRTC makes of ``name.cu`` in this folder; the NUL byte at its end is kept."""

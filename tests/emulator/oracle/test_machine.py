@@ -316,12 +316,6 @@ def test_calls_direct_indirect_and_divergent():
     assert counters.global_store_requests == 1
 
 
-def test_recursion_is_unsupported():
-    before = ".func f() { call f; ret; }"
-    with pytest.raises(UnsupportedInstruction, match="calls itself"):
-        launch("call f;", words(32), before=before)
-
-
 def test_branch_table():
     out = words(32)
     body = """

@@ -55,6 +55,9 @@ entry:
   %shared_bytes = load i64, ptr %p.sharedbytes
   %sites = load ptr, ptr %p.sites
   %counting = icmp ne ptr %sites, null
+  %p.masks = getelementptr i8, ptr %ctx, i64 «n_masks»
+  %n.masks = load i64, ptr %p.masks
+  %parks = icmp ne i64 %n.masks, 0
   %nctaid.x32 = load i32, ptr %p.nctaid.x
   %nctaid.y32 = load i32, ptr %p.nctaid.y
   %nctaid.x = zext i32 %nctaid.x32 to i64
@@ -136,6 +139,8 @@ reset:
   store i32 0, ptr %r.frame
   %r.status = getelementptr i8, ptr %r.frame, i64 4
   store i32 2, ptr %r.status
+  %r.parking = getelementptr i8, ptr %r.frame, i64 16
+  store <2 x i64> zeroinitializer, ptr %r.parking, align 16
   %r.next = add i64 %r, 1
   %r.more = icmp slt i64 %r.next, %n_warps
   br i1 %r.more, label %reset, label %round.first
@@ -168,12 +173,20 @@ warp.reserve:
   br label %warp.call
 
 warp.call:
-  %returned = call i32 %warp_function(ptr %ctx, ptr %frame)
+  %returned.lanes = call i32 %warp_function(ptr %ctx, ptr %frame)
+  br i1 %parks, label %warp.park, label %warp.returned
+
+warp.park:
+  %returned.warp = call i32 @tk_park(ptr %ctx, ptr %frame, i64 %w, i32 %returned.lanes)
+  br label %warp.returned
+
+warp.returned:
+  %returned = phi i32 [ %returned.lanes, %warp.call ], [ %returned.warp, %warp.park ]
   store i32 %returned, ptr %p.status
   br label %warp.next
 
 warp.next:
-  %now = phi i32 [ %status, %warp.loop ], [ %returned, %warp.call ]
+  %now = phi i32 [ %status, %warp.loop ], [ %returned, %warp.returned ]
   %is.waiting = icmp eq i32 %now, 1
   %is.yielded = icmp eq i32 %now, 2
   %one.waiting = zext i1 %is.waiting to i64
