@@ -140,7 +140,9 @@ class Kernel:
         """
         from teachkit.emulator.engine.launcher import run
 
-        grid3, block3 = self._dims(grid, MAX_GRID, "grid"), self._dims(block, (1024, 1024, 64), "block")
+        name = name or self.name
+        grid3 = self._dims(grid, MAX_GRID, "grid", name)
+        block3 = self._dims(block, (1024, 1024, 64), "block", name)
         if block3[0] * block3[1] * block3[2] > MAX_THREADS_PER_BLOCK:
             raise LaunchError(
                 f"Expected at most {MAX_THREADS_PER_BLOCK} threads in a block, got {block3}.",
@@ -149,12 +151,12 @@ class Kernel:
         required = self.function.directives.get("reqntid")
         if required and (*required, 1, 1)[:3] != block3:
             raise LaunchError(
-                f"Expected the block {(*required, 1, 1)[:3]} that kernel {self.name!r} was compiled for, got {block3}.",
+                f"Expected the block {(*required, 1, 1)[:3]} that kernel {name!r} was compiled for, got {block3}.",
                 hint="the PTX says .reqntid; launch with that, or compile for another.",
             )
         bound = args if isinstance(args, Arguments) else bind(self.function, args, argument_names)
         for trace in tuple(launches.tracers):
-            trace(self, grid3, block3, bound, shared_bytes, name or self.name)
+            trace(self, grid3, block3, bound, shared_bytes, name)
         watching = launches.observers()
         launch = run(
             self,
@@ -163,7 +165,7 @@ class Kernel:
             bound,
             shared_bytes=shared_bytes,
             counting=bool(watching),
-            name=name or self.name,
+            name=name,
             resources=resources,
         )
         if launch is not None:
@@ -171,7 +173,7 @@ class Kernel:
                 callback(launch)
         return launch
 
-    def _dims(self, dims: int | Sequence[int], limits: Dims, what: str) -> Dims:
+    def _dims(self, dims: int | Sequence[int], limits: Dims, what: str, name: str) -> Dims:
         if type(dims) is tuple and len(dims) == 3:  # what front ends pass, checked fast
             x, y, z = dims
             if (
@@ -184,7 +186,7 @@ class Kernel:
         numbers: tuple[Any, ...] = tuple(dims) if isinstance(dims, Iterable) else (dims,)
         if not 1 <= len(numbers) <= 3 or not all(hasattr(n, "__index__") for n in numbers):
             raise LaunchError(
-                f"Expected one to three ints as the {what} of kernel {self.name!r}, got {dims!r}.",
+                f"Expected one to three ints as the {what} of kernel {name!r}, got {dims!r}.",
                 hint="round up with (n + block - 1) // block, which gives an int.",
             )
         x, y, z = (*(int(n) for n in numbers), 1, 1)[:3]
@@ -192,7 +194,7 @@ class Kernel:
             least = 0 if what == "grid" else 1
             if not least <= size <= limit:
                 raise LaunchError(
-                    f"Expected {least} to {limit} for {what}.{axis} of kernel {self.name!r}, got {size}.",
+                    f"Expected {least} to {limit} for {what}.{axis} of kernel {name!r}, got {size}.",
                     hint="CUDA has the same limits; put the large dimension on x."
                     if size > limit
                     else "a size is negative or zero: check the division that made it.",

@@ -3,6 +3,7 @@
 ``tests/frontends/test_numba_adapter.py`` says which of these a new version has changed.
 - ``cudadrv.driver._Linker.complete`` returns machine code; here it gets the PTX behind it, which the emulator runs.
 - ``dispatcher._Kernel`` is compiled with source lines if asked, and knows what the arguments of a launch are called.
+  PyTorch's CPU tensors may be arguments, as its CUDA tensors are on a GPU.
 - ``dispatcher.launch`` and ``CUDACodeLibrary.get_cufunc`` call the driver: what an emulated kernel did wrong is raised
   there in the emulator's words instead of as a number.
 - ``compiler.compile_cuda`` and ``kernel_fixup`` make a kernel without asking a driver (:func:`compile_kernel`).
@@ -14,18 +15,12 @@ import contextlib
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from teachkit.errors import PtxLinkError
-from teachkit.frontends.cuda_driver.cubin import with_ptx
 from teachkit.frontends.cuda_driver.entry import take_cause
-from teachkit.frontends.ptx_link import link
-
-RUNTIME = Path(__file__).with_name("device_runtime.ptx")
-_FROM_RUNTIME = ("cudaCGGetIntrinsicHandle", "cudaCGSynchronize", "malloc", "free")
+from teachkit.frontends.numba_link import linked_with_ptx, ptx_of, source_linker
 
 
 def adapt(module: ModuleType) -> None:
@@ -37,7 +32,7 @@ def adapt(module: ModuleType) -> None:
 
 
 def _adapt_driver(module: Any) -> None:
-    module._Linker.complete = _linked_with_ptx(module._Linker.complete)
+    module._Linker.complete = linked_with_ptx(module._Linker.complete)
     if module.driver.initialization_error is not None:
         module.driver.__init__()  # looks for the driver library again
 
@@ -87,40 +82,6 @@ def both(cause: BaseException, error: Exception) -> BaseException:
     return raised.with_traceback(cause.__traceback__)
 
 
-def _linked_with_ptx(complete: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    @functools.wraps(complete)
-    def call(linker: Any) -> Any:
-        from cuda.core import ObjectCode
-
-        made = complete(linker)
-        return ObjectCode.from_cubin(with_ptx(bytes(made.code), _ptx_of(linker)))
-
-    return call
-
-
-def _ptx_of(linker: Any) -> str:
-    """PTX of all that was linked."""
-    texts = []
-    kinds = [code.code_type for code in linker._object_codes]
-    if "ltoir" in kinds:
-        from cuda.core import Linker
-
-        parts = [code for code in linker._object_codes if code.code_type == "ltoir"]
-        joined = Linker(*parts, options=linker._get_linker_options(ptx=True)).link("ptx")
-        texts.append(bytes(joined.code).decode().rstrip("\0"))
-    for code, kind in zip(linker._object_codes, kinds, strict=True):
-        if kind == "ptx":
-            texts.append(bytes(code.code).decode().rstrip("\0"))
-        elif kind not in ("ltoir", "library"):  # the only library is the device runtime, which is ours
-            raise PtxLinkError(
-                f"Expected CUDA C++, PTX or LTO-IR to link, got {kind}.",
-                hint="the emulator runs PTX, and there is none in machine code: link the source instead.",
-            )
-    if any(name in text for text in texts for name in _FROM_RUNTIME):
-        texts.append(RUNTIME.read_text())
-    return link(texts)
-
-
 def _with_lines(init: Callable[..., None]) -> Callable[..., None]:
     """Where it is asked for: Numba's own linking of CUDA C++ refuses code with lines."""
 
@@ -137,18 +98,32 @@ def _labelled(launch: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(launch)
     def call(kernel: Any, *args: Any, **kwargs: Any) -> Any:
         from teachkit.frontends.cuda_driver.launch import Labels, labelled
+        from teachkit.frontends.cuda_driver.memory import memory
 
+        lent = list(_storages(args[0] if args else kwargs["args"]))
         function = getattr(kernel, "py_func", None)
-        if function is None:  # loaded from Numba's cache
-            return launch(kernel, *args, **kwargs)
-        names = function.__code__.co_varnames
-        parameters = [
-            label for name, ty in zip(names, kernel.argument_types, strict=False) for label in labels(name, ty)
-        ]
-        with labelled(Labels(function.__name__, parameters)):
-            return launch(kernel, *args, **kwargs)
+        with memory.lend(lent) if lent else contextlib.nullcontext():
+            if function is None:  # loaded from Numba's cache
+                return launch(kernel, *args, **kwargs)
+            names = function.__code__.co_varnames
+            parameters = [
+                label for name, ty in zip(names, kernel.argument_types, strict=False) for label in labels(name, ty)
+            ]
+            with labelled(Labels(function.__name__, parameters)):
+                return launch(kernel, *args, **kwargs)
 
     return call
+
+
+def _storages(values: Iterable[Any]) -> Iterator[tuple[int, int]]:
+    """Memory of the CPU tensors among arguments: the tensors of the emulated device, which nobody allocated here."""
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _storages(value)
+        elif hasattr(value, "untyped_storage") and value.device.type == "cpu":
+            storage = value.untyped_storage()
+            if storage.nbytes():
+                yield storage.data_ptr(), storage.data_ptr() + storage.nbytes()
 
 
 def labels(name: str, ty: Any) -> Iterator[tuple[str, str, int]]:
@@ -233,36 +208,12 @@ def compile_kernel(
         kernel_fixup(kernel, debug)
         nvvm.set_launch_bounds(kernel, options.get("launch_bounds"))
         texts = library.get_asm_strs(cc=capability)
-        linker = _source_linker()(max_registers=options.get("max_registers"), cc=capability, lto=False)
+        linker = source_linker()(max_registers=options.get("max_registers"), cc=capability, lto=False)
         for text in texts:
             linker.add_ptx(text.encode())
         for source in (*library._linking_files, *(options.get("link") or ())):
             linker.add_file_guess_ext(source)
-    return CompiledKernel(_ptx_of(linker), kernel.name, result.call_helper.get_exception)
-
-
-@functools.cache
-def _source_linker() -> Any:
-    """Numba's linker, whose own way to compile CUDA C++ asks a driver for its version."""
-    from cuda import pathfinder
-    from numba.cuda.cuda_paths import get_cuda_paths
-    from numba.cuda.cudadrv import driver, nvrtc
-
-    from teachkit.frontends.cuda_c import compile_cuda_c
-
-    here = Path(nvrtc.__file__).parent.parent
-    cccl = pathfinder.locate_nvidia_header_directory("cccl")
-    folders = [here / "include" / str(nvrtc._get_nvrtc_version()[0]), get_cuda_paths()["include_dir"].info]
-    folders += [here / "memory_management", *([cccl.abs_path] if cccl else [])]
-    folders += [folder for folder in nvrtc.config.CUDA_NVRTC_EXTRA_SEARCH_PATHS.split(":") if folder]
-
-    class SourceLinker(driver._Linker):  # type: ignore[misc]
-        def add_cu(self, cu: str | bytes, name: str = "kernel.cu") -> None:
-            text = cu.decode() if isinstance(cu, bytes) else cu
-            flags = ["--relocatable-device-code=true", *(f"--include-path={folder}" for folder in folders)]
-            self.add_ptx(compile_cuda_c(text, options=flags, file_name=name).ptx.encode())
-
-    return SourceLinker
+    return CompiledKernel(ptx_of(linker), kernel.name, result.call_helper.get_exception)
 
 
 @contextlib.contextmanager

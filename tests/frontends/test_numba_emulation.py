@@ -37,6 +37,18 @@ def test_mistakes_are_told_in_the_emulators_words():
     assert "all told" in run(str(PROGRAMS / "misuse.py"), TEACHKIT_NUMBA="lines").stdout
 
 
+def test_what_programs_use_now_and_then():
+    assert "all patterns" in run(str(PROGRAMS / "patterns.py"), TEACHKIT_NUMBA="1").stdout
+
+
+def test_tensors_checks_and_links():
+    assert "all tensors" in run(str(PROGRAMS / "tensors.py")).stdout
+
+
+def test_memory_that_two_processes_share():
+    assert "both processes" in run(str(PROGRAMS / "two_processes.py")).stdout
+
+
 def test_nvidias_packages_on_the_driver():
     assert "all calls" in run(str(PROGRAMS / "driver_calls.py")).stdout
 

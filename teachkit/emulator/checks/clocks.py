@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from teachkit.emulator.checks.layout import N_BARRIERS, Area, Overflow, Table
+from teachkit.emulator.checks.layout import N_BARRIERS, N_PARTIAL, Area, Overflow, Table
 from teachkit.emulator.checks.memory import compiled, halves, words
 
 CLOCK_BITS = 24
@@ -38,8 +38,36 @@ def epoch_of(table: Any, area: Any, warp: Any) -> Any:
 @compiled
 def tick(table: Any, area: Any, warp: Any) -> None:
     """A new epoch of the warp: what it does from now on is not covered by what others know of it."""
-    halves(area[Area.CLOCKS_AT])[warp * table[Table.N_WARPS] + warp] += 1
+    own = warp * table[Table.N_WARPS] + warp
+    halves(area[Area.CLOCKS_AT])[own] += 1
     words(area[Area.EPOCH_AT])[warp] = 0
+    words(area[Area.SYNCED_AT])[warp] = halves(area[Area.CLOCKS_AT])[own]
+
+
+@compiled
+def meet(table: Any, area: Any, warp: Any, lanes: Any) -> None:
+    """``bar.warp.sync`` of some lanes: a new epoch, but the others are in no order with them."""
+    synced, clock = words(area[Area.SYNCED_AT])[warp], halves(area[Area.CLOCKS_AT])[warp * table[Table.N_WARPS] + warp]
+    tick(table, area, warp)
+    if words(area[Area.STARTED_AT])[warp] & ~words(area[Area.EXITED_AT])[warp] & ~lanes:
+        halves(area[Area.PARTIAL_AT])[warp * N_PARTIAL + clock % N_PARTIAL] = lanes
+        words(area[Area.SYNCED_AT])[warp] = synced
+
+
+@compiled
+def have_met(table: Any, area: Any, warp: Any, lane: Any, other: Any, clock: Any) -> Any:
+    """Whether ``lane`` knows what ``other`` of its warp did at an earlier ``clock``, from itself or from a third."""
+    now = halves(area[Area.CLOCKS_AT])[warp * table[Table.N_WARPS] + warp]
+    if clock >= now:
+        return False
+    if clock < words(area[Area.SYNCED_AT])[warp] or now - clock > N_PARTIAL:
+        return True
+    partial, told = halves(area[Area.PARTIAL_AT]), 1 << other
+    for at in range(clock, now):
+        lanes = partial[warp * N_PARTIAL + at % N_PARTIAL]
+        if lanes & told:
+            told |= lanes
+    return told >> lane & 1 != 0
 
 
 @compiled

@@ -1,7 +1,8 @@
 """Tensors that nobody has written yet: those of ``torch.empty`` made inside a check, and those that were named.
 
 PyTorch's dispatcher tells of every operator of the thread that opened the check. An operator that writes to a tensor
-counts as having written all of its storage. Not modelled: tensors whose memory other libraries write (``.numpy()``),
+counts as having written all of its storage. The emulated CUDA driver tells of what programs allocate, copy and free
+there (Numba's ``device_array``). Not modelled: tensors whose memory other libraries write (``.numpy()``),
 and what other threads allocate.
 """
 
@@ -47,9 +48,19 @@ class Fresh:
         with contextlib.suppress(TypeError):
             weakref.finalize(owner, self._marks.pop, bound.low, None)
 
+    def add_range(self, low: int, high: int) -> None:
+        """Take an allocation of the emulated driver as unwritten."""
+        self._marks[low] = high, np.ones(high - low, np.uint8)
+
     def written(self, address: int) -> None:
-        """Something other than a kernel wrote to the storage that starts at an address."""
+        """Something other than a kernel wrote to the storage that starts at an address, or it is gone."""
         self._marks.pop(address, None)
+
+    def written_in(self, low: int, address: int, n_bytes: int) -> None:
+        """A copy wrote to a part of the storage that starts at ``low``."""
+        _, marks = self._marks.get(low, (0, None))
+        if marks is not None:
+            marks[address - low : address - low + n_bytes] = 0
 
     def marks(self, allocations: Iterable[tuple[int, int]]) -> dict[int, npt.NDArray[np.uint8]]:
         """Unwritten bytes of those allocations that are followed, by their lowest address."""

@@ -67,7 +67,8 @@ def before(e: Emitter, instruction: Instruction) -> None:
     elif base == "membar" or (base == "fence" and "proxy" not in parts):
         _event(e, Event.FENCE, I64(int("cta" not in parts)))
     elif base == "bar" and parts[:1] == ["warp"]:
-        _event(e, Event.WARP_BARRIER)
+        e.builder.store(e.vector(e.read(operands[0], "u32")), e.scratch["addresses"], align=64)
+        _event(e, Event.WARP_BARRIER, e.builder.ptrtoint(e.scratch["addresses"], I64))
     elif base in ("bar", "barrier") and "arrive" in parts:
         number, _ = barriers.numbers(e, instruction, e.lanes())
         _event(e, Event.ARRIVE, e.builder.zext(number, I64))

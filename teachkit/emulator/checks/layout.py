@@ -85,7 +85,12 @@ class Area(enum.IntEnum):
     HAS_RELEASES = 26  # in shared memory
     IS_DIRTY_AT = 27  # i64[n_warps]: plain accesses since its last release
     VERSION = 28  # of the monitor, for its cache
-    LENGTH = 29
+    SYNCED_AT = 29  # i64[n_warps]: its clock when all of its lanes met last
+    PARTIAL_AT = 30  # i32[n_warps][N_PARTIAL]: lanes that met since, by clock
+    LENGTH = 31
+
+
+N_PARTIAL = 64  # meetings of some lanes that are kept; what lies before counts as a meeting of all
 
 
 MAX_COPIES = 8192  # asynchronous copies of a warp that may be on their way

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from teachkit.emulator.checks.clocks import CLOCK_BITS, is_ordered
+from teachkit.emulator.checks.clocks import CLOCK_BITS, have_met, is_ordered
 from teachkit.emulator.checks.layout import (
     ENTRY_EPOCH,
     ENTRY_GPU,
@@ -35,7 +35,7 @@ from teachkit.emulator.checks.layout import (
     Found,
     Table,
 )
-from teachkit.emulator.checks.memory import compiled, halves, octets, words
+from teachkit.emulator.checks.memory import compiled, octets, words
 
 
 @compiled
@@ -71,8 +71,8 @@ def is_past(table: Any, area: Any, warp: Any, lane: Any, entry: Any) -> Any:
     made = words(table[Table.EPOCHS_AT])[epoch_in(entry)]
     n_warps = table[Table.N_WARPS]
     if made >> CLOCK_BITS == area[Area.BLOCK] * n_warps + warp:
-        now = halves(area[Area.CLOCKS_AT])[warp * n_warps + warp]
-        return entry & (LANES - 1) == lane or made & ((1 << CLOCK_BITS) - 1) < now
+        other, clock = entry & (LANES - 1), made & ((1 << CLOCK_BITS) - 1)
+        return other == lane or have_met(table, area, warp, lane, other, clock)
     return is_ordered(table, area, warp, epoch_in(entry))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from teachkit.emulator.checks.clocks import arrive, clear, depart, fence, tick
+from teachkit.emulator.checks.clocks import arrive, clear, depart, fence, meet, tick
 from teachkit.emulator.checks.copies import wait
 from teachkit.emulator.checks.layout import LANES, N_BARRIERS, Area, Event, Found, Table
 from teachkit.emulator.checks.memory import compiled, halves, words
@@ -27,7 +27,7 @@ def begin_block(table: Any, area: Any, block: Any, last_warp_lanes: Any) -> None
     for number in range(N_BARRIERS):
         clear(table, area, number)
     for warp in range(n_warps):
-        clocks[warp * n_warps + warp] = 1
+        clocks[warp * n_warps + warp] = words(area[Area.SYNCED_AT])[warp] = 1
         halves(area[Area.KNOWN_AT])[warp] = 0
         words(area[Area.EPOCH_AT])[warp] = words(area[Area.EXITED_AT])[warp] = 0
         words(area[Area.STARTED_AT])[warp] = last_warp_lanes if warp == n_warps - 1 else ALL
@@ -118,6 +118,17 @@ def together(table: Any, area: Any, warp: Any, lanes: Any, mode: Any, buffer: An
 
 
 @compiled
+def _named(lanes: Any, buffer: Any) -> Any:
+    """All lanes that some lane names; the masks of every lane are at ``buffer``."""
+    masks = halves(buffer)
+    named = lanes
+    for lane in range(LANES):
+        if lanes >> lane & 1:
+            named |= int(masks[lane]) & ALL
+    return named
+
+
+@compiled
 def _source(mode: Any, lane: Any, b: Any, c: Any) -> Any:
     """The lane that a shuffle reads from. Source: PTX ISA, "shfl.sync", semantics."""
     clamp, segment = c & 31, c >> 8 & 31
@@ -141,7 +152,7 @@ def event(table: Any, area: Any, shadow: Any, kind: Any, warp: Any, a: Any, b: A
     elif kind == Event.FENCE:
         fence(table, area, warp, a)
     elif kind == Event.WARP_BARRIER:
-        tick(table, area, warp)
+        meet(table, area, warp, _named(lanes, a))
     elif kind == Event.TOGETHER:
         together(table, area, warp, lanes, a, b, site)
     elif kind == Event.ALIGNED:

@@ -22,6 +22,7 @@ from teachkit.emulator.checks.layout import (
     N_BARRIERS,
     N_COPY_FIELDS,
     N_FIELDS,
+    N_PARTIAL,
     SPACES,
     Area,
     Found,
@@ -176,11 +177,12 @@ class Watch:
             ("BARRIER_CLOCKS_AT", 3 * N_BARRIERS * n, np.int32),
             ("BARRIER_KNOWN_AT", N_BARRIERS, np.int32),
             ("COPIES_AT", n_copies, np.int64),
+            ("PARTIAL_AT", n * N_PARTIAL, np.int32),
         ):
             a[Area[name]] = self._at(np.zeros(n_items, kind))
         for name in ("EPOCH", "STARTED", "EXITED", "WAITING", "WAIT_LANES", "WAIT_SITE", "WHOLE", "GROUP"):
             a[Area[f"{name}_AT"]] = self._at(np.zeros(n, np.int64))
-        for name in ("N_COPIES_AT", "IS_DIRTY_AT"):
+        for name in ("N_COPIES_AT", "IS_DIRTY_AT", "SYNCED_AT"):
             a[Area[name]] = self._at(np.zeros(n, np.int64))
         self.areas.append(a)
         context.checks = a.ctypes.data

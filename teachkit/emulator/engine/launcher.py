@@ -101,8 +101,8 @@ def run(
     shared = program.shared_bytes
     if shared_bytes:
         shared = -(-shared // 16) * 16 + shared_bytes
-    _check_shared(kernel, shared)
-    _check_writable(program, arguments)
+    _check_shared(name, shared)
+    _check_writable(program, arguments, name)
     launching = Launching(program, grid, block, arguments, shared, name)
     if checking is None:
         launching.run_all()
@@ -116,17 +116,17 @@ def run(
     return launch
 
 
-def _check_shared(kernel: Any, shared: int) -> None:
+def _check_shared(name: str, shared: int) -> None:
     spec = modelled_gpu()
     if shared > spec.shared_bytes_per_block_max:
         raise LaunchError(
             f"Expected at most {spec.shared_bytes_per_block_max} bytes of shared memory a block, the limit of "
-            f"{spec.name}, got {shared} for kernel {kernel.name!r}.",
+            f"{spec.name}, got {shared} for kernel {name!r}.",
             hint="make the tile smaller or use fewer pipeline stages; H100 allows 232448 bytes.",
         )
 
 
-def _check_writable(program: Program, arguments: Arguments) -> None:
+def _check_writable(program: Program, arguments: Arguments, name: str) -> None:
     """An array that NumPy holds read-only may be memory that the process cannot write."""
     written: frozenset[str] | None = None
     for parameter, bound in zip(program.kernel.function.params, arguments.bounds, strict=True):
@@ -136,7 +136,7 @@ def _check_writable(program: Program, arguments: Arguments) -> None:
             written = frozenset(s.root for s in program.sites if s.is_store and s.space == "global")
         if parameter.name in written or "" in written:
             raise LaunchError(
-                f"Expected an array that kernel {program.kernel.name!r} may write for argument {bound.name!r}, "
+                f"Expected an array that kernel {name!r} may write for argument {bound.name!r}, "
                 f"got a read-only {bound.shown}.",
                 hint="pass a copy of it: array.copy().",
             )

@@ -20,6 +20,7 @@ def _copy(target: int | None, source: int | None, n_bytes: int, *on_device: int 
         if not (target and source):
             raise Refused(Status.INVALID_VALUE)
         ctypes.memmove(target, source, n_bytes)
+        memory.written(target, n_bytes)
 
 
 @entry("cuMemcpyHtoD", "QpQ")
@@ -66,6 +67,7 @@ def _fill(pointer: int, kind: str, value: int, count: int) -> None:
     require_context()
     n_bytes = count * {"B": 1, "H": 2, "I": 4}[kind]
     memory.check(pointer, n_bytes)
+    memory.written(pointer, n_bytes)
     cell = value.to_bytes(n_bytes // count, "little") if count else b"\0"
     if len(set(cell)) == 1:
         ctypes.memset(pointer, cell[0], n_bytes)

@@ -1,7 +1,8 @@
 """How a driver function is written: a decorated Python function, called from C with plain integers.
 
 ``@entry("cuMemAlloc", "pQ")`` names the function and its parameters: ``p`` pointer, ``Q`` 64 bits without sign,
-``I`` and ``i`` 32 bits, ``s`` text, ``B`` a byte, ``H`` 16 bits. The function returns None for success; it raises
+``I`` and ``i`` 32 bits, ``s`` text, ``B`` a byte, ``H`` 16 bits, ``h`` a handle of 64 bytes by value, of which the
+function gets a pointer. The function returns None for success; it raises
 :class:`Refused` with a status otherwise. What it has to hand back it writes through pointers with :func:`put`.
 """
 
@@ -26,6 +27,7 @@ _TYPES: dict[str, Any] = {
     "H": ctypes.c_uint16,
     "B": ctypes.c_uint8,
     "s": ctypes.c_char_p,
+    "h": ctypes.c_void_p,
 }
 
 
@@ -42,6 +44,7 @@ class Status(enum.IntEnum):
     NO_BINARY_FOR_GPU = 209
     INVALID_PTX = 218
     INVALID_HANDLE = 400
+    MAP_FAILED = 205
     NOT_FOUND = 500
     ILLEGAL_ADDRESS = 700
     LAUNCH_TIMEOUT = 702

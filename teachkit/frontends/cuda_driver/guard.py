@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import platform
 from collections.abc import Mapping
 
 _DEINITIALIZED = 4
@@ -16,6 +17,8 @@ _GIVES_BACK = ("Free", "Destroy", "Unload", "Release", "Unregister", "Sync", "Ct
 _WIDTHS = {"p": "i64", "s": "i64", "Q": "i64", "q": "i64", "I": "i32", "i": "i32"}
 # The calling conventions leave the upper bits of small integers to whoever widens them.
 _WIDTHS |= {"H": "i16 zeroext", "B": "i8 zeroext"}
+# A structure of 64 bytes by value: on the stack on x86-64, behind a pointer to a copy on aarch64.
+_BY_VALUE = "ptr byval([64 x i8]) align 8" if platform.machine() == "x86_64" else "ptr"
 
 
 def guarded(functions: Mapping[str, tuple[int, str]]) -> dict[str, int]:
@@ -46,7 +49,8 @@ def _function(name: str, address: int, kinds: str, flag: int) -> str:
     answer = 0 if any(word in name for word in _GIVES_BACK) else _DEINITIALIZED
     # Who gives something back may ask for the current context first: there is none any more.
     forget = "%p = inttoptr i64 %a0 to ptr\n      store i64 0, ptr %p" if name == "cuCtxGetCurrent" else ""
-    parameters = ", ".join(f"{_WIDTHS[kind]} %a{i}" for i, kind in enumerate(kinds))
+    parameters = ", ".join(f"{_BY_VALUE if kind == 'h' else _WIDTHS[kind]} %a{i}" for i, kind in enumerate(kinds))
+    passed = ", ".join(f"{'ptr' if kind == 'h' else _WIDTHS[kind]} %a{i}" for i, kind in enumerate(kinds))
     return f"""
     define i32 @"guard.{name}"({parameters}) {{
       %alive = load atomic i32, ptr inttoptr (i64 {flag} to ptr) seq_cst, align 4
@@ -56,6 +60,6 @@ def _function(name: str, address: int, kinds: str, flag: int) -> str:
       {forget}
       ret i32 {answer}
     go:
-      %status = call i32 inttoptr (i64 {address} to ptr)({parameters})
+      %status = call i32 inttoptr (i64 {address} to ptr)({passed})
       ret i32 %status
     }}"""

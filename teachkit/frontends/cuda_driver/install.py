@@ -34,7 +34,17 @@ def install() -> None:
     """
     global _library
     # Each module adds its functions to the table.
-    from teachkit.frontends.cuda_driver import code, context, copies, device, launch, memory, stream  # noqa: F401
+    from teachkit.frontends.cuda_driver import (  # noqa: F401
+        code,
+        context,
+        copies,
+        device,
+        ipc,
+        launch,
+        memory,
+        pools,
+        stream,
+    )
 
     with _lock:
         if _library is not None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from teachkit.emulator.arguments import Arguments, Bound
 from teachkit.emulator.launches import Resources
-from teachkit.errors import OccupancyError
+from teachkit.errors import LaunchError, OccupancyError
 from teachkit.frontends.cuda_driver import handles, stream
 from teachkit.frontends.cuda_driver.code import Function
 from teachkit.frontends.cuda_driver.context import require_context
@@ -71,20 +71,26 @@ def run(
     is_cooperative: bool = False,
 ) -> None:
     """Run a kernel to its end; ``values`` are the bytes of each parameter."""
-    most = function.attributes()[0] if "maxntid" in function.kernel.function.directives else math.prod(block)
-    if 0 in grid or 0 in block or math.prod(block) > most:
+    if 0 in grid or 0 in block:
         raise Refused(Status.INVALID_VALUE)
-    if is_cooperative and math.prod(grid) > spec().n_sms * blocks_per_sm(function, math.prod(block), shared_bytes):
-        raise Refused(Status.COOPERATIVE_LAUNCH_TOO_LARGE)
     labels: Labels | None = getattr(_thread, "labels", None)
     kernel = function.kernel
+    name = labels.kernel if labels else kernel.name
+    most = function.attributes()[0] if "maxntid" in kernel.function.directives else math.prod(block)
+    if math.prod(block) > most:
+        raise LaunchError(
+            f"Expected at most {most} threads in a block of kernel {name!r}, got {math.prod(block)}.",
+            hint="it was compiled with launch bounds; launch smaller blocks, or compile it with wider bounds.",
+        )
+    if is_cooperative and math.prod(grid) > spec().n_sms * blocks_per_sm(function, math.prod(block), shared_bytes):
+        raise Refused(Status.COOPERATIVE_LAUNCH_TOO_LARGE)
     function.owner.variables  # noqa: B018  # other modules' kernels may be given their addresses
     kernel.launch(
         grid,
         block,
         _arguments(function, values, labels),
         shared_bytes=shared_bytes,
-        name=labels.kernel if labels else kernel.name,
+        name=name,
         resources=lambda: _resources(function, block, shared_bytes),
     )
 

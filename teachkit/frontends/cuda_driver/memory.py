@@ -2,21 +2,24 @@
 
 All of it is host memory, since kernels run in this process; a device pointer is a host address. What is freed is
 unknown to the kernels that come later, so that they fault instead of reading it.
-Not modelled: memory that takes two addresses, pools with limits, arrays, virtual memory, other processes' memory.
+Not modelled: memory that takes two addresses, arrays, virtual memory.
 """
 
 from __future__ import annotations
 
 import bisect
+import contextlib
 import dataclasses
+import mmap
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import psutil
 
+from teachkit.emulator.checks.session import active as active_check
 from teachkit.frontends.cuda_driver.context import require_context
 from teachkit.frontends.cuda_driver.device import spec
 from teachkit.frontends.cuda_driver.entry import Refused, Status, entry, get, put
@@ -27,7 +30,7 @@ _HOST, _DEVICE = 1, 2
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Allocation:
-    """``[low, high)``; ``kind`` is "device", "host", "managed", "registered" or "module"."""
+    """``[low, high)``; ``kind`` is "device", "host", "managed", "registered", "module", "imported" or "lent"."""
 
     low: int
     high: int
@@ -42,7 +45,10 @@ class Memory:
         self._starts: list[int] = []
         self._at: dict[int, Allocation] = {}
         self._lock = threading.RLock()
+        self._n_loans: dict[int, int] = {}
         self.device_bytes = 0
+        self.shared: dict[int, Any] = {}
+        """What other processes may open (``ipc.py``), by address."""
 
     def allocate(self, n_bytes: int, kind: str) -> int:
         """New memory, not initialised; its address."""
@@ -50,8 +56,10 @@ class Memory:
             raise Refused(Status.INVALID_VALUE)
         if n_bytes > self.free_bytes():
             raise Refused(Status.OUT_OF_MEMORY)
-        room = np.empty(n_bytes + _ALIGNMENT, np.uint8)
-        low = -(-room.ctypes.data // _ALIGNMENT) * _ALIGNMENT
+        # Device memory has pages of its own, which ``ipc.py`` may replace by shared ones.
+        align = mmap.PAGESIZE if kind == "device" else _ALIGNMENT
+        room = np.empty(-(-n_bytes // align) * align + align, np.uint8)
+        low = -(-room.ctypes.data // align) * align
         self.enter(Allocation(low, low + n_bytes, kind, room))
         return low
 
@@ -67,6 +75,8 @@ class Memory:
             self._at[allocation.low] = allocation
             if allocation.kind in ("device", "managed"):
                 self.device_bytes += allocation.high - allocation.low
+        if allocation.kind == "device" and (unwritten := fresh()) is not None:
+            unwritten.add_range(allocation.low, allocation.high)
 
     def forget(self, low: int, *kinds: str) -> None:
         """Take memory from the kernels; refused unless exactly this was allocated as one of ``kinds``."""
@@ -75,9 +85,36 @@ class Memory:
             if found is None or found.kind not in kinds:
                 raise Refused(Status.INVALID_VALUE)
             del self._at[low]
-            self._starts.remove(low)
+            del self._starts[bisect.bisect_left(self._starts, low)]
             if found.kind in ("device", "managed"):
                 self.device_bytes -= found.high - found.low
+            if low in self.shared:
+                self.shared.pop(low).end()
+        if found.kind == "device" and (unwritten := fresh()) is not None:
+            unwritten.written(low)
+
+    @contextlib.contextmanager
+    def lend(self, ranges: Iterable[tuple[int, int]]) -> Iterator[None]:
+        """Let kernels touch the program's own memory inside the block, on any thread."""
+        lent = []
+        with self._lock:
+            for low, high in ranges:
+                found = self.find(low)
+                if found is None:
+                    self.enter(Allocation(low, high, "lent"))
+                elif found.kind != "lent" or found.low != low:
+                    continue
+                self._n_loans[low] = self._n_loans.get(low, 0) + 1
+                lent.append(low)
+        try:
+            yield
+        finally:
+            with self._lock:
+                for low in lent:
+                    self._n_loans[low] -= 1
+                    if not self._n_loans[low]:
+                        del self._n_loans[low]
+                        self.forget(low, "lent")
 
     def find(self, address: int | None) -> Allocation | None:
         """The allocation that an address lies in."""
@@ -96,6 +133,18 @@ class Memory:
         found = self.find(address)
         if n_bytes and (found is None or (address or 0) + n_bytes > found.high):
             raise Refused(Status.INVALID_VALUE)
+
+    def written(self, address: int, n_bytes: int) -> None:
+        """Tell a check that is open of what a copy or a fill wrote."""
+        unwritten = fresh()
+        if unwritten is not None and (found := self.find(address)) is not None:
+            unwritten.written_in(found.low, address, n_bytes)
+
+
+def fresh() -> Any:
+    """What the open check knows of memory that nobody wrote; None where there is no check."""
+    session = active_check()
+    return None if session is None else session.fresh
 
 
 memory = Memory()
@@ -120,16 +169,6 @@ def alloc_pitch(pointer: int, pitch: int, width: int, height: int, element: int)
 def alloc_managed(pointer: int, n_bytes: int, flags: int) -> None:
     require_context()
     put("Q", pointer, memory.allocate(n_bytes, "managed"))
-
-
-@entry("cuMemAllocAsync", "pQp")
-def alloc_async(pointer: int, n_bytes: int, stream: int) -> None:
-    alloc_from_pool(pointer, n_bytes, 0, stream)
-
-
-@entry("cuMemAllocFromPoolAsync", "pQpp")
-def alloc_from_pool(pointer: int, n_bytes: int, pool: int, stream: int) -> None:
-    put("Q", pointer, memory.allocate(n_bytes, "device"))
 
 
 @entry("cuMemFree", "Q")
@@ -246,38 +285,3 @@ def pointer_attributes(count: int, numbers: int, values: int, pointer: int) -> N
         if number == 9 and found is None:
             kind, answer = "i", -2  # CU_DEVICE_INVALID
         put(kind, value, answer)
-
-
-# One pool stands for all: it has no limit of its own and gives memory back at once.
-_POOL = 0x900
-
-
-@entry("cuDeviceGetDefaultMemPool", "pi")
-def default_pool(pool: int, device: int) -> None:
-    put("Q", pool, _POOL)
-
-
-@entry("cuDeviceGetMemPool", "pi")
-def current_pool(pool: int, device: int) -> None:
-    put("Q", pool, _POOL)
-
-
-@entry("cuMemGetDefaultMemPool", "ppi")
-def default_pool_of_kind(pool: int, location: int, kind: int) -> None:
-    put("Q", pool, _POOL)
-
-
-@entry("cuMemGetMemPool", "ppi")
-def current_pool_of_kind(pool: int, location: int, kind: int) -> None:
-    put("Q", pool, _POOL)
-
-
-@entry("cuMemPoolGetAttribute", "pip")
-def pool_attribute(pool: int, number: int, value: int) -> None:
-    is_amount = number > 3  # the first three are switches of 32 bits, the rest numbers of bytes
-    put("Q" if is_amount else "i", value, memory.device_bytes if number in (5, 7) else 0)
-
-
-@entry("cuMemPoolSetAttribute", "pip")
-def set_pool_attribute(pool: int, number: int, value: int) -> None:
-    """Nothing to change: a pool's switches are about reuse, and memory is given back at once."""
