@@ -6,6 +6,7 @@ Modelled: CUDA C++, PTX and LTO-IR in any mixture. Not modelled: what is machine
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,9 @@ def _joined(linker: Any, others: Sequence[str]) -> str:
         return text
     module = parse(text)
     module.functions.pop(_KEEPER)
-    return print_module(module)
+    # Joining also made them private, under their own names.
+    names = "|".join(map(re.escape, sorted(wanted)))
+    return re.sub(rf"^\.func(?= .*\b(?:{names})\()", ".visible .func", print_module(module), flags=re.MULTILINE)
 
 
 @functools.cache

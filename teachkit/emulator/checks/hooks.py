@@ -93,16 +93,20 @@ def leave(e: Emitter, lanes: Value) -> None:
     _call(e, Event.EXIT, I64(0), I64(0), lanes, 0)
 
 
-def _let_leave(e: Emitter) -> None:
-    """Tell of lanes that have nothing left to do but leave, which they do when the rest of the warp gets there."""
+def _let_leave(e: Emitter, staying: Value | None = None) -> None:
+    """Tell of lanes that have nothing left to do but leave, which they do when the rest of the warp gets there.
+
+    Not so those that are ``staying``: at a barrier behind which there is nothing but to leave.
+    """
     for mask in e.leaving:
-        leave(e, e.builder.load(mask))
+        lanes = e.builder.load(mask)
+        leave(e, lanes if staying is None else e.builder.and_(lanes, e.builder.not_(staying)))
 
 
 def wait(e: Emitter, instruction: Instruction, number: Value, expected: Value, lanes: Value) -> None:
     """A warp begins to wait at a barrier."""
     b = e.builder
-    _let_leave(e)
+    _let_leave(e, lanes)
     whole = b.zext(b.icmp_unsigned("==", expected, I32(0)), I64)
     flags = b.or_(whole, I64(_is_aligned(instruction) << 1))
     _call(e, Event.BARRIER, b.zext(number, I64), flags, lanes, _place(e, instruction))

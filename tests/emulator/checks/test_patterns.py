@@ -281,10 +281,6 @@ NUMBA = {
         *(1, (8, 8), lambda: [floats(8, 24), floats(24, 8), floats(8, 8)]),
         *("race", WAR, (0, 0), None, None, 0),
     ),
-    "local_not_filled": (
-        *(1, 32, lambda: [floats(6), floats(32)]),
-        *("init", "uninitialised read", (0, 5), None, None, 20),
-    ),
     "bins_not_cleared": (
         *(1, 32, lambda: [np.arange(32) % 8, np.zeros(8, np.int32)]),
         *("init", "uninitialised read", (0, 0), None, None, 0),
@@ -332,7 +328,9 @@ def test_correct_in_numba():
         assert out.tolist() == [(i ^ 1) - (63 - i) for i in range(64)]
         pattern_programs().grid_wide[2, 32](x, out)
         assert out.tolist() == list(range(63, -1, -1))
+        pattern_programs().local_array_of_zeros[1, 64](np.ones(6, np.float32), out)
+        assert out.tolist() == [float(i % 6 < 5) for i in range(64)]
         pattern_programs().halves_in_step[1, 32](np.arange(32), n := np.zeros(32, np.int64))
         assert n.tolist() == [i ^ 8 for i in range(32)]
     assert report.is_clean
-    assert report.n_launches == 4
+    assert report.n_launches == 5
