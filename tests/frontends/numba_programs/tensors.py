@@ -12,7 +12,7 @@ from teachkit.errors import KernelCheckError, KernelFault, LaunchError
 from teachkit.frontends.cuda_driver.memory import memory
 
 warnings.simplefilter("ignore")
-tk.cuda.emulate(lines=True)
+tk.cuda.emulate()
 
 
 @cuda.jit
@@ -22,7 +22,7 @@ def fill(x, more):
         x[i, j] = 10 * i + j + more[0][1] * more[1]
 
 
-@cuda.jit
+@cuda.jit(lineinfo=True)
 def increase(x):
     i = cuda.grid(1)
     if i < x.size:
@@ -99,6 +99,6 @@ def halve(x):
 
 
 y = np.arange(32, dtype=np.float32)
-cuda.jit(link=parts, lineinfo=False, lto=True)(halve)[1, 32](y)
+cuda.jit(link=parts)(halve)[1, 32](y)
 np.testing.assert_array_equal(y, np.arange(32) / 2)
 print("all tensors")
