@@ -24,7 +24,8 @@ def emulate(*, lines: bool = False) -> None:
     """Run this process's Numba-CUDA kernels on the emulator from now on, whether it has a GPU or not.
 
     Kernels are compiled for the modelled GPU (``TEACHKIT_ARCH``), counted under :func:`teachkit.profile`, and checked
-    for accesses out of bounds. Times between events are modelled, and a warning says so.
+    for accesses out of bounds. Times between events are modelled, and a warning says so. PyTorch's CPU tensors may be
+    arguments, as its CUDA tensors are on a GPU.
 
     Parameters
     ----------

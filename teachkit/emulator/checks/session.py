@@ -39,12 +39,13 @@ def check(
         without the check the first one ends the launch with a :class:`~teachkit.errors.KernelFault`, as always.
     race : bool
         Two threads at one place of global or shared memory, at least one of which writes and at least one of which is
-        no atomic or volatile access, in no order. Order comes from barriers of the block, ``bar.warp.sync``, and from
-        releases (an atomic or volatile store that is a release or stands behind a fence) that an atomic or volatile
-        load saw.
+        no atomic or volatile access, in no order. Order comes from barriers of the block, from ``bar.warp.sync`` for
+        the lanes that it names, and from releases (an atomic or volatile store that is a release or stands behind a
+        fence) that an atomic or volatile load saw.
     init : bool
         Reads of shared and local memory that its block or thread has not written, and of global memory of
-        ``torch.empty`` and its like called inside the block, or named in ``uninitialised``.
+        ``torch.empty`` and its like called inside the block, of Numba's ``device_array`` where the driver is emulated,
+        or named in ``uninitialised``.
     sync : bool
         Barriers that not all threads reach, lanes missing from shuffles, votes and matrix instructions, asynchronous
         copies read before they were waited for (their bytes arrive at the wait; until then there is 0xFF).

@@ -45,6 +45,7 @@ def attributes() -> dict[int, int]:
     major, minor = gpu.compute_capability
     threads_per_sm = 32 * gpu.max_warps_per_sm
     has = 1
+    rates = gpu.fp32_flop_per_s, gpu.fp64_flop_per_s
     return {
         1: 1024,  # threads per block
         2: 1024,
@@ -77,6 +78,7 @@ def attributes() -> dict[int, int]:
         81: gpu.shared_bytes_per_sm,
         82: gpu.registers_per_sm,
         83: has,  # managed memory
+        87: round(rates[0] / rates[1]) if all(rates) else 0,  # single against double precision
         89: has,  # managed memory while kernels run
         91: has,  # registered host memory has one address
         95: has,  # cooperative launch

@@ -21,6 +21,7 @@ named = driver.CUdevice_attribute
 assert attributes()[int(named.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)] == 108
 assert attributes()[int(named.CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)] == 41_943_040
 assert attributes()[int(named.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)] == 166_912
+assert attributes()[int(named.CU_DEVICE_ATTRIBUTE_SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO)] == 2
 assert attributes()[int(named.CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH)] == 1
 for status in Status:
     prefix = "CUDA_" if status is Status.SUCCESS else "CUDA_ERROR_"
