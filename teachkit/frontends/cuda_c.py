@@ -13,7 +13,7 @@ from typing import Any
 
 from teachkit.errors import CompileError, MissingCompilerError
 from teachkit.frontends.cuda_headers import include_folders, missing_header_hint
-from teachkit.frontends.numba_adapter import RUNTIME
+from teachkit.frontends.numba_link import RUNTIME
 from teachkit.frontends.ptx_link import link
 from teachkit.frontends.standard_headers import standard_headers
 from teachkit.frontends.target import architecture
