@@ -163,12 +163,12 @@ def _scalar(function: Function, param: Variable, name: str, value: Any) -> bytes
     if kind in ("f32", "f64"):
         if not isinstance(value, (int, float)):
             raise _mismatch(function, param, name, value, "a number")
-        return _float_bytes("<f" if kind == "f32" else "<d", value)
+        return float_bytes("<f" if kind == "f32" else "<d", value)
     if isinstance(value, float) and kind in ("b32", "b64", "b16"):
         # Triton 3.6 and later declare float parameters by their bits.
-        return _float_bytes({"b16": "<e", "b32": "<f", "b64": "<d"}[kind], value)
+        return float_bytes({"b16": "<e", "b32": "<f", "b64": "<d"}[kind], value)
     if isinstance(value, float) and kind == "u32":
-        return _float_bytes("<f", value)
+        return float_bytes("<f", value)
     if not isinstance(value, (int, bool)):
         raise _mismatch(function, param, name, value, "a tensor, an array or a number")
     bits = 8 * param.n_bytes
@@ -177,7 +177,7 @@ def _scalar(function: Function, param: Variable, name: str, value: Any) -> bytes
     return struct.pack(f"<{_INTEGERS[param.n_bytes]}", value % (1 << bits))
 
 
-def _float_bytes(code: str, value: float) -> bytes:
+def float_bytes(code: str, value: float) -> bytes:
     """The nearest value that fits, which is infinity for what is too large."""
     try:
         return struct.pack(code, value)

@@ -12,9 +12,10 @@ import triton.language as tl
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from teachkit.emulator import observe
-from teachkit.errors import LaunchError, ModelledTimeWarning, NoLaunchError, UnsupportedArchitecture
+from teachkit.errors import KernelFault, LaunchError, ModelledTimeWarning, NoLaunchError, UnsupportedArchitecture
 from teachkit.frontends import target
 from teachkit.frontends.triton_backend import clock
+from teachkit.frontends.triton_backend.address_tables import tensors_behind
 from tests.frontends import triton_kernels
 from tests.frontends.triton_kernels import BLOCK_SIZE, CASES, add_kernel, launch_add, softmax_kernel
 
@@ -103,6 +104,30 @@ def test_scalars_of_every_kind():
     truncated_bfloat16 = torch.tensor([0.1]).view(torch.int32).bitwise_right_shift(16).bitwise_left_shift(16)
     brain = truncated_bfloat16.view(torch.float32).item()
     assert out.tolist() == [1.0, -7.0, -(2.0**40), 2.0**63 + 2**20, float32, half, brain, 0.1]
+
+
+def test_scalars_that_are_too_large_become_infinity():
+    out = torch.zeros(8, dtype=torch.float64)
+    scalars_kernel[(1,)](out, False, 0, 2**40, 2**63, 1e300, 1e6, -1e300, 1e300)
+    assert out[4:].tolist() == [float("inf"), float("inf"), float("-inf"), 1e300]
+
+
+@triton.jit
+def number_kernel(address, out_ptr, seed, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    x_ptr = address.to(tl.pointer_type(tl.float32))
+    tl.store(out_ptr + offsets, tl.load(x_ptr + offsets) + (seed >> 62))
+
+
+def test_a_tensor_may_be_given_by_its_address(monkeypatch):
+    x, out = torch.randn(64), torch.empty(32)
+    number_kernel[(1,)](x[32:].data_ptr(), out, 2**62, BLOCK=32)
+    assert torch.equal(out, x[32:] + 1)
+    with pytest.raises(KernelFault, match="Out-of-bounds"):
+        number_kernel[(1,)](x[48:].data_ptr(), out, 2**62, BLOCK=32)
+    # The number of a random generator is no address: nothing is looked for.
+    monkeypatch.setattr("gc.get_objects", lambda: pytest.fail("looked at every object"))
+    assert not tensors_behind([2**62, 2**31, -1, 0.5, out])
 
 
 @triton.jit

@@ -1,8 +1,9 @@
-"""Tensors that a kernel is not given, but whose addresses stand in a table that it is given.
+"""Tensors that a kernel is not given, but whose addresses it is given: as numbers, or in a table.
 
-A product of many pairs of matrices takes one tensor of 64-bit integers, ``[a.data_ptr(), b.data_ptr(), ...]``. On a
-GPU any address can be followed. The emulator lets a kernel touch only memory that belongs to the launch, so it looks
-for the tensors whose addresses such small tables hold. Not modelled: addresses that a kernel computes in any other way.
+A product of many pairs of matrices takes one tensor of 64-bit integers, ``[a.data_ptr(), b.data_ptr(), ...]``, and some
+kernels take ``x.data_ptr()`` itself. On a GPU any address can be followed. The emulator lets a kernel touch only memory
+that belongs to the launch, so it looks for the tensors whose addresses such numbers and small tables hold.
+Not modelled: addresses that a kernel computes in any other way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from teachkit.emulator.arguments import Arguments, bind, memory_of
 from teachkit.emulator.ptx.model import Function
 
 _MOST_ADDRESSES = 4096
-_LEAST_ADDRESS = 1 << 40  # Linux maps neither the heap nor large allocations below
+# Where Linux maps the heap and large allocations. A random seed of 64 bits is hardly ever in there.
+_ADDRESSES = range(1 << 40, 1 << 47)
 
 
 def with_tables(function: Function, values: list[Any], names: Sequence[str]) -> list[Any] | Arguments:
@@ -31,7 +33,7 @@ def with_tables(function: Function, values: list[Any], names: Sequence[str]) -> 
 
 
 def tensors_behind(values: Sequence[Any]) -> list[Any]:
-    """Tensors on the CPU to whose memory an element of one of the 64-bit integer tensors among ``values`` points.
+    """Tensors on the CPU to whose memory a number among ``values``, or an element of a table among them, points.
 
     Parameters
     ----------
@@ -67,8 +69,10 @@ def _is_plain(tensor: Any) -> bool:
 
 
 def _addresses(value: Any) -> list[int]:
+    if type(value) is int:
+        return [value] if value in _ADDRESSES else []
     if not str(getattr(value, "dtype", "")).endswith("int64") or not hasattr(value, "untyped_storage"):
         return []
     if not 0 < value.numel() <= _MOST_ADDRESSES:
         return []
-    return [address for address in value.flatten().tolist() if address >= _LEAST_ADDRESS]
+    return [address for address in value.flatten().tolist() if address in _ADDRESSES]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import struct
 from collections.abc import Callable
 from typing import Any
 
 from teachkit.emulator import load_ptx
+from teachkit.emulator.arguments import float_bytes
 from teachkit.emulator.launches import Resources
 from teachkit.errors import LaunchError
 from teachkit.frontends import resources, target, triton_adapter
@@ -54,7 +54,7 @@ class EmulatorLauncher:
             )
         arguments = triton_adapter.runtime_arguments(src)
         self._plan = [(argument.path[0], argument.path[1:], _converter(argument)) for argument in arguments]
-        self._has_tables = any(argument.type_name in ("*i64", "*u64") for argument in arguments)
+        self._has_addresses = any(argument.type_name.removeprefix("*") in ("i64", "u64") for argument in arguments)
         self._names = [name for argument in arguments for name in _parameter_names(argument)]
         self._all_names = [*self._names, *_SCRATCH_NAMES]
         self._allocate_scratch = triton_adapter.scratch_allocator(metadata)
@@ -105,7 +105,7 @@ class EmulatorLauncher:
         self._kernel.launch(
             grid,
             self.block,
-            with_tables(self._kernel.function, values, self._all_names) if self._has_tables else values,
+            with_tables(self._kernel.function, values, self._all_names) if self._has_addresses else values,
             shared_bytes=self.metadata.shared,
             argument_names=self._all_names,
             name=self.metadata.name,
@@ -149,12 +149,12 @@ def _append(value: Any, values: list[Any]) -> None:
 
 
 def _append_half(value: Any, values: list[Any]) -> None:
-    values.append(int.from_bytes(struct.pack("<e", value), "little"))
+    values.append(int.from_bytes(float_bytes("<e", value), "little"))
 
 
 def _append_bfloat16(value: Any, values: list[Any]) -> None:
     # Triton's own launcher truncates; so do we, to hand the kernel the same bits.
-    values.append(int.from_bytes(struct.pack("<f", value), "little") >> 16)
+    values.append(int.from_bytes(float_bytes("<f", value), "little") >> 16)
 
 
 def _append_descriptor(value: Any, values: list[Any]) -> None:
