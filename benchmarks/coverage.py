@@ -80,12 +80,13 @@ def plan_suite(name: str, options: argparse.Namespace, console: Console) -> Plan
     """What of one suite is to be run; rows of tests that are not run stay as they were."""
     module = frame.module(name)
     versions, missing = frame.versions(module.PACKAGES)
-    if missing:
-        reason = f"{', '.join(missing)} is not installed (benchmarks/coverage/requirements.txt)"
+    reason = f"{', '.join(missing)} is not installed (benchmarks/coverage/requirements.txt)" if missing else ""
+    if reason := reason or getattr(module, "absent", str)():
         console.print(f"{name}: skipped, {reason}")
         if frame.load(name) is None:
             frame.Results(name, module.TITLE, versions, {}, missing=reason).save()
         return None
+    versions |= getattr(module, "versions", dict)()
     log = options.log or Path(tempfile.mkdtemp(prefix="coverage-")) / f"{name}.log"
     environment = getattr(module, "ENVIRONMENT", {})
     try:

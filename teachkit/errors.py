@@ -110,8 +110,11 @@ class UnsupportedInstruction(TeachkitError):
         )
 
 
-class KernelFault(TeachkitError):
-    """A kernel touched memory it may not touch, or could not finish. The process and all other data are unharmed."""
+class KernelFault(TeachkitError, RuntimeError):
+    """A kernel touched memory it may not touch, or could not finish. The process and all other data are unharmed.
+
+    A ``RuntimeError`` too, which is what PyTorch and Triton raise for it on a GPU.
+    """
 
     def __init__(
         self,

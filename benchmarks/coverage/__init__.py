@@ -18,6 +18,9 @@ is the suite's name, and nothing else has to be touched to add one. It defines::
 
     def setup() -> None:      # optional: called once in every child process before the first test
 
+    def absent() -> str:                # optional: why the suite cannot run here although its packages are installed
+    def versions() -> dict[str, str]:   # optional: versions of what is no package
+
 Importing the module must be cheap and must not need the package: import it inside the functions. A test compares
 with an independent result (eager PyTorch on the CPU, NumPy), with a tolerance that has a reason. ``run`` decides what
 counts: ``Skip`` (from ``benchmarks.coverage.frame``) is for tests that could not pass anywhere here, with a reason

@@ -38,7 +38,7 @@ def explain(
         )
     if record.fault == Fault.ASSERT:
         return where.error(
-            f"A device assertion failed: {assertion}",
+            f"A device-side assertion failed: {assertion}",
             "failed assertion",
             hint="the kernel checks this itself; look at the values that reach the assertion.",
         )

@@ -167,6 +167,9 @@ def test_device_assert():
     x[40] = -1
     with pytest.raises(KernelFault, match="expected positive numbers"):
         assert_kernel[(1,)](x, 64, debug=True)
+    # What programs look for that are written for a GPU.
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        assert_kernel[(1,)](x, 64, debug=True)
     assert_kernel[(1,)](x, 64)  # without debug it is not compiled in
     assert x[40] == 0
 
