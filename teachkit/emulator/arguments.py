@@ -83,7 +83,16 @@ def bind(function: Function, values: Sequence[Any], names: Sequence[str] | None)
         name = names[index] if names is not None and index < len(names) else param.name
         if len(packed) % param.align:
             packed.extend(bytes(-len(packed) % param.align))
-        bound = None if type(value) in (int, float, bool) else memory_of(name, value)
+        if value is None or (
+            type(value) is int and param.n_bytes <= 8 and param.type not in ("f32", "f64")
+        ):  # most are; packed fast
+            try:
+                packed += (value or 0).to_bytes(param.n_bytes, "little", signed=value is not None and value < 0)
+            except OverflowError:
+                packed += _scalar(function, param, name, value)  # says what is wrong
+            bounds.append(Bound(name, 0, 0, 0, value, False))
+            continue
+        bound = None if type(value) in (float, bool) else memory_of(name, value)
         if bound is not None:
             if param.n_bytes != 8:
                 raise _mismatch(function, param, name, value, "an 8-byte pointer parameter")

@@ -12,6 +12,7 @@ from teachkit.emulator.arguments import Arguments, bind
 from teachkit.emulator.launches import Launch, Resources
 from teachkit.emulator.ptx import parse
 from teachkit.emulator.ptx.model import Function, Module
+from teachkit.emulator.signatures import signatures
 from teachkit.errors import LaunchError
 
 Dims = tuple[int, int, int]
@@ -38,7 +39,7 @@ def load_ptx(text: str) -> LoadedModule:
     PtxSyntaxError
         Where the text is not PTX. Instructions are looked at when a kernel is first launched.
     """
-    return LoadedModule(text, parse(text))
+    return LoadedModule(text)
 
 
 class LoadedModule(Mapping[str, "Kernel"]):
@@ -48,11 +49,14 @@ class LoadedModule(Mapping[str, "Kernel"]):
     it is on no disk, and ``has_replicated_scalars``, whether every thread loads what the program loads once (Triton).
     """
 
-    def __init__(self, text: str, module: Module) -> None:
-        self.text, self.module = text, module
+    def __init__(self, text: str) -> None:
+        self.text = text
         self.sources: dict[str, str] = {}
         self.has_replicated_scalars = False
-        self._kernels = {f.name: Kernel(self, f) for f in module.functions.values() if f.is_entry}
+        found, module = signatures(text)
+        if module is not None:
+            self.module = module
+        self._kernels = {name: Kernel(self, signature) for name, signature in found.items()}
 
     def __getitem__(self, name: str) -> Kernel:
         try:
@@ -70,6 +74,11 @@ class LoadedModule(Mapping[str, "Kernel"]):
         return len(self._kernels)
 
     @functools.cached_property
+    def module(self) -> Module:
+        """All that the text says; read when it is first asked for, where the kernels' signatures are on disk."""
+        return parse(self.text)
+
+    @functools.cached_property
     def variables(self) -> dict[str, Any]:
         """Memory of the module's global and constant variables, made once."""
         from teachkit.emulator.engine.launcher import allocate_variables
@@ -78,11 +87,19 @@ class LoadedModule(Mapping[str, "Kernel"]):
 
 
 class Kernel:
-    """One kernel. ``kernel[grid, block](*args)`` launches it; grid and block are ints or up to three of them."""
+    """One kernel. ``kernel[grid, block](*args)`` launches it; grid and block are ints or up to three of them.
 
-    def __init__(self, owner: LoadedModule, function: Function) -> None:
-        self.owner, self.function = owner, function
-        self.name = function.name
+    ``signature`` is its function without the body: parameters and directives.
+    """
+
+    def __init__(self, owner: LoadedModule, signature: Function) -> None:
+        self.owner, self.signature = owner, signature
+        self.name = signature.name
+
+    @functools.cached_property
+    def function(self) -> Function:
+        """The whole function."""
+        return self.owner.module.functions[self.name]
 
     def __getitem__(self, dims: tuple[Any, ...]) -> Callable[..., Launch | None]:
         if not isinstance(dims, tuple) or len(dims) not in (2, 3):
@@ -148,13 +165,13 @@ class Kernel:
                 f"Expected at most {MAX_THREADS_PER_BLOCK} threads in a block, got {block3}.",
                 hint="use more blocks of fewer threads.",
             )
-        required = self.function.directives.get("reqntid")
+        required = self.signature.directives.get("reqntid")
         if required and (*required, 1, 1)[:3] != block3:
             raise LaunchError(
                 f"Expected the block {(*required, 1, 1)[:3]} that kernel {name!r} was compiled for, got {block3}.",
                 hint="the PTX says .reqntid; launch with that, or compile for another.",
             )
-        bound = args if isinstance(args, Arguments) else bind(self.function, args, argument_names)
+        bound = args if isinstance(args, Arguments) else bind(self.signature, args, argument_names)
         for trace in tuple(launches.tracers):
             trace(self, grid3, block3, bound, shared_bytes, name)
         watching = launches.observers()
@@ -183,6 +200,8 @@ class Kernel:
                 and 0 < z <= limits[2]
             ):
                 return dims
+        if type(dims) is int and 0 < dims <= limits[0]:
+            return dims, 1, 1
         numbers: tuple[Any, ...] = tuple(dims) if isinstance(dims, Iterable) else (dims,)
         if not 1 <= len(numbers) <= 3 or not all(hasattr(n, "__index__") for n in numbers):
             raise LaunchError(
@@ -202,7 +221,7 @@ class Kernel:
         return x, y, z
 
     def __repr__(self) -> str:
-        params = ", ".join(f".{p.type} {p.name}" for p in self.function.params)
+        params = ", ".join(f".{p.type} {p.name}" for p in self.signature.params)
         return f"Kernel({self.name}({params}))"
 
 

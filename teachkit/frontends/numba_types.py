@@ -26,6 +26,25 @@ def type_of(name: str, value: Any) -> Any:
     LaunchError
         For what no kernel takes.
     """
+    kind = type(value)
+    key: Any = kind if kind in _PLAIN_NUMBERS else None
+    if kind is np.ndarray:
+        flags = value.flags
+        key = (value.dtype, value.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable)
+    if key is None:
+        return _looked_up(name, value)
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = _looked_up(name, value)
+    return found
+
+
+# Types that tell all that Numba asks for; Python's numbers do not, whose type depends on how large they are.
+_PLAIN_NUMBERS = frozenset(np.dtype(code).type for code in "?bhilqBHILQefdFD")
+_known: dict[Any, Any] = {}  # Numba's type of such numbers, and of arrays by what it asks of them
+
+
+def _looked_up(name: str, value: Any) -> Any:
     from numba.cuda import types
     from numba.cuda.typing.typeof import Purpose, typeof
 

@@ -110,7 +110,7 @@ class TwoDeviceKernel:
         from cuda.bindings import driver
 
         function = _driver_function(self.owner.ptx, self.kernel.name)
-        kinds = tuple(_KINDS[p.type[0] == "f", p.n_bytes] for p in self.kernel.function.params)
+        kinds = tuple(_KINDS[p.type[0] == "f", p.n_bytes] for p in self.kernel.signature.params)
         values = tuple(a.data_ptr() if hasattr(a, "data_ptr") else a or 0 for a in args)
         cuda: Any = torch.cuda
         stream = cuda.current_stream()

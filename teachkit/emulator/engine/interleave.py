@@ -99,7 +99,7 @@ class _Lines:
 
     def joined(self, parts: list[str]) -> str:
         """The four parts of a whole behind one another."""
-        low, high = (self.shuffled(*parts[i : i + 2], range(2 * _PART)) for i in (0, 2))
+        low, high = (self.shuffled(parts[i], parts[i + 1], range(2 * _PART)) for i in (0, 2))
         return self.shuffled(low, high, range(4 * _PART), 2 * _PART)
 
     def row(self, lane: int, index: int) -> str:

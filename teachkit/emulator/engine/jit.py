@@ -55,8 +55,8 @@ def engine_fingerprint() -> str:
     """Changes whenever the engine's own source does, so that no stale object is ever loaded."""
     digest = hashlib.sha256(f"{_FORMAT} {llvm.llvm_version_info} {cpu()}".encode())
     root = Path(__file__).parents[1]
-    rooms = (*root.glob("engine/**/*"), *root.glob("isa/*.py"), *root.glob("checks/*.py"))
-    for path in sorted((*rooms, root / "sites.py")):
+    rooms = (*root.glob("engine/**/*"), *root.glob("isa/*.py"), *root.glob("checks/*.py"), *root.glob("ptx/*.py"))
+    for path in sorted((*rooms, root / "sites.py", root / "signatures.py")):
         if path.suffix in (".py", ".ll"):
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -141,13 +141,13 @@ def runtime() -> dict[str, int]:
 _kept: list[Any] = []
 
 
-def cached(kind: str, key_text: str, build: Any) -> tuple[bytes, dict[str, Any]]:
+def cached(kind: str, key_text: str, build: Any, folder: str = "objects") -> tuple[bytes, dict[str, Any]]:
     """``build()``'s object and facts, from the disk cache where it has them.
 
     A file that is damaged, foreign or unreadable is built anew; a folder that cannot be written is no error.
     """
     key = hashlib.sha256(f"{engine_fingerprint()} {kind} {key_text}".encode()).hexdigest()
-    path = cache_folder() / "objects" / key[:2] / key
+    path = cache_folder() / folder / key[:2] / key
     stored = _read(path)
     if stored is not None:
         return stored

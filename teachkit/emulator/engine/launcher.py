@@ -129,7 +129,7 @@ def _check_shared(name: str, shared: int) -> None:
 def _check_writable(program: Program, arguments: Arguments, name: str) -> None:
     """An array that NumPy holds read-only may be memory that the process cannot write."""
     written: frozenset[str] | None = None
-    for parameter, bound in zip(program.kernel.function.params, arguments.bounds, strict=True):
+    for parameter, bound in zip(program.kernel.signature.params, arguments.bounds, strict=True):
         if not bound.is_read_only:
             continue
         if written is None:
@@ -145,9 +145,18 @@ def _check_writable(program: Program, arguments: Arguments, name: str) -> None:
 def modelled_gpu() -> Any:
     """The data sheet of the GPU that is modelled."""
     from teachkit.emulator.kernel import settings
+    from teachkit.hardware.spec import gpu
+
+    name = settings.gpu
+    return gpu(name) if name is not None and name.endswith(".toml") else _named_gpu(name)
+
+
+@functools.lru_cache(maxsize=32)
+def _named_gpu(name: str | None) -> Any:
+    """A data sheet that comes with the library, which does not change while a program runs."""
     from teachkit.hardware.spec import DEFAULT_GPU_NAME, gpu
 
-    return gpu(settings.gpu or DEFAULT_GPU_NAME)
+    return gpu(name or DEFAULT_GPU_NAME)
 
 
 class Launching:

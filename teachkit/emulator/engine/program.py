@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import threading
 from typing import Any
 
@@ -21,18 +23,18 @@ class Program:
 
     def __init__(self, kernel: Any, mode: Mode) -> None:
         self.kernel, self.mode = kernel, mode
-        module, function = kernel.owner.module, kernel.function
 
         def build() -> tuple[bytes, dict[str, Any]]:
-            t = translate(module, function, mode)
+            t = translate(kernel.owner.module, kernel.function, mode)
             names = "n_slots frame_bytes shared_bytes trace_reserve local_bytes is_ordered asking_loops".split()
             names += ["waits", "masks_at", "n_masks"]
             facts = {name: getattr(t, name) for name in names}
             facts |= {"idle_loops": [(n, _pack_line(i.source), i.ptx_line) for n, i in t.idle_loops.items()]}
-            facts |= {"globals": list(t.globals), "sites": [_pack_site(site) for site in t.sites]}
+            facts |= {"globals": list(t.globals), "max_slots": _max_slots(t.sites)}
+            facts["sites"] = json.dumps(_pack_sites(t.sites))  # a text in the text: read when it is needed
             return jit.compile_object(t.text), facts
 
-        key = f"{function.name} {mode} {kernel.owner.text}"
+        key = f"{kernel.name} {mode} {kernel.owner.text}"
         code, facts = jit.cached("kernel", key, build)
         imports = jit.runtime() | host.callbacks()
         if mode.checked:
@@ -40,10 +42,8 @@ class Program:
 
             imports |= functions()
         self.address, self.keep_alive = jit.load_object(code, WARP_FUNCTION, imports)
-        sites = [_unpack_site(fields) for fields in facts["sites"]]
-        self.sites = tuple(site for site in sites if site.kind != "place")
-        self.places = tuple(site for site in sites if site.kind == "place")  # of what is checked and not counted
-        self.max_slots = np.array([s.max_slot for s in self.sites if s.max_slot is not None], np.intp)
+        self._packed_sites: str = facts["sites"]
+        self.max_slots = np.array(facts["max_slots"], np.intp)
         self.idle_loops = {number: (_unpack_line(line), ptx_line) for number, line, ptx_line in facts["idle_loops"]}
         self.asking_loops = frozenset[int](facts["asking_loops"])
         self.is_ordered: bool = facts["is_ordered"]
@@ -58,6 +58,20 @@ class Program:
         self.global_names: list[str] = facts["globals"]
         self._idle: list[Worker] = []
         self._lock = threading.Lock()
+
+    @functools.cached_property
+    def _all_sites(self) -> list[Site]:
+        return _unpack_sites(json.loads(self._packed_sites))
+
+    @functools.cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """Where the kernel counts."""
+        return tuple(site for site in self._all_sites if site.kind != "place")
+
+    @functools.cached_property
+    def places(self) -> tuple[Site, ...]:
+        """What is checked and not counted."""
+        return tuple(site for site in self._all_sites if site.kind == "place")
 
     def take(self, block: Dims, shared_bytes: int) -> Worker:
         """An idle worker for such blocks, else a new one."""
@@ -75,14 +89,23 @@ class Program:
                 self._idle.append(worker)
 
 
-def _pack_site(site: Site) -> list[Any]:
-    fields = [getattr(site, name) for name in Site.__dataclass_fields__ if name != "source"]
-    return [*fields, _pack_line(site.source)]
+def _max_slots(sites: tuple[Site, ...]) -> list[int]:
+    return [site.max_slot for site in sites if site.max_slot is not None and site.kind != "place"]
 
 
-def _unpack_site(fields: list[Any]) -> Site:
-    names = [name for name in Site.__dataclass_fields__ if name != "source"]
-    return Site(**dict(zip(names, fields[:-1], strict=True)), source=_unpack_line(fields[-1]))
+_FIELDS = tuple(name for name in Site.__dataclass_fields__ if name != "source")
+
+
+def _pack_sites(sites: tuple[Site, ...]) -> list[Any]:
+    """The source lines, each once, and the fields of each site with the number of its line."""
+    lines = {line: number for number, line in enumerate(dict.fromkeys(site.source for site in sites))}
+    fields = [[*(getattr(site, name) for name in _FIELDS), lines[site.source]] for site in sites]
+    return [[_pack_line(line) for line in lines], fields]
+
+
+def _unpack_sites(packed: list[Any]) -> list[Site]:
+    lines = [_unpack_line(line) for line in packed[0]]
+    return [Site(**dict(zip(_FIELDS, fields[:-1], strict=True)), source=lines[fields[-1]]) for fields in packed[1]]
 
 
 def _pack_line(line: SourceLine | None) -> list[Any] | None:

@@ -94,7 +94,7 @@ class Function:
         per_warp = -(-max(self.needs.n_registers, 1) * 32 // 256) * 256
         # As many warps as the registers of an SM allow, in fours, for an SM has four parts.
         most = min(1024, spec().registers_per_sm // per_warp // 4 * 4 * 32)
-        bounds = self.kernel.function.directives
+        bounds = self.kernel.signature.directives
         for key in ("maxntid", "reqntid"):
             if key in bounds:
                 x, y, z = (*bounds[key], 1, 1)[:3]
@@ -251,7 +251,7 @@ def function_name(text: int, function: int) -> None:
 
 
 def _parameter(handle: int, index: int, offset: int, n_bytes: int) -> None:
-    params = handles.find(handle, Function).kernel.function.params
+    params = handles.find(handle, Function).kernel.signature.params
     if index >= len(params):
         raise Refused(Status.INVALID_VALUE)
     at = 0
@@ -274,4 +274,4 @@ def function_parameter(function: int, index: int, offset: int, n_bytes: int) -> 
 
 @entry("cuKernelGetParamCount", "pp")
 def n_parameters(kernel: int, count: int) -> None:
-    put("Q", count, len(handles.find(kernel, Function).kernel.function.params))
+    put("Q", count, len(handles.find(kernel, Function).kernel.signature.params))

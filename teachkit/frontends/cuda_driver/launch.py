@@ -76,7 +76,7 @@ def run(
     labels: Labels | None = getattr(_thread, "labels", None)
     kernel = function.kernel
     name = labels.kernel if labels else kernel.name
-    most = function.attributes()[0] if "maxntid" in kernel.function.directives else math.prod(block)
+    most = function.attributes()[0] if "maxntid" in kernel.signature.directives else math.prod(block)
     if math.prod(block) > most:
         raise LaunchError(
             f"Expected at most {most} threads in a block of kernel {name!r}, got {math.prod(block)}.",
@@ -96,7 +96,7 @@ def run(
 
 
 def _arguments(function: Function, values: Sequence[bytes], labels: Labels | None) -> Arguments:
-    params = function.kernel.function.params
+    params = function.kernel.signature.params
     named = labels.parameters if labels and len(labels.parameters) == len(params) else None
     packed = bytearray()
     bounds: list[Bound] = []
@@ -141,7 +141,7 @@ def blocks_per_sm(function: Function, n_threads: int, shared_bytes: int) -> int:
 
 def _values(function: Function, pointers: int | None, extra: int | None) -> list[bytes]:
     """The bytes of each parameter, from an array of pointers to them or from one packed buffer."""
-    params = function.kernel.function.params
+    params = function.kernel.signature.params
     if not params:
         return []
     if pointers:

@@ -98,7 +98,7 @@ two.words:
   br label %recorded
 
 many.records:                                     ; eight lanes at a time: compressing in registers is the fast way
-  %some.bits = phi i32 [ %new.bits, %apart ], [ %firsts.next, %lane.done ]
+  %some.bits = phi i32 [ %new.bits, %apart ], [ %firsts.found, %lane.done ]
   %n.some = phi i64 [ %n.new, %apart ], [ %n.firsts, %lane.done ]
   %store.1 = insertelement <8 x i64> poison, i64 %store, i64 0
   %store.n = shufflevector <8 x i64> %store.1, <8 x i64> poison, <8 x i32> zeroinitializer
@@ -132,10 +132,18 @@ recorded:
   call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.sectors, i64 0)
   ret void
 
-lane.start:                                       ; in any order: each sector's first lane, and all lanes that share it
-  br label %lane.loop
+lane.start:                                       ; in any order: the first lane of each sector
+  %key = call { <32 x i32>, i1 } @tk_keys(<32 x i64> %sector, i32 %live, i32 31)
+  %key.n = extractvalue { <32 x i32>, i1 } %key, 0
+  %key.fits = extractvalue { <32 x i32>, i1 } %key, 1
+  br i1 %key.fits, label %lane.firsts, label %lane.loop
 
-lane.loop:
+lane.firsts:
+  %firsts.all = call i32 @tk_firsts(<32 x i32> %key.n)
+  %firsts.live = and i32 %firsts.all, %live
+  br label %lane.done
+
+lane.loop:                                        ; too far apart: one sector after the other, and all lanes that share it
   %left = phi i32 [ %live, %lane.start ], [ %left.next, %lane.loop ]
   %firsts = phi i32 [ 0, %lane.start ], [ %firsts.next, %lane.loop ]
   %lane = call i32 @llvm.cttz.i32(i32 %left, i1 true)
@@ -153,12 +161,68 @@ lane.loop:
   br i1 %more, label %lane.loop, label %lane.done
 
 lane.done:
-  %n.firsts32 = call i32 @llvm.ctpop.i32(i32 %firsts.next)
+  %firsts.found = phi i32 [ %firsts.live, %lane.firsts ], [ %firsts.next, %lane.loop ]
+  %n.firsts32 = call i32 @llvm.ctpop.i32(i32 %firsts.found)
   %n.firsts = zext i32 %n.firsts32 to i64
   br label %many.records
 
 end:
   ret void
+}
+
+; 32-bit numbers that are equal where the lanes' values are, and whether there are such: where the values of the lanes
+; that are on lie within 2^bits of each other. Lanes that are off equal no other lane.
+define internal { <32 x i32>, i1 } @tk_keys(<32 x i64> %value, i32 %live, i32 %bits) {
+  %lane = call i32 @llvm.cttz.i32(i32 %live, i1 true)
+  %one = extractelement <32 x i64> %value, i32 %lane
+  %bits64 = zext i32 %bits to i64
+  %room = shl i64 1, %bits64
+  %half = lshr i64 %room, 1
+  %least = sub i64 %one, %half
+  %least.1 = insertelement <32 x i64> poison, i64 %least, i64 0
+  %least.n = shufflevector <32 x i64> %least.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %apart = sub <32 x i64> %value, %least.n
+  %room.1 = insertelement <32 x i64> poison, i64 %room, i64 0
+  %room.n = shufflevector <32 x i64> %room.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %near = icmp ult <32 x i64> %apart, %room.n
+  %near.bits = bitcast <32 x i1> %near to i32
+  %off = xor i32 %live, -1
+  %near.or.off = or i32 %near.bits, %off
+  %fits = icmp eq i32 %near.or.off, -1
+  %short = trunc <32 x i64> %apart to <32 x i32>
+  %live.n = bitcast i32 %live to <32 x i1>
+  %key = select <32 x i1> %live.n, <32 x i32> %short, <32 x i32> <i32 -2147483648, i32 -2147483647, i32 -2147483646, i32 -2147483645, i32 -2147483644, i32 -2147483643, i32 -2147483642, i32 -2147483641, i32 -2147483640, i32 -2147483639, i32 -2147483638, i32 -2147483637, i32 -2147483636, i32 -2147483635, i32 -2147483634, i32 -2147483633, i32 -2147483632, i32 -2147483631, i32 -2147483630, i32 -2147483629, i32 -2147483628, i32 -2147483627, i32 -2147483626, i32 -2147483625, i32 -2147483624, i32 -2147483623, i32 -2147483622, i32 -2147483621, i32 -2147483620, i32 -2147483619, i32 -2147483618, i32 -2147483617>
+  %r.0 = insertvalue { <32 x i32>, i1 } poison, <32 x i32> %key, 0
+  %r.1 = insertvalue { <32 x i32>, i1 } %r.0, i1 %fits, 1
+  ret { <32 x i32>, i1 } %r.1
+}
+
+; The lanes whose key no lower lane has: from the highest lane down, each writes its number wherever its key stands.
+define internal i32 @tk_firsts(<32 x i32> %key) {
+entry:
+  %keys = alloca [32 x i32], align 64
+  store <32 x i32> %key, ptr %keys, align 64
+  br label %lane
+
+lane:
+  %l.more = phi i32 [ 32, %entry ], [ %l, %lane ]
+  %lowest = phi <32 x i32> [ zeroinitializer, %entry ], [ %lowest.next, %lane ]
+  %l = sub i32 %l.more, 1
+  %p.key = getelementptr i32, ptr %keys, i32 %l
+  %k = load i32, ptr %p.key
+  %k.1 = insertelement <32 x i32> poison, i32 %k, i64 0
+  %k.n = shufflevector <32 x i32> %k.1, <32 x i32> poison, <32 x i32> zeroinitializer
+  %same = icmp eq <32 x i32> %key, %k.n
+  %l.1 = insertelement <32 x i32> poison, i32 %l, i64 0
+  %l.n = shufflevector <32 x i32> %l.1, <32 x i32> poison, <32 x i32> zeroinitializer
+  %lowest.next = select <32 x i1> %same, <32 x i32> %l.n, <32 x i32> %lowest
+  %more = icmp ne i32 %l, 0
+  br i1 %more, label %lane, label %done
+
+done:
+  %is.first = icmp eq <32 x i32> %lowest.next, <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %bits = bitcast <32 x i1> %is.first to i32
+  ret i32 %bits
 }
 
 ; Counts one shared request: its wavefronts, and those above one a phase.
@@ -208,6 +272,7 @@ define internal { i64, i64 } @tk_wavefronts(ptr %addresses, i32 %live, i64 %size
 entry:
   %conflicts = alloca [32 x i8], align 64
   %units = alloca [32 x i64], align 64
+  %places = alloca [32 x i64], align 64
   %narrow = icmp ult i64 %size, 4
   %unit.bytes = select i1 %narrow, i64 4, i64 %size
   %unit.bytes32 = trunc i64 %unit.bytes to i32
@@ -252,11 +317,91 @@ stride:                                           ; one step between all lanes: 
   %step.all = or i32 %step.bits, 1
   %step.both = and i32 %step.all, %live
   %is.stride = icmp eq i32 %step.both, -1
-  br i1 %is.stride, label %stride.done, label %phase
+  br i1 %is.stride, label %stride.done, label %words
 
 stride.done:
   %even = call { i64, i64 } @tk_even_wavefronts(i64 %step.one, i64 %unit.bytes)
   ret { i64, i64 } %even
+
+words:                                            ; first lanes of each word of a phase, counted by bank
+  %groups32 = trunc i64 %groups to i32
+  %phase.count = udiv i32 32, %groups32
+  %phase.bits = call i32 @llvm.cttz.i32(i32 %phase.count, i1 true)
+  %phase.room = sub i32 31, %phase.bits
+  %word = call { <32 x i32>, i1 } @tk_keys(<32 x i64> %unit, i32 %live, i32 %phase.room)
+  %word.n = extractvalue { <32 x i32>, i1 } %word, 0
+  %word.fits = extractvalue { <32 x i32>, i1 } %word, 1
+  br i1 %word.fits, label %word.firsts, label %phase
+
+word.firsts:
+  %bits.1 = insertelement <32 x i32> poison, i32 %phase.bits, i64 0
+  %bits.each = shufflevector <32 x i32> %bits.1, <32 x i32> poison, <32 x i32> zeroinitializer
+  %groups.bits = sub i32 5, %phase.bits
+  %groups.1 = insertelement <32 x i32> poison, i32 %groups.bits, i64 0
+  %groups.n = shufflevector <32 x i32> %groups.1, <32 x i32> poison, <32 x i32> zeroinitializer
+  %phase.n = lshr <32 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>, %groups.n
+  %word.shifted = shl <32 x i32> %word.n, %bits.each
+  %word.phased = or <32 x i32> %word.shifted, %phase.n
+  %off.n = select <32 x i1> %live.n, <32 x i32> %word.phased, <32 x i32> <i32 -2147483648, i32 -2147483647, i32 -2147483646, i32 -2147483645, i32 -2147483644, i32 -2147483643, i32 -2147483642, i32 -2147483641, i32 -2147483640, i32 -2147483639, i32 -2147483638, i32 -2147483637, i32 -2147483636, i32 -2147483635, i32 -2147483634, i32 -2147483633, i32 -2147483632, i32 -2147483631, i32 -2147483630, i32 -2147483629, i32 -2147483628, i32 -2147483627, i32 -2147483626, i32 -2147483625, i32 -2147483624, i32 -2147483623, i32 -2147483622, i32 -2147483621, i32 -2147483620, i32 -2147483619, i32 -2147483618, i32 -2147483617>
+  %word.first.all = call i32 @tk_firsts(<32 x i32> %off.n)
+  %word.first = and i32 %word.first.all, %live
+  store <32 x i64> %place.n, ptr %places, align 64
+  call void @llvm.memset.p0.i64(ptr %conflicts, i8 0, i64 32, i1 false)
+  br label %word.loop
+
+word.loop:
+  %word.left = phi i32 [ %word.first, %word.firsts ], [ %word.left.next, %word.loop ]
+  %word.lane = call i32 @llvm.cttz.i32(i32 %word.left, i1 true)
+  %p.place = getelementptr i64, ptr %places, i32 %word.lane
+  %bank = load i64, ptr %p.place
+  %p.bank = getelementptr i8, ptr %conflicts, i64 %bank
+  %bank.old = load i8, ptr %p.bank
+  %bank.new = add i8 %bank.old, 1
+  store i8 %bank.new, ptr %p.bank
+  %word.minus = sub i32 %word.left, 1
+  %word.left.next = and i32 %word.left, %word.minus
+  %word.more = icmp ne i32 %word.left.next, 0
+  br i1 %word.more, label %word.loop, label %word.done
+
+word.done:                                        ; the most of any bank, by quarters of the places; a phase has 1, 2 or 4
+  %counts = load <32 x i8>, ptr %conflicts, align 64
+  %q.0 = shufflevector <32 x i8> %counts, <32 x i8> poison, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>
+  %q.1 = shufflevector <32 x i8> %counts, <32 x i8> poison, <8 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>
+  %q.2 = shufflevector <32 x i8> %counts, <32 x i8> poison, <8 x i32> <i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23>
+  %q.3 = shufflevector <32 x i8> %counts, <32 x i8> poison, <8 x i32> <i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %m.0 = call i8 @llvm.vector.reduce.umax.v8i8(<8 x i8> %q.0)
+  %m.1 = call i8 @llvm.vector.reduce.umax.v8i8(<8 x i8> %q.1)
+  %m.2 = call i8 @llvm.vector.reduce.umax.v8i8(<8 x i8> %q.2)
+  %m.3 = call i8 @llvm.vector.reduce.umax.v8i8(<8 x i8> %q.3)
+  %low.most = call i8 @llvm.umax.i8(i8 %m.0, i8 %m.1)
+  %high.most = call i8 @llvm.umax.i8(i8 %m.2, i8 %m.3)
+  %all.most = call i8 @llvm.umax.i8(i8 %low.most, i8 %high.most)
+  %two.sum = add i8 %low.most, %high.most
+  %sum.01 = add i8 %m.0, %m.1
+  %sum.23 = add i8 %m.2, %m.3
+  %four.sum = add i8 %sum.01, %sum.23
+  %is.two = icmp eq i32 %phase.bits, 1
+  %some.sum = select i1 %is.two, i8 %two.sum, i8 %four.sum
+  %word.total8 = select i1 %is.whole, i8 %all.most, i8 %some.sum
+  %word.total = zext i8 %word.total8 to i64
+  br label %ideal.loop
+
+ideal.loop:                                       ; without conflicts each phase with a lane would take one
+  %ideal.start = phi i32 [ 0, %word.done ], [ %ideal.start.next, %ideal.loop ]
+  %ideal.sum = phi i64 [ 0, %word.done ], [ %ideal.sum.next, %ideal.loop ]
+  %ideal.mask = shl i32 %phase.mask0, %ideal.start
+  %ideal.here = and i32 %live, %ideal.mask
+  %ideal.any = icmp ne i32 %ideal.here, 0
+  %ideal.one = zext i1 %ideal.any to i64
+  %ideal.sum.next = add i64 %ideal.sum, %ideal.one
+  %ideal.start.next = add i32 %ideal.start, %lanes.a.phase
+  %ideal.more.on = icmp ult i32 %ideal.start.next, 32
+  br i1 %ideal.more.on, label %ideal.loop, label %ideal.done
+
+ideal.done:
+  %w.0 = insertvalue { i64, i64 } poison, i64 %word.total, 0
+  %w.1 = insertvalue { i64, i64 } %w.0, i64 %ideal.sum.next, 1
+  ret { i64, i64 } %w.1
 
 free.loop:
   %free.start = phi i32 [ 0, %entry ], [ %free.next, %free.loop ]
@@ -276,9 +421,9 @@ free.done:
   ret { i64, i64 } %f.1
 
 phase:
-  %start = phi i32 [ 0, %stride ], [ %start.next, %phase.end ]
-  %total = phi i64 [ 0, %stride ], [ %total.next, %phase.end ]
-  %ideal = phi i64 [ 0, %stride ], [ %ideal.next, %phase.end ]
+  %start = phi i32 [ 0, %words ], [ %start.next, %phase.end ]
+  %total = phi i64 [ 0, %words ], [ %total.next, %phase.end ]
+  %ideal = phi i64 [ 0, %words ], [ %ideal.next, %phase.end ]
   %phase.mask = shl i32 %phase.mask0, %start
   %here = and i32 %live, %phase.mask
   %idle = icmp eq i32 %here, 0

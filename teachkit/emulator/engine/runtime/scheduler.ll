@@ -11,6 +11,8 @@ declare void @llvm.masked.scatter.v32i64.v32p0(<32 x i64>, <32 x ptr>, <32 x i1>
 declare <8 x i64> @llvm.experimental.vector.compress.v8i64(<8 x i64>, <8 x i1>, <8 x i64>)
 declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
 declare i8 @llvm.ctpop.i8(i8)
+declare i8 @llvm.umax.i8(i8, i8)
+declare i8 @llvm.vector.reduce.umax.v8i8(<8 x i8>)
 declare i64 @llvm.umin.i64(i64, i64)
 declare i64 @llvm.umax.i64(i64, i64)
 declare i64 @llvm.usub.sat.i64(i64, i64)

@@ -1,0 +1,89 @@
+"""Sectors and wavefronts of lanes in no order, repeated, off, or terabytes apart: engine against oracle."""
+
+import numpy as np
+import pytest
+
+HEAD = ".version 8.0\n.target sm_80\n.address_size 64\n"
+BODY = """
+{{
+  .reg .pred %p<4>;
+  .reg .b32 %r<16>;
+  .reg .b64 %rd<16>;
+  .shared .align 16 .b8 window[4096];
+  ld.param.b64 %rd1, [places]; ld.param.b64 %rd2, [out];
+  mov.u32 %r1, %tid.x; mov.u32 %r2, %ctaid.x; shl.b32 %r3, %r2, 5; add.u32 %r3, %r3, %r1;
+  mul.wide.u32 %rd3, %r3, 8; add.s64 %rd4, %rd1, %rd3; ld.global.b64 %rd5, [%rd4];
+  setp.ne.s64 %p1, %rd5, 0;
+  mov.u32 %r8, 0; mov.u32 %r9, 0; mov.u32 %r10, 0; mov.u32 %r11, 0;
+  {access}
+  add.u32 %r8, %r8, %r9; add.u32 %r10, %r10, %r11; add.u32 %r8, %r8, %r10;
+  mul.wide.u32 %rd6, %r3, 4; add.s64 %rd7, %rd2, %rd6; st.global.b32 [%rd7], %r8;
+  ret;
+}}
+"""
+PARAMETERS = ".visible .entry k(.param .u64 places, .param .u64 out, .param .u64 near, .param .u64 far)"
+ACCESSES = {
+    "load 2": "@%p1 ld.global.u16 %r8, [%rd5];",
+    "load 4": "@%p1 ld.global.b32 %r8, [%rd5];",
+    "load 8": "@%p1 ld.global.v2.b32 {%r8, %r9}, [%rd5];",
+    "load 16": "@%p1 ld.global.v4.b32 {%r8, %r9, %r10, %r11}, [%rd5];",
+    "store 4": "@%p1 st.global.b32 [%rd5], %r1;",
+    "store 16": "@%p1 st.global.v4.b32 [%rd5], {%r1, %r1, %r2, %r3};",
+    "atomic": "@%p1 red.global.add.u32 [%rd5], %r1;",
+}
+SHARED = {
+    "load 4": "@%p1 ld.shared.b32 %r8, [%r12];",
+    "load 8": "@%p1 ld.shared.v2.b32 {%r8, %r9}, [%r12];",
+    "load 16": "@%p1 ld.shared.v4.b32 {%r8, %r9, %r10, %r11}, [%r12];",
+    "store 8": "@%p1 st.shared.v2.b32 [%r12], {%r1, %r2};",
+}
+N_WARPS = 24
+
+
+def chosen(rng, near, far, size, spread):
+    """A host address for each lane; 0 for those that are off."""
+    bases = np.array([a.ctypes.data for a in (near, far)])
+    rooms = [a.nbytes // size for a in (near, far)]
+    places = np.zeros((N_WARPS, 32), np.uint64)
+    for warp in range(N_WARPS):
+        n_distinct = (1, 2, 5, 17, 32, 400)[warp % 6]
+        pool = rng.integers(0, min(rooms), n_distinct) * size
+        which = rng.integers(0, 2, 32) if spread else np.zeros(32, int)
+        places[warp] = bases[which] + pool[rng.integers(0, n_distinct, 32)]
+        if warp % 4 == 3:
+            places[warp, rng.random(32) < 0.5] = 0
+    return places
+
+
+@pytest.mark.parametrize("spread", [False, True], ids=["one array", "two arrays far apart"])
+@pytest.mark.parametrize("name", ACCESSES)
+def test_global(both, name, spread):
+    rng = np.random.default_rng(7)
+    near, far = both.array(1024, "u4"), both.array(1 << 20, "u4")
+    if spread:  # small arrays come from the heap, large ones are mapped, at the other end of the address space
+        near = np.zeros(1024, "u4")
+        if abs(near.ctypes.data - far.ctypes.data) < 1 << 40:
+            pytest.skip("this system's allocator keeps small and large arrays together")
+    near[:], far[:] = np.arange(1024), np.arange(1 << 20)
+    size = int(name.split()[-1]) if name[-1].isdigit() else 4
+    places, out = both.array(N_WARPS * 32, "u8"), both.array(N_WARPS * 32, "u4")
+    places[:] = chosen(rng, near, far, size, spread).reshape(-1)
+    text = HEAD + PARAMETERS + BODY.format(access=ACCESSES[name])
+    result = both.run_both(text, "k", N_WARPS, 32, [places, out, near, far])
+    result.check_counters()
+    result.check_memory()
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_shared(both, name):
+    rng = np.random.default_rng(8)
+    size = int(name.split()[-1])
+    near, far = both.array(4096, "u1"), both.array(64, "u4")
+    places, out = both.array(N_WARPS * 32, "u8"), both.array(N_WARPS * 32, "u4")
+    offsets = chosen(rng, near, far, size, False)
+    places[:] = offsets.reshape(-1)
+    start = near.ctypes.data
+    access = f"sub.s64 %rd8, %rd5, {start}; cvt.u32.u64 %r12, %rd8; add.u32 %r12, %r12, window; " + SHARED[name]
+    access = access.replace("add.u32 %r12, %r12, window;", "mov.u32 %r13, window; add.u32 %r12, %r12, %r13;")
+    text = HEAD + PARAMETERS + BODY.format(access=access)
+    both.run_both(text, "k", N_WARPS, 32, [places, out, near, far]).check_counters()
