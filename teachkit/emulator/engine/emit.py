@@ -27,8 +27,6 @@ _GRID_WORKSPACE = "tk_grid_workspace"  # a variable of frontends/device_runtime.
 
 RESIDENT_ALIGN = 32  # of the smallest vector in a frame, one byte a lane
 
-RESIDENT_ALIGN = 32  # of the smallest vector in a frame, one byte a lane
-
 WIDTHS = {
     "pred": 1,
     **dict.fromkeys(("b8", "u8", "s8"), 8),

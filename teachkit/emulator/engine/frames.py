@@ -48,11 +48,6 @@ class FrameLayout:
         wide = frozenset(name for name in self.slots if not self.is_scalar(name) and self.width(name) >= 8)
         return wide if len(wide) > MANY_VECTORS else frozenset()
 
-    def residents(self) -> frozenset[str]:
-        """Registers that stay in the frame: vectors, where there are many of them."""
-        wide = frozenset(name for name in self.slots if not self.is_scalar(name) and self.width(name) >= 8)
-        return wide if len(wide) > MANY_VECTORS else frozenset()
-
     def width(self, name: str) -> int:
         """Bits of a register in one lane."""
         return WIDTHS[self.types[name]]
