@@ -20,6 +20,7 @@ from llvmlite import ir
 
 from teachkit.emulator.engine import access, spaces
 from teachkit.emulator.engine.emit import I16, I32, I64, Emitter, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.engine.interleave import interleave
 from teachkit.emulator.isa.matrix import ELEMENTS, product
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand
@@ -201,7 +202,7 @@ class _Matrix:
         """The reverse of :meth:`load`."""
         e, bits = self.e, _BITS[self.kind]
         if self.is_run:
-            self._stored(self._place(tile, 0), access.interleave(e, words), self.n_elements * bits // 8)
+            self._stored(self._place(tile, 0), interleave(e, words), self.n_elements * bits // 8)
             return
         elements = words
         if self.kind == "f16":
