@@ -1,4 +1,4 @@
-"""What ``tk.compile`` meets in the wild: a program's own Triton kernels inside a function, and functions of functions."""
+"""Programs that ``tk.compile`` meets: own Triton kernels inside a function, gradients through them, vmap and branches."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ MODULES = (
 NOT_HERE = {
     "test_load_store_same_ptr": "1,000 launches of 65,536 blocks of 1,024 threads",
     "test_histogram": "looks for an instruction of SASS, which depends on the version of ptxas",
-    "cpu_pinned": "pinned memory exists only where there is a CUDA device",
+    "test_pointer_arguments": "expects that CPU tensors are refused, which are what kernels take here",
 }
 """Parts of names of tests that are not run, with their reason."""
 
