@@ -1,4 +1,4 @@
-"""Programs that ``tk.compile`` meets: own Triton kernels inside a function, gradients through them, vmap and branches."""
+"""Programs that ``tk.compile`` meets: their own Triton kernels inside a function, gradients, vmap and branches."""
 
 from __future__ import annotations
 
