@@ -60,12 +60,16 @@ def _tell(table: Any, area: Any, kind: Any, site: Any, warp: Any, lanes: Any) ->
 def at_barrier(
     table: Any, area: Any, warp: Any, number: Any, is_whole: Any, lanes: Any, site: Any, is_aligned: Any
 ) -> None:
-    """A warp begins to wait."""
-    left = words(area[Area.STARTED_AT])[warp] & ~words(area[Area.EXITED_AT])[warp] & ~lanes
-    if left and is_aligned:
-        _tell(table, area, Found.DIVERGENT_BARRIER.value, site, warp, left)
-    words(area[Area.WAITING_AT])[warp], words(area[Area.WHOLE_AT])[warp] = number, is_whole
-    words(area[Area.WAIT_LANES_AT])[warp], words(area[Area.WAIT_SITE_AT])[warp] = lanes, site
+    """Lanes of a warp begin to wait. Where others of them wait for a lock, these are held until those come as well."""
+    waiting, sites = words(area[Area.WAITING_AT]), words(area[Area.WAIT_SITE_AT])
+    if waiting[warp] >= 0:
+        before = words(area[Area.WAIT_LANES_AT])[warp]
+        if sites[warp] == site:
+            lanes |= before
+        elif is_aligned:
+            _tell(table, area, Found.DIVERGENT_BARRIER.value, site, warp, before)
+    waiting[warp], words(area[Area.WHOLE_AT])[warp] = number, is_whole
+    words(area[Area.WAIT_LANES_AT])[warp], sites[warp] = lanes, site
     arrive(table, area, warp, number)
 
 
@@ -87,6 +91,11 @@ def past_barrier(table: Any, area: Any, warp: Any, is_aligned: Any) -> None:
     for other in range(n_warps):
         if waiting[other] == number:
             waiting[other] = -1
+            here = words(area[Area.WAIT_LANES_AT])[other] | words(area[Area.EXITED_AT])[other]
+            left = words(area[Area.STARTED_AT])[other] & ~here
+            if left and is_aligned:
+                site = words(area[Area.WAIT_SITE_AT])[other]
+                _tell(table, area, Found.DIVERGENT_BARRIER.value, site, other, left)
             words(area[Area.IS_DIRTY_AT])[other] = 1
             depart(table, area, other, number)
     clear(table, area, number)

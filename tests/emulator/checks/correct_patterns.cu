@@ -104,6 +104,14 @@ __global__ void halves_then_pairs_of_halves(const int* x, int* out) {  // what o
     out[t] = t % 16 >= 8 ? held[31 - (t - 8)] : held[t ^ 1];
 }
 
+__global__ void one_lane_waits_for_another(volatile int* ready, const int* x, int* out) {  // of its warp
+    int t = threadIdx.x;
+    if (t == 0) while (*ready == 0) {}
+    else if (t == 1) *ready = 1;
+    __syncthreads();
+    out[t] = x[t] + *ready;
+}
+
 __global__ void ring_between_warps(const int* x, int* out, int n) {
     __shared__ int slots[4];
     __shared__ volatile int n_put, n_taken;

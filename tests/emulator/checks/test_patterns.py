@@ -191,6 +191,10 @@ CORRECT = {
     ),
     "half_warps": (1, 64, lambda: [mod(64, 9), empty(64, INT)], 1, half_warps),
     "halves_then_pairs_of_halves": (1, 32, lambda: [count(32), empty(32, INT)], 1, None),
+    "one_lane_waits_for_another": (
+        *(1, 64, lambda: [zeros(1, INT), mod(64, 9), empty(64, INT)], 2),
+        lambda: mod(64, 9) + 1,
+    ),
     "ring_between_warps": (1, 64, lambda: [mod(13, 9), empty(13, INT), 13], 1, lambda: mod(13, 9) + 1),
     "hand_over": (5, 32, lambda: [empty(32), zeros(1, INT), empty(32)], 2, lambda: 5 * ramp(32)),
     "ticket_lock": (3, 96, lambda: [zeros(1, INT), zeros(1, INT), zeros(1, INT)], 2, lambda: zeros(1, INT) + 27),
