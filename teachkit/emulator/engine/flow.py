@@ -63,8 +63,7 @@ class Block:
 
 
 def is_barrier(instruction: Instruction) -> bool:
-    """Whether the instruction waits for other warps."""
-    """Whether the warp waits there. One that only arrives goes on; lanes of a warp always run in step."""
+    """Whether the warp waits there for others. One that only arrives goes on."""
     first, *parts = instruction.opcode.split(".")
     return first in ("bar", "barrier") and ("sync" in parts or "red" in parts) and "warp" not in parts
 

@@ -25,7 +25,7 @@ from teachkit.emulator.ptx.model import Operand
     reads=None,
 )
 def control(e: Emitter, form: Form, *operands: Operand) -> None:
-    """Nothing to compute. ``bar.warp.sync``: the lanes of a warp run in step."""
+    """Nothing to compute. ``bar.warp.sync``: the lanes of a warp run in step; those that are parked come before."""
 
 
 @instruction("nanosleep.u32", "pmevent[.mask]", "griddepcontrol.(wait|launch_dependents)", reads=None)
