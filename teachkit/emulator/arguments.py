@@ -104,6 +104,23 @@ def bind(function: Function, values: Sequence[Any], names: Sequence[str] | None)
     return Arguments(bytes(packed), tuple(bounds), tuple(values))
 
 
+def in_whole_words(arguments: Arguments) -> Arguments:
+    """The same memory, up to the ends of the 4-byte words that it begins and ends in.
+
+    Compilers write an atomic update of 1 or 2 bytes as compare-and-swap of the word around them, on a GPU as here: no
+    allocation ends within a word. What a swap puts there is what was there.
+    """
+
+    def widened(bound: Bound) -> Bound:
+        return bound._replace(low=bound.low & -4, high=-(-bound.high // 4) * 4) if bound.is_memory else bound
+
+    return dataclasses.replace(
+        arguments,
+        bounds=tuple(widened(bound) for bound in arguments.bounds),
+        others=tuple(widened(bound) for bound in arguments.others),
+    )
+
+
 def memory_of(name: str, value: Any) -> Bound | None:
     """The allocation behind a tensor or array, None for anything else.
 

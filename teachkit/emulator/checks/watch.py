@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from teachkit.emulator.checks.findings import Dims, Finding
+from teachkit.emulator.checks.first_guesses import first_guesses
 from teachkit.emulator.checks.layout import (
     IS_ASYNC,
     IS_ATOMIC,
@@ -47,8 +48,8 @@ _NOTES = {
 }
 
 
-def attributes_of(site: Site) -> int:
-    """What the monitor has to know of an access, as one number."""
+def attributes_of(site: Site, guesses: Collection[int] = ()) -> int:
+    """What the monitor has to know of an access, as one number; ``guesses`` are PTX lines of loads that never race."""
     number = SPACES.get(site.space, 0)
     if site.kind != "access" or not number:
         return 0
@@ -57,6 +58,7 @@ def attributes_of(site: Site) -> int:
         is_strong = site.is_atomic or not site.is_store
         return number | IS_STORE * site.is_store | (IS_ATOMIC | IS_RELEASE) * site.is_atomic | IS_STRONG * is_strong
     is_strong = site.is_atomic or not {"volatile", "relaxed", "acquire", "release", "mmio"}.isdisjoint(parts)
+    is_strong |= site.ptx_line in guesses
     number |= IS_STORE * site.is_store | IS_ATOMIC * site.is_atomic | IS_STRONG * is_strong
     number |= IS_RELEASE * bool({"release", "acq_rel", "sc"} & set(parts))
     number |= IS_GPU * (is_strong and "cta" not in parts)
@@ -110,9 +112,10 @@ class Watch:
         t[Table.REPLICATED] = program.kernel.owner.has_replicated_scalars
         accesses = [site for site in program.sites if site.kind == "access"]
         self._has_copies = "sync" in checks and any(site.opcode.startswith("cp.async") for site in accesses)
+        guesses = first_guesses(program.kernel.owner.module.functions.values())
         attributes = np.zeros(program.n_slots + 1, np.int64)
         for site in accesses:
-            attributes[site.slot] = attributes_of(site) & ~(0 if self._has_copies else IS_ASYNC)
+            attributes[site.slot] = attributes_of(site, guesses) & ~(0 if self._has_copies else IS_ASYNC)
         t[Table.ATTRIBUTES_AT] = self._at(attributes)
         for space in ("global", "shared", "local"):
             widths = [site.lane_bytes for site in accesses if site.space == space]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from teachkit.emulator import launches
-from teachkit.emulator.arguments import Arguments
+from teachkit.emulator.arguments import Arguments, in_whole_words
 from teachkit.emulator.checks import session as checks
 from teachkit.emulator.engine import host
 from teachkit.emulator.engine.context import LANES
@@ -103,6 +103,8 @@ def run(
         shared = -(-shared // 16) * 16 + shared_bytes
     _check_shared(name, shared)
     _check_writable(program, arguments, name)
+    if program.swaps_words:
+        arguments = in_whole_words(arguments)
     launching = Launching(program, grid, block, arguments, shared, name)
     if checking is None:
         launching.run_all()

@@ -56,6 +56,8 @@ class Program:
         self.shared_bytes: int = facts["shared_bytes"]
         self.trace_reserve: int = facts["trace_reserve"]
         self.global_names: list[str] = facts["globals"]
+        opcodes = (getattr(item, "opcode", "") for each in module.functions.values() for item in each.body)
+        self.swaps_words = any(opcode.startswith("atom.") and ".cas.b32" in opcode for opcode in opcodes)
         self._idle: list[Worker] = []
         self._lock = threading.Lock()
 

@@ -50,6 +50,10 @@ CUDA = {
         lambda: torch.bincount(mod(128, 5), minlength=8).int(),
     ),
     "same_value": (2, 64, lambda: [ints(1), torch.empty(32, dtype=torch.int32)], 1, lambda: ints(32) + 7),
+    "swapped_maximum": (
+        *(2, 64, lambda: [ramp(128), torch.zeros(1)], 1),
+        lambda: torch.tensor([127.0]),
+    ),
     "halo": (
         *(2, 64, lambda: [ramp(100), torch.empty(100), 100], 1),
         lambda: torch.nn.functional.conv1d(ramp(100)[None, None], torch.ones(1, 1, 3), padding=1)[0, 0],

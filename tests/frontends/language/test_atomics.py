@@ -5,6 +5,9 @@ import torch
 import triton
 import triton.language as tl
 
+from teachkit import emulator
+from teachkit.errors import KernelFault
+
 N, BINS = 700, 16
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 INTEGERS = [torch.int32, torch.int64, torch.uint32, torch.uint64]
@@ -180,3 +183,20 @@ def test_neighbouring_halves(dtype, arch):
     finally:
         target.set_architecture(None)
     assert torch.equal(out, 1 + 3 * x)
+
+
+@triton.jit
+def total_kernel(x_ptr, total_ptr, N: tl.constexpr):
+    tl.atomic_add(total_ptr, tl.sum(tl.load(x_ptr + tl.arange(0, N)), 0))
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_the_last_bfloat16_of_an_odd_number(at):
+    """Compilers add one bfloat16 by swapping the 4 bytes around it, of which the tensor may have but 2."""
+    x, totals = torch.ones(64, dtype=torch.bfloat16), torch.arange(3).bfloat16()
+    with emulator.check() as report:
+        total_kernel[(2,)](x, totals[at:], 64)
+    assert totals.tolist() == [i + 128 * (i == at) for i in range(3)]
+    assert report.is_clean
+    with pytest.raises(KernelFault, match="Out-of-bounds"):
+        total_kernel[(1,)](x, totals, 128)
