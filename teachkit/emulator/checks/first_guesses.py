@@ -7,9 +7,9 @@ Not modelled: guesses that travel to the swap by other ways than copies of a reg
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from teachkit.emulator.ptx.model import Address, Function, Instruction, Register
+from teachkit.emulator.ptx.model import Address, Function, Instruction, Operand, Register
 
 
 def first_guesses(functions: Iterable[Function]) -> set[int]:
@@ -31,9 +31,9 @@ def _of(function: Function) -> Iterable[int]:
             yield load.ptx_line
 
 
-def _holding(register: object, copies: list[tuple[object, ...]]) -> set[object]:
+def _holding(register: Operand, copies: Sequence[Sequence[Operand]]) -> set[Operand]:
     """The registers that may hold what ``register`` was given."""
-    found = {register} if isinstance(register, Register) else set()
+    found: set[Operand] = {register} if isinstance(register, Register) else set()
     while more := {target for target, source in copies if source in found} - found:
         found |= more
     return found
