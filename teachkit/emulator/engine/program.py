@@ -31,6 +31,9 @@ class Program:
             facts = {name: getattr(t, name) for name in names}
             facts |= {"idle_loops": [(n, _pack_line(i.source), i.ptx_line) for n, i in t.idle_loops.items()]}
             facts |= {"globals": list(t.globals), "max_slots": _max_slots(t.sites)}
+            functions = kernel.owner.module.functions.values()
+            opcodes = (getattr(item, "opcode", "") for each in functions for item in each.body)
+            facts["swaps_words"] = any(o.startswith("atom.") and ".cas.b32" in o for o in opcodes)
             facts["sites"] = json.dumps(_pack_sites(t.sites))  # a text in the text: read when it is needed
             return jit.compile_object(t.text), facts
 
@@ -56,8 +59,7 @@ class Program:
         self.shared_bytes: int = facts["shared_bytes"]
         self.trace_reserve: int = facts["trace_reserve"]
         self.global_names: list[str] = facts["globals"]
-        opcodes = (getattr(item, "opcode", "") for each in module.functions.values() for item in each.body)
-        self.swaps_words = any(opcode.startswith("atom.") and ".cas.b32" in opcode for opcode in opcodes)
+        self.swaps_words: bool = facts["swaps_words"]
         self._idle: list[Worker] = []
         self._lock = threading.Lock()
 
