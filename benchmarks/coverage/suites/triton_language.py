@@ -46,7 +46,10 @@ MODULES = (
     "runtime/test_specialize.py",
 )
 NOT_HERE = {
+    "test_int_annotation": "stores behind the end of its tensor, unnoticed on a GPU; it looks at the PTX alone",
+    "test_launch_with_options[options2]": "links a library that only a checkout has which was built",
     "test_load_store_same_ptr": "1,000 launches of 65,536 blocks of 1,024 threads",
+    "test_atomic_rmw[add-bfloat16": "looks for PTX that this version of the compiler writes in another way",
     "test_histogram": "looks for an instruction of SASS, which depends on the version of ptxas",
     "test_pointer_arguments": "expects that CPU tensors are refused, which are what kernels take here",
 }
