@@ -66,7 +66,8 @@ def measure(compiler: str, name: str, text: str, n: int) -> dict[str, Any]:
     from teachkit.emulator import load_ptx
     from teachkit.emulator.engine import jit
     from teachkit.emulator.engine.program import Program
-    from teachkit.emulator.engine.translate import Mode, translate
+    from teachkit.emulator.engine.translate import translate
+    from teachkit.emulator.engine.warp_code import Mode
     from teachkit.emulator.ptx import parse
     from teachkit.emulator.ptx.model import Instruction
 

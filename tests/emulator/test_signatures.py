@@ -5,7 +5,8 @@ import pytest
 
 from teachkit.emulator import kernel, load_ptx, observe, signatures
 from teachkit.emulator.engine.program import _pack_sites, _unpack_sites
-from teachkit.emulator.engine.translate import Mode, translate
+from teachkit.emulator.engine.translate import translate
+from teachkit.emulator.engine.warp_code import Mode
 from teachkit.errors import PtxSyntaxError
 
 TEXT = """

@@ -22,7 +22,7 @@ from teachkit.emulator.engine.inline import function_addresses
 from teachkit.emulator.engine.program import Program
 from teachkit.emulator.engine.recorded import Recorded
 from teachkit.emulator.engine.residents import Progress, Residents, prepare
-from teachkit.emulator.engine.translate import Mode
+from teachkit.emulator.engine.warp_code import Mode
 from teachkit.emulator.engine.worker import TRACE_LIMIT_BYTES, Dims, Worker, aligned
 from teachkit.emulator.launches import Launch, Resources
 from teachkit.emulator.ptx.model import Module

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from teachkit.emulator.engine import host, jit
-from teachkit.emulator.engine.translate import WARP_FUNCTION, Mode, translate
+from teachkit.emulator.engine.translate import translate
+from teachkit.emulator.engine.warp_code import WARP_FUNCTION, Mode
 from teachkit.emulator.engine.worker import Dims, Worker
 from teachkit.emulator.ptx.model import SourceLine
 from teachkit.emulator.sites import Site

@@ -8,7 +8,8 @@ import torch
 
 from teachkit.emulator import check, load_ptx, observe
 from teachkit.emulator.checks.watch import merged
-from teachkit.emulator.engine.translate import Mode, translate
+from teachkit.emulator.engine.translate import translate
+from teachkit.emulator.engine.warp_code import Mode
 from teachkit.emulator.ptx import parse
 from teachkit.errors import KernelCheckError, KernelFault
 

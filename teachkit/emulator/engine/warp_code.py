@@ -1,0 +1,162 @@
+"""What the code of one warp is made of: blocks and their facts, the layout of memory and of the frame, the emitter."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from llvmlite import ir
+
+from teachkit.emulator.checks import hooks
+from teachkit.emulator.engine import flow
+from teachkit.emulator.engine.access import MAX_LANE_BYTES
+from teachkit.emulator.engine.context import (
+    LANES,
+)
+from teachkit.emulator.engine.dataflow import provenance, scalars
+from teachkit.emulator.engine.emit import I8, I32, I64, POINTER, WIDTHS, Emitter, vector_of
+from teachkit.emulator.engine.frames import Frame, FrameLayout, held_at_end
+from teachkit.emulator.engine.idle_loops import waits
+from teachkit.emulator.engine.inline import flatten, function_addresses
+from teachkit.emulator.engine.layout import local_layout, parameter_layout, shared_layout
+from teachkit.emulator.engine.recursion import STACK_BYTES, StackCall, Stacked, frame_bytes
+from teachkit.emulator.engine.stack import Stack
+from teachkit.emulator.ptx.model import Function, Module
+from teachkit.emulator.sites import SiteBuilder
+
+WARP_FUNCTION = "warp"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mode:
+    """Which variant of a kernel: with counters or without, for blocks that end in a part of a warp, checked or not."""
+
+    counting: bool = True
+    partial_warps: bool = False
+    checked: bool = False
+
+
+class WarpCode:
+    """A kernel on its way to an LLVM function. What the parts that write its code share stands here."""
+
+    def __init__(self, module: Module, function: Function, mode: Mode) -> None:
+        self.function = function = flatten(module, function)
+        self.mode, self.module = mode, module
+        self.blocks = flow.build(function)
+        facts, self.affine = scalars(function, self.blocks, mode.partial_warps)
+        self.masked = facts.divergent
+        if self.masked and waits([b for b in self.blocks if b.is_resume_point], self.blocks):
+            self.blocks = flow.build(function, apart=True)
+        self.uniform = facts.uniform
+        self.provenance = provenance(self.function, self.blocks)
+        self.sites = SiteBuilder(mode.counting, provenance=self.provenance)
+        self.symbols, self.shared_bytes = shared_layout(module, function)
+        local_places, self.local_bytes = local_layout(function)
+        self.symbols |= local_places
+        self.stack = self._stack(function)
+        self.global_names = tuple(v.name for v in module.variables.values() if v.space in ("global", "const"))
+        self.parameter_offsets, self.parameter_bytes = parameter_layout(function)
+        self.crossing = frozenset().union(*(block.live_in for block in self.blocks))
+        self.resume_points = [block for block in self.blocks if block.is_resume_point]
+        self.waits = waits(self.resume_points, self.blocks) if self.masked else []
+        parks = bool(self.waits)
+        self.layout = FrameLayout(function.registers, self.crossing, self._is_scalar, len(self.blocks), parks)
+        self.held = [frozenset[str]()] * len(self.blocks) if self.masked else held_at_end(self.blocks)
+
+        self.llvm = ir.Module()
+        self.warp = ir.Function(self.llvm, ir.FunctionType(I32, [POINTER, POINTER]), WARP_FUNCTION)
+        self.context, frame = self.warp.args
+        self.entry = self.warp.append_basic_block("entry")
+        self.builder = ir.IRBuilder(self.entry)
+        self.e = self._emitter(module)
+        self.frame = Frame(self.layout, self.e, frame)
+        self._places()
+
+    def _places(self) -> None:
+        """Where lanes are and go: a label a block, and under masks the lanes that it has to run."""
+        b = self.builder
+        self.turn_blocks: dict[int, ir.Block] = {}
+        self.turns = b.alloca(I64)
+        b.store(self.e.field("turns", I64), self.turns)
+        self.e.scratch["turns"] = self.turns
+        self.masks = {block.index: b.alloca(I32) for block in self.blocks} if self.masked else {}
+        if self.masked and self.mode.checked:
+            self.e.leaving = [self.masks[block.index] for block in self.blocks if hooks.has_left(block.instructions)]
+        self.labels = {block.index: self.warp.append_basic_block(f"block{block.index}") for block in self.blocks}
+        self.bodies = self.labels
+        if self.masked:
+            self.bodies = {i: self.warp.append_basic_block(f"body{i}") for i in self.labels}
+        self.exit = self.warp.append_basic_block("exit")
+        if self.masked and self.resume_points:
+            self.status, self.away = b.alloca(I32), self.warp.append_basic_block("away")
+
+    def _stack(self, function: Function) -> Stack | None:
+        """Room for functions that call themselves, behind the other private memory of a lane."""
+        if not isinstance(function, Stacked):
+            return None
+        calls = [i for block in self.blocks for i in block.instructions if isinstance(i, StackCall)]
+        start = self.local_bytes
+        self.local_bytes += STACK_BYTES
+        return Stack(function, frame_bytes(function, calls), start)
+
+    def _is_scalar(self, name: str) -> bool:
+        return name in self.uniform or name in self.affine
+
+    def _emitter(self, module: Module) -> Emitter:
+        b = self.builder
+        registers = {}
+        residents = {name: vector_of(ir.IntType(self.layout.width(name))) for name in self.layout.residents()}
+        for name, kind in self.function.registers.items():
+            if name in residents:
+                registers[name] = b.gep(self.warp.args[1], [I64(self.layout.slots[name])], source_etype=I8)
+                continue
+            element = ir.IntType(WIDTHS[kind])
+            shape = element if self._is_scalar(name) else vector_of(element)
+            registers[name] = b.alloca(shape)
+        e = Emitter(
+            builder=b,
+            module=self.llvm,
+            context=self.context,
+            registers=registers,
+            residents=residents,
+            register_types=self.function.registers,
+            uniform=self.uniform,
+            strides={name: a.stride for name, a in self.affine.items()},
+            shared_across_blocks=self.crossing,
+            symbols=self.symbols,
+            globals={name: i for i, name in enumerate(self.global_names)},
+            provenance=self.provenance,
+            bounds={},
+            sites=self.sites,
+            scratch={},
+        )
+        e.is_checked = e.is_ordered = self.mode.checked
+        packed = e.field("staging", POINTER)
+        addresses = b.gep(packed, [I64(LANES * MAX_LANE_BYTES)], source_etype=I8)
+        e.scratch = {"packed": packed, "addresses": addresses, "sites": e.field("sites", POINTER)}
+        shared = e.field("shared", I64)
+        n_bytes = e.field("shared_bytes", I64)
+        # Dynamic memory comes in larger pieces than asked for; compilers know, and read whole vectors at its end.
+        pieces = b.and_(b.add(n_bytes, I64(15)), I64(-16))
+        is_dynamic = b.icmp_unsigned(">", n_bytes, I64(self.shared_bytes))
+        e.scratch |= {"shared_base": shared, "shared_end": b.add(shared, b.select(is_dynamic, pieces, n_bytes))}
+        e.scratch["params"] = e.field("params", POINTER)
+        e.parameter_offsets = self.parameter_offsets
+        e.functions = function_addresses(module)
+        e.local_bytes, e.shared_bytes = self.local_bytes, self.shared_bytes
+        e.variable_bytes = {v.name: v.n_bytes for v in self.function.variables}
+        if self.stack is not None:
+            e.slots = self.stack.slots
+            e.variable_bytes |= self.stack.sizes
+        if self.local_bytes:
+            own = b.mul(e.field("warp", I64), I64(LANES * self.local_bytes))
+            e.scratch["local_base"] = b.add(e.field("local", I64), own)
+        low = b.ptrtoint(e.scratch["params"], I64)
+        e.scratch["parameter_limits"] = (low, b.add(low, I64(self.parameter_bytes)))
+        e.constants = frozenset(v.name for v in module.variables.values() if v.space == "const")
+        table = e.field("bounds", POINTER)
+        names = [p.name for p in self.function.params] + list(self.global_names)
+        for index, name in enumerate(names):
+            low = b.gep(table, [I64(16 * index)], source_etype=I8)
+            high = b.gep(table, [I64(16 * index + 8)], source_etype=I8)
+            e.bounds[name] = (b.load(low, typ=I64), b.load(high, typ=I64))
+        return e
