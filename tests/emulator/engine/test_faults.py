@@ -257,6 +257,8 @@ def test_a_long_launch_of_short_blocks_ends_at_the_time_limit_too(both, settings
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_ctrl_c(both, settings, n_threads):
     settings(n_threads=n_threads)
+    # A shell that starts the tests in the background has SIGINT ignored, and Python leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     try:
@@ -264,6 +266,7 @@ def test_ctrl_c(both, settings, n_threads):
             launch(both, ENDLESS["every block"], words(1), grid=7)
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, before)
     out = words(32)
     launch(both, STORE, out)
     assert out.tolist() == list(range(32))
