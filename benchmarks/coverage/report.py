@@ -11,7 +11,7 @@ HEAD = """# Other people's programs on the emulator
 Made by `python benchmarks/coverage.py` from the results stored in `benchmarks/coverage/results/`; do not edit.
 Every row is one test that compares with an independent result. Skipped tests count neither as passed nor in the total;
 the reason of each is listed. `python benchmarks/coverage.py --only SUITE` runs one suite again. Behind teachkit's
-version stands the state of the emulator's source that made the rows; where it is missing, they are older than that record.
+version stands the state of the emulator's source that made the rows; rows without one are older than that record.
 """
 
 
