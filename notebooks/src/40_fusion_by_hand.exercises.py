@@ -231,6 +231,8 @@ plan_report
 # - NumPy runs on the CPU with a cache of 1 MiB: what was used a moment ago and fits is not read or written again.
 
 # %%
+print(f"C = {gelu_claims.C}")
+print(f"CHUNK = {gelu_claims.CHUNK}\n\n")
 for claim in gelu_claims.CLAIMS:
     print(inspect.getsource(claim))
 

@@ -195,8 +195,10 @@ print("bytes that reached DRAM (counted, then L2 model):", fused_prof.dram_bytes
 # %% [markdown]
 # ## The same kernel in two other languages
 #
-# Fusion is not a feature of Triton. In CUDA C++ and in Numba-CUDA you write what *one thread* does, and the thread
-# works out which element is its own: a block has `blockDim.x` threads, so thread `threadIdx.x` of block `blockIdx.x` has
+# Fusion is not a feature of Triton. A *thread* is the smallest worker of a GPU: it runs your code for itself, with
+# [registers](glossary/register.md) of its own. In CUDA C++ and in Numba-CUDA you write what one thread does. Threads start
+# in groups, which CUDA calls *blocks* (in Triton, a block was the elements of one program). A thread works out which
+# element is its own: a block has `blockDim.x` threads, so thread `threadIdx.x` of block `blockIdx.x` has
 # element `blockIdx.x * blockDim.x + threadIdx.x`. Numba's name for this number is `cuda.grid(1)`. The formula is the
 # same once more. Both compilers produce [PTX](glossary/ptx.md), as Triton does, and it runs and is counted the same way.
 #
@@ -229,7 +231,8 @@ def numba_gelu(x, y):
 
 
 # %% [markdown]
-# A launch now has two numbers in its brackets: blocks, and threads in each block.
+# A launch now has two numbers in its brackets: blocks, and threads in each block. (256 divides N, so `//` is enough and no
+# thread is spare; for other sizes, round up as `triton.cdiv` does.)
 #
 # **Predict before you run.** `if (i < n)` stands where Triton has a [mask](glossary/mask.md). Does either version move
 # more bytes than Triton's?
@@ -245,7 +248,7 @@ for report, y in zip(languages_prof.kernels, (y_cuda_c, y_numba), strict=True):
 
 # %% [markdown]
 # All three languages reach 2N. They differ in what you have to write: Triton loads a *block* of elements and masks the
-# end of it; the other two give each thread one element and let the spare threads do nothing.
+# end of it; the other two give each thread one element, and `if` lets threads beyond the end do nothing.
 
 
 # %% [markdown]
@@ -276,8 +279,8 @@ for n, pair in ((N, (eager_prof, fused_prof)), (1024, (small_eager_prof, small_f
 
 # %% [markdown]
 # Two regimes. With 16 million elements the bytes decide, and the ratio is near that of the bytes, 9. With 1,024
-# elements the launches decide ([launch overhead](glossary/launch-overhead.md)), the GPU hardly matters, and the ratio is that of the
-# launches, 8. The newest GPU does not make the eager version good: an H100 running eight operators is still slower
+# elements the launches decide ([launch overhead](glossary/launch-overhead.md)), the three GPUs are within a third of each
+# other, and the ratio is near that of the launches, 8. The newest GPU does not make the eager version good: an H100 running eight operators is still slower
 # than a V100 running one kernel. (Not modelled: what Python and PyTorch spend on the CPU for each operator, which for
 # tensors this small can be more than the launch.)
 #
@@ -294,7 +297,8 @@ for run_name, run_prof in (runs | {"fused, small": small_fused_prof}).items():
 # %% [markdown]
 # How sure is such a number? A prediction carries a band, *low* to *high*, and says what it spends the time on. The
 # columns after *high* are the launch, and then the time that each part of the GPU would need if it were the only limit.
-# These parts work side by side, so only the longest counts. It has a star. (You need not know all the parts yet.)
+# These parts work side by side, so the longest decides; it has a star, and the footnote has the fine print. The true time
+# should lie in the band, which is no guarantee. (You need not know all the parts yet.)
 
 # %%
 tk.predict(fused_prof, gpu="A100-SXM4-40GB")
@@ -302,7 +306,8 @@ tk.predict(fused_prof, gpu="A100-SXM4-40GB")
 # %% [markdown]
 # The star stands at DRAM bandwidth: the fused kernel is [memory-bound](glossary/memory-bound.md). Even with all eight
 # operators in it, it does so little arithmetic for each byte (its [arithmetic
-# intensity](glossary/arithmetic-intensity.md) is so low) that the arithmetic would take a seventh of the time.
+# intensity](glossary/arithmetic-intensity.md) is so low) that no column of arithmetic comes near: the longest of them, *instruction issue*,
+# is a small part of the time.
 #
 # ## Somebody else's kernel
 #
@@ -428,8 +433,9 @@ for title, call in {
     print(f"{title:16} {best_s * 1e3:7.1f} ms (measured, best of 5)")
 
 # %% [markdown]
-# No, and perhaps not faster at all. A CPU core spends most of this time on the tanh and the power, and NumPy's code for
-# them is good. Fewer bytes help a program that waits for bytes. Keep that in mind; a GPU shows the same further down.
+# No: nowhere near nine times, and on some machines it is slower. The time goes into arithmetic, the loop's into
+# `math.tanh`, one element after the other; NumPy's tanh is fast, its `x**3` is not. (The loop computes with 64 bits, as its
+# constants have.) Fewer bytes help a program that waits for bytes. Keep that in mind; a GPU shows the same further down.
 #
 # ## Which operators may share a kernel?
 #
@@ -457,7 +463,9 @@ plot_fusion_graph(graph, {"every operator alone": eager(graph), "all in one kern
 # are the kernels. (PyTorch ran `0.5 * x` first; for the bytes the order makes no difference.)*
 #
 # The model behind the drawing counts bytes by two rules: a group reads each tensor made outside it once, and writes
-# each tensor wanted outside it once. Does it agree with what was counted when the code really ran?
+# each tensor wanted outside it once. Does it agree with what was counted when the code really ran? (For the eight operators
+# the dispatcher counts by the same rule, so they must agree; chapter 20 runs them as kernels and finds 18N there too. The
+# fused kernel is the test: its loads and stores were counted one by one.)
 
 # %%
 for partition, prof in ((eager(graph), eager_prof), ([set(graph.names)], fused_prof)):
@@ -518,7 +526,7 @@ for first in cuts["5.0 N"]:
 # What if you fuse it all the same? Divide every element of a vector by the sum of the vector. In PyTorch, `x / x.sum()`
 # is two launches. In one kernel, no block can ask the others for their part of the sum, since blocks do not wait for each
 # other. So every block has to add up the whole vector by itself before it divides its own 1,024 elements. (N is a
-# multiple of 1,024 here, so there is no mask.)
+# multiple of 1,024 here, so there is no mask. `sums` holds 1,024 partial sums, and `tl.sum` adds them up.)
 
 
 # %%
@@ -534,7 +542,8 @@ def share_kernel(x_ptr, y_ptr, n_elements, BLOCK_SIZE: tl.constexpr):
 
 # %% [markdown]
 # **Predict before you run.** One launch instead of two, and no intermediate tensor. With 4, 64 and 256 blocks: how many
-# elements does the kernel load for each element of `x`? How many come from DRAM? Which version is faster?
+# elements does the kernel load for each element of `x`? How many come from DRAM? Which version is faster? (An A100's cache
+# delivers three or four times as many bytes a second as its memory.)
 
 # %%
 print(f"{'':10} {'two launches':>26} | {'one launch':>36}")
@@ -553,19 +562,19 @@ for length in (2**12, 2**16, 2**18):
     print(f"{length:10,} {two_prof.dram_bytes / 4 / length:8.1f} N {two_us:12.1f} us | {cells}")
 
 # %% [markdown]
-# This is the surprise of the chapter: **one launch less, no byte more from DRAM, and with 262,144 elements nearly ten times
+# This is the surprise of the chapter: **one launch less, no byte more from DRAM, and with 262,144 elements about nine times
 # slower.** (Launches and loads are counted; the kernel's DRAM bytes come from the cache model; times are modelled. The 3N is
 # what two operators take and return. With vectors this small, a GPU would find x in its cache the second time: 2N as well.)
 #
 # With 256 blocks the kernel loads 257N: the vector once for each block, and each element once more. The vector fits into
-# the cache, so DRAM sees x once; it is the cache that has to deliver 257N. Only with four blocks is this cheaper than a
-# second launch. Two lessons:
+# the cache, so DRAM sees x once; it is the cache that has to deliver 257N. Of these three sizes only the smallest gains; at
+# 64 blocks a second launch is already the cheaper price. Two lessons:
 #
 # - Fusion that repeats work pays for it. A rule for this chapter: **nobody reads a reduction made in the same kernel.**
 #   Chapter 41 has algorithms that get around it.
 # - Bytes from DRAM alone would have called this kernel a success. Count what a kernel asks for as well.
 #
-# Matrix products are out of reach for another reason: they come as library kernels that nobody can open. The exercise
+# Matrix products are out of reach here for another reason: PyTorch calls library kernels that nobody can open. The exercise
 # `plan_fusion` has graphs with both.
 
 # %% [markdown]
@@ -591,7 +600,9 @@ def steps_kernel(x_ptr, y_ptr, n, K, SCALE: tl.constexpr, WITH_GELU: tl.constexp
 
 # %% [markdown]
 # **Predict before you run.** For K = 1, K = 64 and K = 1,024: how many N move with two kernels, and with one? How many
-# times as fast is the one?
+# times as fast is the one? (While 8 bytes arrive from its memory, an A100 does about 100 additions and multiplications; K
+# steps are 2K of them. Each launch is counted as if it found the cache empty, as for tensors too large for the cache; these
+# have 4 MB, and a real A100 may find `between` in its 40 MB.)
 
 # %%
 M = 2**20
@@ -616,9 +627,8 @@ for k_steps, pair_of_profs in joined.items():
     )
 
 # %% [markdown]
-# Every row saves the same 2N and the same launch: 7 to 8 microseconds. With K = 1 that is half of the time, with K = 1,024
-# it is nothing that you would notice, because the time goes into arithmetic. A large matrix product with a GELU behind it is
-# such a case. Fusion is a cure for launches and bytes; ask first whether the program suffers from them (chapter 30).
+# Every row saves the same 2N and the same launch, about as many microseconds each time. With K = 1 that is half of the time;
+# with K = 1,024 it is a few percent, and it shrinks further as K grows, because the time goes into arithmetic. Fusion is a cure for launches and bytes; ask first whether the program suffers from them (chapter 30).
 
 # %% [markdown]
 # ## Is there a step below 2N?
@@ -637,9 +647,11 @@ for rung in ladder("gelu"):
     print(f"{rung.name:12} {rung.language:9} {seen} {a100_us:6.1f} us (modelled, A100)")
 
 # %% [markdown]
-# (A load request is one load instruction of 32 threads; inside PyTorch's operators nobody counts, hence the 0.) The last
-# rung asks a quarter as often for the same 2N. From 8 launches to 1 the time fell to an eighth; this step is worth a tenth
-# in the model. Bytes first, then the rest.
+# Below 2N: no. Only instructions can still fall. (A load request is one load instruction of 32 threads; inside PyTorch's
+# operators nobody counts, hence the 0. The two Triton kernels load three tensors with fewer requests than the CUDA C++ kernel
+# needs for one, because Triton lets each thread load four elements with one instruction by itself. In CUDA C++ you write
+# that, and the last rung does.) It asks a quarter as often for the same 2N. From 8 launches to 1 the time fell to an eighth;
+# this step is worth less than a tenth in the model. Bytes first, then the rest.
 
 # %% [markdown]
 # ## Claimed, and found here
@@ -651,7 +663,7 @@ for rung in ladder("gelu"):
 # | C03 | In eager mode each operator reads its inputs from memory, computes, and writes its result back before the next one starts | Holds for what each call takes and returns. tanh-GELU: 8 calls, one launch each; every one takes whole tensors and returns a whole tensor, 18N elements in all. That large tensors really pass through DRAM follows from their size, not from this count | counted |
 # | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds for the traffic: `F.gelu` is 1 launch and 2N instead of 8 and 18N (attention: chapter 20). "Faster" follows for tensors larger than the cache: 9 times on an A100, where DRAM bandwidth binds | counted; time modelled |
 # | C20 | Operator fusion computes several functions in one pass and writes no intermediate | Holds. The kernel in Triton, CUDA C++ and Numba-CUDA: 1 launch, 2N, a ninth of the bytes. The NumPy one-liner: 8 passes, 18N, not fused, though one line | counted |
-# | C20, continued | It is the main optimisation for eager-style models | Only where bytes or launches decide. The same saving was worth 2.00 times the speed beside little arithmetic and 1.06 times beside much. A reduction fused by force lost: one launch less, no DRAM byte more, nearly 10 times slower | counted; time modelled |
+# | C20, continued | It is the main optimisation for eager-style models | Only where bytes or launches decide. The same saving was worth 2.00 times the speed beside little arithmetic and 1.06 times beside much. A reduction fused by force lost: one launch less, no DRAM byte more, about 9 times slower | counted; time modelled |
 # | C05, C07 | PyTorch grew to more than 2,000 operators; a chip that must optimise them all favours the incumbent | Not tested here. This chapter shows the mechanism: a built-in saves 16N for one formula and nothing for its neighbour. Chapter 53 counts the operators | - |
 
 # %% [markdown]
@@ -662,7 +674,7 @@ for rung in ladder("gelu"):
 # - Large tensors gain by the bytes saved, small ones by the launches saved.
 # - One line of NumPy is not one pass. Count before you believe.
 # - Operators can share a kernel if one loop can compute them all and no data leaves the group and comes back.
-# - Fusion saves launches and bytes. Where arithmetic decides, that is worth nothing; where it repeats work, it costs.
+# - Fusion saves launches and bytes. Where arithmetic decides, that is worth little; where it repeats work, it costs.
 #
 # Words: [operator](glossary/operator.md), [eager execution](glossary/eager-execution.md), [kernel launch](glossary/kernel-launch.md), [memory
 # traffic](glossary/memory-traffic.md), [operator fusion](glossary/operator-fusion.md), [arithmetic
