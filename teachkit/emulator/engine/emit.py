@@ -255,7 +255,7 @@ class Emitter:
             scalar = ir.Constant(element, int(number) % (1 << element.width))
         else:
             scalar = ir.Constant(element, number)
-        return Splat(scalar) if is_vector(like_value) else scalar
+        return Splat(scalar, like_value.type.count) if is_vector(like_value) else scalar
 
     def const(self, ptx_type: str, number: float) -> Value:
         """``number`` as a scalar of ``ptx_type``."""

@@ -21,7 +21,7 @@ from llvmlite import ir
 from teachkit.emulator.engine import access, spaces
 from teachkit.emulator.engine.emit import I16, I32, I64, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.engine.interleave import interleave
-from teachkit.emulator.isa.matrix import ELEMENTS, product
+from teachkit.emulator.isa.products import ELEMENTS, product
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand
 

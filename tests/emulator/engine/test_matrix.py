@@ -75,6 +75,34 @@ def test_mma(both, form):
     assert run.launch.counters.flop_tensor == 2 * 2 * m * n * k
 
 
+@pytest.mark.parametrize("n_others", [0, 60])
+@pytest.mark.parametrize("target", ["a", "c", "b0 b1 a3 a0"])
+def test_mma_overwrites_its_sources(both, target, n_others):
+    """Also where so many registers live across a barrier that all of them stay in memory."""
+    a, b, c = ([f"%{name}{i}" for i in range(n)] for name, n in (("a", 4), ("b", 2), ("c", 4)))
+    others = [f"%o{i}" for i in range(n_others)]
+    sources = [*a, *b, *c]
+    d = {"a": a, "c": c}.get(target) or [f"%{name}" for name in target.split()]
+    loads = f"mul.wide.u32 %rd2, %r1, {4 * len(sources)}; add.s64 %rd2, %rd2, %rd10;"
+    loads += "".join(f"ld.global.b32 {x}, [%rd2+{4 * i}];" for i, x in enumerate(sources))
+    loads += "".join(f"mul.lo.u32 {x}, %r1, {i + 3};" for i, x in enumerate(others))
+    form = "m16n8k16.row.col.f32.f16.f16.f32"
+    group = ", ".join
+    product = f"mma.sync.aligned.{form} {{{group(d)}}}, {{{group(a)}}}, {{{group(b)}}}, {{{group(c)}}};"
+    results = [*sources, *others]
+    stores = f"mul.wide.u32 %rd2, %r1, {4 * len(results)}; add.s64 %rd2, %rd2, %rd0;"
+    stores += "".join(f"st.global.b32 [%rd2+{4 * i}], {x};" for i, x in enumerate(results))
+    body = f"{loads}\nbar.sync 0;\n{product}\nbar.sync 0;\n{stores}"
+    random = np.random.default_rng(1)
+    words = both.array(64 * len(sources))
+    halves, singles = registers("f16", 64 * 6, random).reshape(64, 6), registers("f32", 64 * 4, random).reshape(64, 4)
+    words[:] = np.concatenate([halves, singles], 1).reshape(-1)
+    text = both.kernel(body, variables=f".reg .b32 {group(results)};", pointers=("a",))
+    run = both.run_both(text, "k", 1, 64, [both.array(64 * len(results)), words])
+    run.check_memory()
+    run.check_counters()
+
+
 def test_movmatrix(both):
     body = "mul.lo.u32 %r4, %r1, 2654435761; movmatrix.sync.aligned.m8n8.trans.b16 %r5, %r4; st.global.u32 [%rd1], %r5;"
     run = both.run_both(both.kernel(body), "k", 1, 64, [both.array(64)])
