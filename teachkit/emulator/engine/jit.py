@@ -69,7 +69,7 @@ def target_machine() -> Any:
     llvm.initialize_native_asmprinter()
     name, features = cpu()
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=name, features=features, opt=2, reloc="pic")
+    return target.create_target_machine(cpu=name, features=features, opt=1, reloc="pic")
 
 
 @functools.cache
@@ -83,7 +83,7 @@ def compile_object(text: str) -> bytes:
         machine = target_machine()
         module = llvm.parse_assembly(text)
         module.verify()
-        options = llvm.create_pipeline_tuning_options(speed_level=2)
+        options = llvm.create_pipeline_tuning_options(speed_level=1)
         # Lanes are vectors already, and loops are the kernel's own.
         options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
         passes = llvm.create_pass_builder(machine, options)

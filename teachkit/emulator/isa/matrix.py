@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
 from teachkit.emulator.engine import access
 from teachkit.emulator.engine.emit import (
     I8,
@@ -17,7 +15,7 @@ from teachkit.emulator.engine.emit import (
     lane_constants,
     vector_of,
 )
-from teachkit.emulator.isa.products import product, product_in_place
+from teachkit.emulator.isa.products import kept, product, product_in_place
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand, Register
 
@@ -39,23 +37,30 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
     types = form.required[-5:-1] if is_bits else form.required[-4:]
     how = form.required[-1] if is_bits else "satfinite" if "satfinite" in form.optional else ""
     wide = "b64" if types[0] == "f64" else "b32"
-    groups = [_items(operand) for operand in (a, b, c, d)]
-    places = [_place(e, item, wide) for items in groups for item in items]
-    if e.active is None and e.guard is None and None not in places:
-        product_in_place(e, types, how, [len(items) for items in groups], places)
+    sources, results = [_items(operand) for operand in (a, b, c)], _items(d)
+    sizes = [len(items) for items in (*sources, results)]
+    targets = [_place(e, item, wide) for item in results]
+    operands = [item for items in sources for item in items]
+    if e.active is None and e.guard is None and None not in targets:
+        places = [
+            _place(e, item, wide) or kept(e, str(i), e.vector(e.read(item, wide))) for i, item in enumerate(operands)
+        ]
+        product_in_place(e, types, how, sizes, [*places, *targets])
         return
-    a_words, b_words, c_words = ([e.vector(e.read(item, wide)) for item in items] for items in groups[:3])
-    results = product(e, types, how, a_words, b_words, c_words, len(groups[3]))
-    for item, value in zip(groups[3], results, strict=True):
+    words = [e.vector(e.read(item, wide)) for item in operands]
+    for item, value in zip(results, product(e, types, how, sizes, words), strict=True):
         e.write(item, value, wide)
 
 
 def _place(e: Emitter, operand: Operand, wide: str) -> Value | None:
-    """Where a register lies in memory, None where it does not."""
-    if not isinstance(operand, Register):
+    """Where the operand's 32 lanes lie side by side in memory, None where they do not.
+
+    A register that is not in the frame is in memory too until LLVM finds that it need not be.
+    """
+    if not isinstance(operand, Register) or operand.name in e.uniform or operand.name in e.strides:
         return None
-    is_there = e.residents.get(operand.name) == vector_of(ir.IntType(WIDTHS[wide]))
-    return e.registers[operand.name] if is_there else None
+    is_wide = operand.name in e.registers and WIDTHS[e.register_types[operand.name]] == WIDTHS[wide]
+    return e.registers[operand.name] if is_wide else None
 
 
 def _items(operand: Operand) -> tuple[Operand, ...]:

@@ -59,18 +59,16 @@ _TABLE_LANES = 8  # four elements of an even column of C and four of an odd one
 _LARGEST_K = 64  # of s4; f64 has 16 at most
 
 
-def product(
-    e: Emitter, types: tuple[str, ...], how: str, a: list[Value], b: list[Value], c: list[Value], n_d: int
-) -> list[Value]:
-    """Registers of D = A B + C from those of A, B and C; ``types`` are of D, A, B and C.
+def product(e: Emitter, types: tuple[str, ...], how: str, sizes: Sequence[int], words: Sequence[Value]) -> list[Value]:
+    """Registers of D = A B + C from ``words``, those of A, B and C.
 
-    ``how`` is "satfinite", or for ``b1`` the operation ("xor" or "and") whose ones are counted.
+    ``types`` are of D, A, B and C; ``sizes`` are how many registers A, B, C and D have. ``how`` is "satfinite", or for
+    ``b1`` the operation ("xor" or "and") whose ones are counted.
     """
-    words = [*a, *b, *c]
-    places = [_kept(e, str(i), word) for i, word in enumerate(words)]
-    word = a[0].type
-    results = [_room(e, f"d{i}", word) for i in range(n_d)]
-    product_in_place(e, types, how, [len(a), len(b), len(c), n_d], [*places, *results])
+    places = [kept(e, str(i), word) for i, word in enumerate(words)]
+    word = words[0].type
+    results = [_room(e, f"d{i}", word) for i in range(sizes[-1])]
+    product_in_place(e, types, how, sizes, [*places, *results])
     return [e.builder.load(place, typ=word, align=RESIDENT_ALIGN) for place in results]
 
 
@@ -95,7 +93,8 @@ def _room(e: Emitter, name: str, shape: ir.Type, n: int = 1) -> Value:
     return e.scratch[key]
 
 
-def _kept(e: Emitter, name: str, value: Value) -> Value:
+def kept(e: Emitter, name: str, value: Value) -> Value:
+    """Put a value into memory; its place."""
     place = _room(e, name, value.type)
     e.builder.store(value, place, align=RESIDENT_ALIGN)
     return place

@@ -127,7 +127,8 @@ def wmma_mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Oper
         for j in range(n // 8):
             columns = words["b"][j * steps :][:steps]
             before = words["c"][len(results) // n_d * n_c :][:n_c]
-            results += product(e, (d_type, a_type, b_type, c_type), how, rows, columns, before, n_d)
+            sizes = (len(rows), len(columns), len(before), n_d)
+            results += product(e, (d_type, a_type, b_type, c_type), how, sizes, [*rows, *columns, *before])
     for register, value in zip(_items(d), results, strict=True):
         e.write(register, value, wide)
 
