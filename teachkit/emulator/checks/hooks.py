@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llvmlite import ir
-
 from teachkit.emulator.checks.layout import LANES, Event
-from teachkit.emulator.engine import barriers
+from teachkit.emulator.engine import barriers, ir
 from teachkit.emulator.engine.emit import I8, I32, I64, POINTER, Emitter, Value
 from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.ptx.model import Immediate, Instruction
@@ -136,7 +134,7 @@ def _place(e: Emitter, instruction: Instruction) -> int:
     return number
 
 
-def _event(e: Emitter, kind: Event, a: Value = None, b: Value = None) -> None:
+def _event(e: Emitter, kind: Event, a: Value | None = None, b: Value | None = None) -> None:
     """An event of the lanes that run the current instruction, if there are any."""
     assert e.instruction is not None
     lanes = e.lanes()

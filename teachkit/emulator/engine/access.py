@@ -10,9 +10,8 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Sequence
 
-from llvmlite import ir
-
 from teachkit.emulator.checks import hooks
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import (
     LANES,
     SECTOR_BYTES,

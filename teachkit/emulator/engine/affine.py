@@ -8,10 +8,11 @@ analysis tracks which bits can be set, because compilers write additions that ca
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.flow import Block, base, defined
-from teachkit.emulator.ptx.model import Function, Immediate, Instruction, Operand, Register
+from teachkit.emulator.engine.steps import Step
+from teachkit.emulator.ptx.model import Function, Immediate, Operand, Register
 
 _WORD = 0xFFFFFFFF
 _LONG = 0xFFFFFFFFFFFFFFFF
@@ -32,24 +33,28 @@ class Affine:
     @property
     def lane_bits(self) -> int:
         """The bits that ``lane * stride`` may have set."""
-        found = 0
-        for lane in range(LANES):
-            found |= lane * self.stride
-        return found
+        return _lane_bits(self.stride)
+
+
+@functools.lru_cache(maxsize=4096)
+def _lane_bits(stride: int) -> int:
+    found = 0
+    for lane in range(LANES):
+        found |= lane * stride
+    return found
 
 
 def affine_registers(
-    function: Function, blocks: list[Block], uniform: frozenset[str], refused: set[str]
+    function: Function, steps: list[Step], uniform: frozenset[str], refused: set[str]
 ) -> dict[str, Affine]:
     """Registers of the form above, ``refused`` ones aside. A stride of 0 is one value a warp after all."""
     n_threads = function.directives.get("reqntid", ())
     linear = bool(n_threads) and all(n == 1 for n in n_threads[1:])
     known: dict[str, Affine] = {}
-    instructions = [i for block in blocks for i in block.instructions if defined(i)]
-    definitions: dict[str, list[Instruction]] = {}
-    for instruction in instructions:
-        for name in defined(instruction):
-            definitions.setdefault(name, []).append(instruction)
+    definitions: dict[str, list[Step]] = {}
+    for step in steps:
+        for name in step.writes:
+            definitions.setdefault(name, []).append(step)
     facts = _Facts(function, known, refused, uniform, n_threads[0] if linear else 0)
     changed = True
     while changed:
@@ -58,7 +63,7 @@ def affine_registers(
             if name in refused:
                 continue
             before = known.get(name)
-            found = [facts.result(instruction) for instruction in sources]
+            found = [facts.result(step) for step in sources]
             merged = _merge(before, found)
             if merged is _VARYING and name in uniform:
                 merged = Affine(0, _mask(function.registers[name]), True)
@@ -129,11 +134,13 @@ class _Facts:
             return _VARYING
         return None
 
-    def result(self, instruction: Instruction) -> _Found:
+    def result(self, step: Step) -> _Found:
         """What the instruction's rule makes of its operands."""
-        kind = base(instruction)
+        instruction, kind = step.instruction, step.mnemonic
+        if instruction.guard is not None or kind not in _RULES:
+            return _VARYING
         modifiers = instruction.opcode.split(".")[1:]
-        if instruction.guard is not None or kind not in _RULES or not modifiers or "local" in modifiers:
+        if not modifiers or "local" in modifiers:
             return _VARYING
         width = modifiers[-1]
         if width[1:] not in ("32", "64") or not isinstance(instruction.operands[0], Register):

@@ -6,8 +6,7 @@ predicate holds. Votes are collected in the worker's context and handed out when
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import LANES, N_BARRIERS, offset
 from teachkit.emulator.engine.emit import I8, I32, I64, Emitter, Value, is_vector
 from teachkit.emulator.ptx.model import Instruction, Operand

@@ -7,8 +7,9 @@ import collections
 import dataclasses
 
 from teachkit.emulator.engine.affine import Affine, affine_registers
-from teachkit.emulator.engine.flow import Block, base, defined, used
-from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Instruction, Register, Symbol
+from teachkit.emulator.engine.flow import Block
+from teachkit.emulator.engine.steps import Step, steps_of
+from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Register, Symbol
 
 _UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size")
 _VARYING_RESULTS = frozenset(
@@ -27,39 +28,37 @@ class Uniformity:
     divergent: bool
 
 
-def uniformity(
-    function: Function, blocks: list[Block], partial_warps: bool, known: frozenset[str] = frozenset()
+def _uniformity(
+    function: Function,
+    steps: list[Step],
+    n_definitions: collections.Counter[str],
+    partial_warps: bool,
+    known: frozenset[str],
 ) -> Uniformity:
     """Registers that hold one value a warp; ``known`` are such for reasons found elsewhere.
 
     A register with several definitions stays uniform only where no branch diverges; once one does, lanes may
     have run different definitions, or a loop a different number of times.
     """
-    instructions = [instruction for block in blocks for instruction in block.instructions]
-    n_definitions = _n_definitions(blocks)
     divergent = partial_warps
     while True:
-        varying = _varying(function, instructions, n_definitions, divergent, known)
-        now = divergent or any(
-            base(instruction) in ("bra", "ret", "exit", "brx", "trap", "call")
-            and not varying.isdisjoint(used(instruction))
-            for instruction in instructions
-        )
+        varying = _varying(function, steps, n_definitions, divergent, known)
+        now = divergent or any(step.mnemonic in _JUMPS and not varying.isdisjoint(step.reads) for step in steps)
         if now == divergent:
             return Uniformity(frozenset(function.registers) - varying, divergent)
         divergent = now
 
 
-def _n_definitions(blocks: list[Block]) -> collections.Counter[str]:
+def _n_definitions(steps: list[Step], blocks: list[Block]) -> collections.Counter[str]:
     """Places that give each register a value; one that may be read before it is written starts as zero."""
-    found = collections.Counter(name for block in blocks for i in block.instructions for name in defined(i))
+    found = collections.Counter(name for step in steps for name in step.writes)
     found.update(blocks[0].live_in)
     return found
 
 
 def _varying(
     function: Function,
-    instructions: list[Instruction],
+    steps: list[Step],
     n_definitions: collections.Counter[str],
     divergent: bool,
     known: frozenset[str],
@@ -68,20 +67,21 @@ def _varying(
     changed = True
     while changed:
         changed = False
-        for instruction in instructions:
+        for step in steps:
             targets = [
-                name for name in defined(instruction) if name in function.registers and name not in varying | known
+                name for name in step.writes if name not in varying and name not in known and name in function.registers
             ]
-            if targets and _is_varying(instruction, varying, function, divergent):
+            if targets and _is_varying(step, varying, function, divergent):
                 varying.update(targets)
                 changed = True
     return frozenset(varying)
 
 
-def _is_varying(instruction: Instruction, varying: set[str], function: Function, divergent: bool) -> bool:
-    if base(instruction) in _VARYING_RESULTS:
+def _is_varying(step: Step, varying: set[str], function: Function, divergent: bool) -> bool:
+    instruction = step.instruction
+    if step.mnemonic in _VARYING_RESULTS:
         return True
-    if base(instruction) == "ld" and not instruction.opcode.startswith(("ld.param", "ld.const")) and divergent:
+    if step.mnemonic == "ld" and not instruction.opcode.startswith(("ld.param", "ld.const")) and divergent:
         return True
     if instruction.opcode.startswith(("ld.local", "cvta.local", "cvta.to.local")):
         return True
@@ -90,7 +90,7 @@ def _is_varying(instruction: Instruction, varying: set[str], function: Function,
         symbol = address.base if isinstance(address, Address) else None
         if isinstance(symbol, Symbol) and all(symbol.name != p.name for p in function.params):
             return True  # a parameter of a device function
-    for name in used(instruction):
+    for name in step.reads:
         if name in varying:
             return True
         if name not in function.registers and not name.startswith(_UNIFORM_SPECIAL):
@@ -101,12 +101,13 @@ def _is_varying(instruction: Instruction, varying: set[str], function: Function,
 def scalars(function: Function, blocks: list[Block], partial_warps: bool) -> tuple[Uniformity, dict[str, Affine]]:
     """Uniform registers, and those with a constant stride between lanes; each analysis helps the other."""
     known: frozenset[str] = frozenset()
-    n_definitions = _n_definitions(blocks)
+    steps = steps_of(blocks)
+    n_definitions = _n_definitions(steps, blocks)
     while True:
-        facts = uniformity(function, blocks, partial_warps, known)
+        facts = _uniformity(function, steps, n_definitions, partial_warps, known)
         # Where lanes can part, each may have its value from another definition.
         several = {name for name, n in n_definitions.items() if facts.divergent and n > 1}
-        affine = affine_registers(function, blocks, facts.uniform, several)
+        affine = affine_registers(function, steps, facts.uniform, several)
         found = known | {name for name, a in affine.items() if a.stride == 0}
         if found == known:
             return facts, {name: a for name, a in affine.items() if a.stride}
@@ -122,15 +123,15 @@ def provenance(function: Function, blocks: list[Block]) -> dict[str, str | None]
     if any(p.is_pointer for p in function.params):
         roots = {p.name for p in function.params if p.is_pointer}
     origin: dict[str, str | None] = {}
-    instructions = [i for block in blocks for i in block.instructions if defined(i)]
+    steps = [step for step in steps_of(blocks) if step.writes]
     changed = True
     while changed:
         changed = False
-        for instruction in instructions:
-            found = _origins(instruction, origin, roots)
+        for step in steps:
+            found = _origins(step, origin, roots)
             if not found:
                 continue
-            for name in defined(instruction):
+            for name in step.writes:
                 merged = next(iter(found)) if len(found) == 1 else None
                 if name in origin and origin[name] != merged:
                     merged = None
@@ -140,12 +141,13 @@ def provenance(function: Function, blocks: list[Block]) -> dict[str, str | None]
     return origin
 
 
-def _origins(instruction: Instruction, origin: dict[str, str | None], roots: set[str]) -> set[str | None]:
+def _origins(step: Step, origin: dict[str, str | None], roots: set[str]) -> set[str | None]:
+    instruction = step.instruction
     if instruction.opcode.startswith("ld.param"):
         address = instruction.operands[1]
         symbol = address.base if isinstance(address, Address) else None
         return {symbol.name} if isinstance(symbol, Symbol) and symbol.name in roots else set()
-    if base(instruction) not in _POINTER_ARITHMETIC:
+    if step.mnemonic not in _POINTER_ARITHMETIC:
         return set()
     found: set[str | None] = set()
     for operand in instruction.operands[1:]:

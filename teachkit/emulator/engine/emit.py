@@ -7,18 +7,19 @@ types are LLVM integers, ``f32`` and ``f64`` are ``float`` and ``double``; 16-bi
 from __future__ import annotations
 
 import dataclasses
+import functools
 import struct
 from collections.abc import Sequence
 from typing import Any
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import CLOCK_STEP, LANES, offset
 from teachkit.emulator.engine.recursion import STACK
 from teachkit.emulator.ptx.model import Immediate, Instruction, Negated, Operand, PredicatePair, Register, Symbol
 from teachkit.errors import UnsupportedInstruction
 
-Value = Any  # llvmlite's values carry no useful static type
+Value = ir.Value
+Poison = ir.Poison
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
@@ -36,36 +37,10 @@ WIDTHS = {
 }
 
 
+@functools.cache
 def vector_of(element: ir.Type, n: int = LANES) -> ir.VectorType:
     """``n`` elements of a type side by side."""
     return ir.VectorType(element, n)
-
-
-class Splat(ir.Constant):  # type: ignore[misc]
-    """A vector constant with one value in every lane, written in LLVM's short form."""
-
-    def __init__(self, element: ir.Constant, n: int = LANES) -> None:
-        self.type = vector_of(element.type, n)
-        self.constant = f"splat ({element.type} {element.get_reference()})"
-
-    def _to_string(self) -> str:
-        return f"{self.type} {self.constant}"
-
-    def _get_reference(self) -> str:
-        return self.constant
-
-
-class Poison(ir.Constant):  # type: ignore[misc]
-    """A value nobody reads: LLVM may simplify through it, which it may not through ``undef``."""
-
-    def __init__(self, shape: ir.Type) -> None:
-        self.type, self.constant = shape, "poison"
-
-    def _to_string(self) -> str:
-        return f"{self.type} poison"
-
-    def _get_reference(self) -> str:
-        return "poison"
 
 
 @dataclasses.dataclass
@@ -80,7 +55,7 @@ class Emitter:
     module: ir.Module
     context: Value
     registers: dict[str, Value]
-    residents: dict[str, ir.Type]  # registers that stay in the warp's frame, and their types
+    residents: dict[str, ir.VectorType]  # registers that stay in the warp's frame, and their types
     register_types: dict[str, str]
     uniform: frozenset[str]
     strides: dict[str, int]  # registers kept as their value in lane 0, and what is added from lane to lane
@@ -170,7 +145,7 @@ class Emitter:
     def symbol(self, name: str, ptx_type: str) -> Value:
         """Address of a variable, in the window of its space."""
         if name in self.slots:
-            at = self.builder.add(self.load(STACK), Splat(I64(self.slots[name])))
+            at = self.builder.add(self.load(STACK), self.vector(I64(self.slots[name])))
             return at if WIDTHS[ptx_type] == 64 else self.cast("trunc", at, ir.IntType(WIDTHS[ptx_type]))
         if name in self.symbols:
             return ir.Constant(ir.IntType(WIDTHS[ptx_type]), self.symbols[name])
@@ -232,7 +207,7 @@ class Emitter:
         if is_vector(value):
             return value
         if isinstance(value, ir.Constant):
-            return Splat(value)
+            return ir.Splat(vector_of(value.type), value)
         one = self.builder.insert_element(Poison(vector_of(value.type)), value, I32(0))
         zeros = ir.Constant(vector_of(I32), None)
         return self.builder.shuffle_vector(one, Poison(one.type), zeros)
@@ -255,7 +230,7 @@ class Emitter:
             scalar = ir.Constant(element, int(number) % (1 << element.width))
         else:
             scalar = ir.Constant(element, number)
-        return Splat(scalar, like_value.type.count) if is_vector(like_value) else scalar
+        return ir.Splat(like_value.type, scalar) if is_vector(like_value) else scalar
 
     def const(self, ptx_type: str, number: float) -> Value:
         """``number`` as a scalar of ``ptx_type``."""
@@ -274,7 +249,8 @@ class Emitter:
 
     def cast(self, kind: str, value: Value, element: ir.Type) -> Value:
         """An LLVM cast such as ``zext`` or ``sitofp`` to ``element``, a lane at a time."""
-        return getattr(self.builder, kind)(value, like(value.type, element))
+        result: Value = getattr(self.builder, kind)(value, like(value.type, element))
+        return result
 
     def bits(self, value: Value) -> Value:
         """A float value as its bits."""
@@ -283,7 +259,7 @@ class Emitter:
     def intrinsic(self, name: str, *values: Value, returns: ir.Type | None = None, suffix: str | None = None) -> Value:
         """Call LLVM's ``name``, overloaded on the type of the first value unless ``suffix`` says otherwise."""
         result = values[0].type if returns is None else returns
-        full = f"{name}.{suffix or _mangled(values[0].type)}"
+        full = f"{name}.{suffix or values[0].type.mangled}"
         function = self.module.globals.get(full)
         if function is None:
             function = ir.Function(self.module, ir.FunctionType(result, [v.type for v in values]), full)
@@ -393,7 +369,12 @@ def like(shape: ir.Type, element: ir.Type) -> ir.Type:
 
 def lane_constants(element: ir.Type, numbers: Sequence[int]) -> ir.Constant:
     """A constant vector of the given numbers."""
-    return ir.Constant(vector_of(element, len(numbers)), [element(n) for n in numbers])
+    return _lane_constants(element, tuple(numbers))
+
+
+@functools.lru_cache(maxsize=4096)  # the same few in every kernel, and long
+def _lane_constants(element: ir.Type, numbers: tuple[int, ...]) -> ir.Constant:
+    return ir.Constant(vector_of(element, len(numbers)), numbers)
 
 
 def lane_numbers() -> ir.Constant:
@@ -403,12 +384,6 @@ def lane_numbers() -> ir.Constant:
 
 def _element(shape: ir.Type) -> Any:
     return shape.element if isinstance(shape, ir.VectorType) else shape
-
-
-def _mangled(shape: ir.Type) -> str:
-    element = _element(shape)
-    name = {F16: "f16", F32: "f32", F64: "f64"}.get(element) or f"i{element.width}"
-    return f"v{shape.count}{name}" if isinstance(shape, ir.VectorType) else name
 
 
 def _float_of(operand: Immediate, ptx_type: str) -> float:

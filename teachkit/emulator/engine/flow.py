@@ -7,6 +7,7 @@ edges aside. The engine runs divergent warps in that order, which is where their
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 from teachkit.emulator.engine.inline import called
@@ -64,13 +65,23 @@ class Block:
 
 def is_barrier(instruction: Instruction) -> bool:
     """Whether the warp waits there for others. One that only arrives goes on."""
-    first, *parts = instruction.opcode.split(".")
+    return _waits(instruction.opcode)
+
+
+@functools.lru_cache(maxsize=4096)
+def _waits(opcode: str) -> bool:
+    first, *parts = opcode.split(".")
     return first in ("bar", "barrier") and ("sync" in parts or "red" in parts) and "warp" not in parts
 
 
 def base(instruction: Instruction) -> str:
     """The mnemonic: ``ld`` of ``ld.global.b32``."""
-    return instruction.opcode.partition(".")[0]
+    return _mnemonic(instruction.opcode)
+
+
+@functools.lru_cache(maxsize=4096)
+def _mnemonic(opcode: str) -> str:
+    return opcode.partition(".")[0]
 
 
 def leaves(instruction: Instruction) -> bool:
@@ -127,14 +138,16 @@ def defined(instruction: Instruction) -> list[str]:
         return [STACK, *(instruction.restored if isinstance(instruction, Landing) else ())]
     if is_barrier(instruction) and ".red" in instruction.opcode:
         return list(registers_of(instruction.operands[0]))
-    if base(instruction) in _NO_DESTINATION or not instruction.operands:
+    kind = base(instruction)
+    if kind in _NO_DESTINATION or not instruction.operands:
         return []
-    if base(instruction) == "call":
-        first = instruction.operands[0]
+    first = instruction.operands[0]
+    if kind == "call":
         if not isinstance(first, Group) or len(instruction.operands) == 1:
             return []
         return [name for name in registers_of(first) if name != STACK]  # a variable there is written through it
-    first = instruction.operands[0]
+    if isinstance(first, Register):  # nearly always
+        return [first.name]
     return [] if isinstance(first, Address) else list(registers_of(first))
 
 
@@ -142,11 +155,12 @@ def used(instruction: Instruction) -> list[str]:
     """Registers that the instruction reads. A guarded write also reads what it may leave unchanged."""
     if isinstance(instruction, (StackCall, Landing)):
         return [STACK, *(instruction.saved if isinstance(instruction, StackCall) else ())]
-    skip = 0 if not defined(instruction) else 1
+    written = defined(instruction)
+    skip = 1 if written else 0
     names = [name for operand in instruction.operands[skip:] for name in registers_of(operand)]
     if instruction.guard is not None:
         names.append(instruction.guard.register.name)
-        names.extend(defined(instruction))
+        names.extend(written)
     if isinstance(instruction, StackReturn):
         names.append(STACK)
     return names

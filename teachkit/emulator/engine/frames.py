@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import FRAME_REGISTERS, LANES
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.flow import Block, defined, is_barrier

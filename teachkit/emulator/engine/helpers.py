@@ -8,17 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
 
-_TYPES = {f"i{bits}": ir.IntType(bits) for bits in (1, 8, 16, 32, 64)} | {
+_TYPES: dict[str, ir.Type] = {f"i{bits}": ir.IntType(bits) for bits in (1, 8, 16, 32, 64)} | {
     "ptr": ir.PointerType(),
     "void": ir.VoidType(),
 }
 
 
-class TextFunction(ir.Function):  # type: ignore[misc]
+class TextFunction(ir.Function):
     """A function whose definition is given as LLVM text."""
 
     text = ""
@@ -52,7 +51,9 @@ def _declare(e: Emitter, line: str) -> None:
     result, callee, rest = re.match(r"declare (.+) @([\w.]+)\((.*)\)", line).groups()  # type: ignore[union-attr]
     if callee not in e.module.globals:
         # The builder may call it too, and has to know what it gives.
-        kinds = [_TYPES.get(kind.strip()) for kind in (result, *filter(None, rest.split(",")))]
-        shape = ir.FunctionType(kinds[0], kinds[1:]) if None not in kinds else ir.FunctionType(ir.VoidType(), [])
+        names = [kind.strip() for kind in (result, *filter(None, rest.split(",")))]
+        kinds = [_TYPES[name] for name in names if name in _TYPES]
+        is_known = len(kinds) == len(names)
+        shape = ir.FunctionType(kinds[0], kinds[1:]) if is_known else ir.FunctionType(ir.VoidType(), [])
         declared = TextFunction(e.module, shape, callee)
         declared.text = line

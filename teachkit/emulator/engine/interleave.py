@@ -10,9 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from llvmlite import ir
-
-from teachkit.emulator.engine import processor
+from teachkit.emulator.engine import ir, processor
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import I32, POINTER, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.engine.helpers import helper
@@ -49,7 +47,7 @@ def store_interleaved(e: Emitter, values: Sequence[Value], memory: Value, align:
 def load_dealt(e: Emitter, memory: Value, bits: int, n: int) -> list[Value]:
     """The reverse, out of memory: ``n`` values from ``n`` elements a lane."""
     if _goes_by_parts(bits, n):
-        shape = ir.LiteralStructType([_WHOLE] * 4)
+        shape: ir.Type = ir.LiteralStructType([_WHOLE] * 4)
         text = f"define internal {shape} @tk_deal(ptr %memory) {_inlining(e)} {{\n{_deal_text()}}}\n"
         dealt = e.builder.call(helper(e, "tk_deal", shape, [POINTER], text), [memory])
         return [e.builder.extract_value(dealt, i) for i in range(4)]

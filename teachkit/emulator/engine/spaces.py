@@ -89,14 +89,15 @@ def _generic(e: Emitter, operand: Address, address: Value, lanes: Value, lane_by
     rest = b.and_(lanes, b.not_(shared))
     limits = (e.scratch["shared_base"], e.scratch["shared_end"])
     _call(e, f"tk_{verb}_shared", "shared", shared, *limits, lane_bytes, verb)
-    tables = [e.bounds[name] for name in sorted(e.constants)] + [e.scratch["parameter_limits"]]
+    tables = [e.bounds[name] for name in sorted(e.constants)]
+    tables.append((e.scratch["parameters_low"], e.scratch["parameters_high"]))
     for low, high in tables if verb == "load" else []:
         above = b.icmp_unsigned(">=", address, e.vector(low))
         inside = b.and_(above, b.icmp_unsigned("<", address, e.vector(high)))
         here = b.and_(b.bitcast(inside, I32), rest)
         rest = b.and_(rest, b.not_(here))
         _call(e, "tk_load_private", "const", here, low, high, lane_bytes, verb, is_part=True)
-    private = I32(0)
+    private: Value = I32(0)
     if e.local_bytes:
         private = b.and_(b.bitcast(in_local(e, address), I32), rest)
         rest = b.and_(rest, b.not_(private))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
-from teachkit.emulator.engine import access
+from teachkit.emulator.engine import access, ir
 from teachkit.emulator.engine.context import LANES, Fault
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.helpers import helper

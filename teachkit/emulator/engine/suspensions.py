@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import barriers, flow
+from teachkit.emulator.engine import barriers, flow, ir
 from teachkit.emulator.engine.context import (
     FRAME_BARRIER,
     FRAME_PARKED,

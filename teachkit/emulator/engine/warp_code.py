@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from llvmlite import ir
-
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import flow
+from teachkit.emulator.engine import flow, ir
 from teachkit.emulator.engine.access import MAX_LANE_BYTES
 from teachkit.emulator.engine.context import (
     LANES,
@@ -151,7 +149,7 @@ class WarpCode:
             own = b.mul(e.field("warp", I64), I64(LANES * self.local_bytes))
             e.scratch["local_base"] = b.add(e.field("local", I64), own)
         low = b.ptrtoint(e.scratch["params"], I64)
-        e.scratch["parameter_limits"] = (low, b.add(low, I64(self.parameter_bytes)))
+        e.scratch |= {"parameters_low": low, "parameters_high": b.add(low, I64(self.parameter_bytes))}
         e.constants = frozenset(v.name for v in module.variables.values() if v.space == "const")
         table = e.field("bounds", POINTER)
         names = [p.name for p in self.function.params] + list(self.global_names)

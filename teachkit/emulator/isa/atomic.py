@@ -7,10 +7,8 @@ floats, and in what ``atom`` returns) the launcher runs them one after another.
 
 from __future__ import annotations
 
-from llvmlite import ir
-
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import access
+from teachkit.emulator.engine import access, ir
 from teachkit.emulator.engine.context import LANES, TRACE_ATOMIC_BIT, TRACE_STORE_BIT
 from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.engine.helpers import helper

@@ -6,8 +6,7 @@ Source: PTX ISA, "Extended-Precision Integer Arithmetic Instructions".
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import I1, Emitter, Value, is_vector
 from teachkit.emulator.isa.integer import mul_hi
 from teachkit.emulator.isa.table import Form, instruction

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import F32, F64, I64, WIDTHS, Emitter, Value, like
 from teachkit.emulator.isa.floating import double_to_float_odd, float_to_half, flush, half_to_float, pack
 from teachkit.emulator.isa.integer import count_leading

@@ -5,9 +5,7 @@ Source: PTX ISA, "call"; CUDA Programming Guide, "Formatted Output" and "Asserti
 
 from __future__ import annotations
 
-from llvmlite import ir
-
-from teachkit.emulator.engine import access
+from teachkit.emulator.engine import access, ir
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import I32, I64, POINTER, Emitter, Value, vector_of
 from teachkit.emulator.engine.inline import call_parts, called

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import F64, I8, I32, I64, WIDTHS, Emitter, Value, is_vector
 from teachkit.emulator.isa.table import Form, instruction
 

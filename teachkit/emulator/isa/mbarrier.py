@@ -12,9 +12,7 @@ asynchronous copy is finished when it is issued, so ``cp.async.mbarrier.arrive``
 
 from __future__ import annotations
 
-from llvmlite import ir
-
-from teachkit.emulator.engine import access, spaces
+from teachkit.emulator.engine import access, ir, spaces
 from teachkit.emulator.engine.context import offset
 from teachkit.emulator.engine.emit import I8, I32, I64, Emitter, Value, vector_of
 from teachkit.emulator.engine.helpers import helper

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
-from teachkit.emulator.engine import access, spaces
+from teachkit.emulator.engine import access, ir, spaces
 from teachkit.emulator.engine.context import Fault
 from teachkit.emulator.engine.emit import I8, I16, I32, I64, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.helpers import helper
@@ -106,7 +104,7 @@ def cp_async(e: Emitter, form: Form, target: Operand, source: Operand, size: Ope
     if "L2::cache_hint" in form.optional:
         rest = rest[:-1]
     b, guard, site = e.builder, e.guard, e.sites.n_slots
-    part: Value = None
+    part: Value | None = None
     if rest:
         kept = e.read(rest[0], "pred" if e.is_predicate(rest[0]) else "u32")
         if e.is_predicate(rest[0]):

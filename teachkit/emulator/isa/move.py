@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from llvmlite import ir
-
-from teachkit.emulator.engine import spaces
+from teachkit.emulator.engine import ir, spaces
 from teachkit.emulator.engine.emit import I1, I8, I64, WIDTHS, Emitter, Value
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand, Symbol
@@ -80,7 +78,7 @@ def isspacep(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     nowhere = e.vector(I1(0))
     shared = within(e.scratch["shared_base"], e.scratch["shared_end"])
     local = spaces.in_local(e, address) if e.local_bytes else nowhere
-    param = within(*e.scratch["parameter_limits"])
+    param = within(e.scratch["parameters_low"], e.scratch["parameters_high"])
     const = functools.reduce(b.or_, [within(*e.bounds[name]) for name in sorted(e.constants)], nowhere)
     others = b.or_(b.or_(shared, local), b.or_(param, const))
     windows = {"shared": shared, "local": local, "param": param, "const": const, "global": b.not_(others)}

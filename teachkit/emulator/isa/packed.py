@@ -50,7 +50,8 @@ def pair(e: Emitter, form: Form, a: Value, b: Value) -> Value:
 def _combined(e: Emitter, operation: str, signed: bool, a: Value, b: Value) -> Value:
     """Parts are small, so that no sum of two overflows 32 bits."""
     if operation in ("add", "sub"):
-        return getattr(e.builder, operation)(a, b)
+        result: Value = getattr(e.builder, operation)(a, b)
+        return result
     return e.intrinsic(f"llvm.{'s' if signed else 'u'}{operation}", a, b)
 
 

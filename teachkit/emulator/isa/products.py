@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import (
     F16,
@@ -31,7 +30,6 @@ from teachkit.emulator.engine.emit import (
     RESIDENT_ALIGN,
     Emitter,
     Poison,
-    Splat,
     Value,
     lane_constants,
     vector_of,
@@ -180,7 +178,7 @@ def _sums(
     b, n = e.builder, rows[0].type.count
     c = [element for register in before for element in _decoded(e, register, c_type)]
     is_bits = a_type == "b1"
-    sums = [Splat(F32(0.0), n)] * len(c) if d_type == "s32" and not is_bits else list(c)
+    sums = [ir.Splat(vector_of(F32, n), F32(0.0))] * len(c) if d_type == "s32" and not is_bits else list(c)
     spread = [_spread(e, register, a_type) for register in rows]
     n_halves = len(c) // 2
     for k in range(columns.n_k):

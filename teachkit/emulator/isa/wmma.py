@@ -16,9 +16,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from llvmlite import ir
-
-from teachkit.emulator.engine import access, spaces
+from teachkit.emulator.engine import access, ir, spaces
 from teachkit.emulator.engine.emit import I16, I32, I64, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.engine.interleave import interleave
 from teachkit.emulator.isa.products import ELEMENTS, product

@@ -1,0 +1,80 @@
+"""What instructions take and give: values that carry their type and how LLVM text refers to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from teachkit.emulator.engine.ir.types import Type
+
+
+class Value:
+    """``ref`` is how LLVM text refers to it: ``%v3``, ``7``, ``@"tk_fault"``."""
+
+    __slots__ = ("ref", "type")
+    type: Any  # a Type; callers know which, from what they asked for
+
+    def __init__(self, shape: Type, ref: str) -> None:
+        self.type, self.ref = shape, ref
+
+    def get_reference(self) -> str:
+        """The value without its type."""
+        return self.ref
+
+    def __str__(self) -> str:
+        return f"{self.type.text} {self.ref}"
+
+    def __repr__(self) -> str:
+        return f"<value {self}>"
+
+
+class Constant(Value):
+    """A constant of a type: a number, None for zero, or for vectors a sequence of constants or numbers."""
+
+    __slots__ = ()
+
+    def __init__(self, shape: Type, value: Any) -> None:
+        self.type, self.ref = shape, shape.literal(value)
+
+
+class Splat(Constant):
+    """A vector constant with one value in every lane, written in LLVM's short form. ``shape`` is the vector's."""
+
+    __slots__ = ()
+
+    def __init__(self, shape: Type, element: Constant) -> None:
+        self.type, self.ref = shape, f"splat ({element.type.text} {element.ref})"
+
+
+class Poison(Constant):
+    """A value nobody reads: LLVM may simplify through it, which it may not through ``undef``."""
+
+    __slots__ = ()
+
+    def __init__(self, shape: Type) -> None:
+        self.type, self.ref = shape, "poison"
+
+
+class Slot(Value):
+    """The address of a variable on the stack, which ``holds`` a value of some type."""
+
+    __slots__ = ("holds",)
+
+    def __init__(self, shape: Type, ref: str, holds: Type) -> None:
+        self.type, self.ref, self.holds = shape, ref, holds
+
+
+class Phi(Value):
+    """The value that belongs to the block that control came from."""
+
+    __slots__ = ("_at", "_lines", "_ways")
+
+    def __init__(self, shape: Type, ref: str, lines: list[str]) -> None:
+        self.type, self.ref = shape, ref
+        self._lines, self._at, self._ways = lines, len(lines), list[str]()
+        lines.append("")
+
+    def add_incoming(self, value: Value, block: Any) -> None:
+        """``value`` where control comes from ``block``."""
+        self._ways.append(f"[{value.ref}, {block.ref}]")
+        self._lines[self._at] = f"  {self.ref} = phi {self.type.text} {', '.join(self._ways)}"
