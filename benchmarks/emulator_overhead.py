@@ -60,9 +60,7 @@ def launches(only: str | None, scale: int) -> dict[str, Callable[[], Any]]:
 
 def take_out_bounds() -> None:
     """Make this process's engine skip its bounds checks."""
-    from llvmlite import ir
-
-    from teachkit.emulator.engine import access, jit
+    from teachkit.emulator.engine import access, ir, jit
 
     replacements = {
         "define internal i32 @tk_in_bounds(": (

@@ -1,7 +1,8 @@
 """LLVM text, written line by line as instructions are made: types, values, the builder of instructions, modules.
 
 The names are those of ``llvmlite.ir``, as far as the engine needs them. Its builder keeps an object for every
-instruction and formats them all at the end, which took most of a translation (``benchmarks/emulator_compile.py``).
+instruction and formats them all at the end; that took ten times as long (``benchmarks/llvm_text.py``) and was most of
+a translation.
 """
 
 from teachkit.emulator.engine.ir.builder import IRBuilder as IRBuilder

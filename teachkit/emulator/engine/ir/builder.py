@@ -76,7 +76,7 @@ class IRBuilder:
     @contextlib.contextmanager
     def if_then(self, condition: Value) -> Iterator[None]:
         """What is written inside runs only where ``condition`` holds."""
-        inside, behind = (self.append_basic_block(f"{self.block.name}.{name}") for name in ("if", "endif"))
+        inside, behind = (self.append_basic_block(name) for name in ("if", "endif"))
         self.cbranch(condition, inside, behind)
         self.position_at_end(inside)
         yield
@@ -147,10 +147,10 @@ class IRBuilder:
 
     # ------------------------------------------------------------------------------------- memory
 
-    def alloca(self, holds: Type) -> Slot:
-        """A variable on the stack."""
+    def alloca(self, holds: Type, size: Value | None = None) -> Slot:
+        """A variable on the stack, or ``size`` of them side by side."""
         ref = f"%v{self._number()}"
-        self._append(f"  {ref} = alloca {holds.text}")
+        self._append(f"  {ref} = alloca {holds.text}" + (f", {size}" if size is not None else ""))
         return Slot(_POINTER, ref, holds)
 
     def load(self, place: Value, align: int | None = None, typ: Type | None = None) -> Value:
