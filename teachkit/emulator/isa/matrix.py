@@ -39,9 +39,9 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
     wide = "b64" if types[0] == "f64" else "b32"
     sources, results = [_items(operand) for operand in (a, b, c)], _items(d)
     sizes = [len(items) for items in (*sources, results)]
-    targets = [_place(e, item, wide) for item in results]
+    targets = [place for item in results if (place := _place(e, item, wide)) is not None]
     operands = [item for items in sources for item in items]
-    if e.active is None and e.guard is None and None not in targets:
+    if e.active is None and e.guard is None and len(targets) == len(results):
         places = [
             _place(e, item, wide) or kept(e, str(i), e.vector(e.read(item, wide))) for i, item in enumerate(operands)
         ]

@@ -178,7 +178,9 @@ def _sums(
     b, n = e.builder, rows[0].type.count
     c = [element for register in before for element in _decoded(e, register, c_type)]
     is_bits = a_type == "b1"
-    sums = [ir.Splat(vector_of(F32, n), F32(0.0))] * len(c) if d_type == "s32" and not is_bits else list(c)
+    sums = list(c)
+    if d_type == "s32" and not is_bits:
+        sums = [ir.Splat(vector_of(F32, n), F32(0.0)) for _ in c]
     spread = [_spread(e, register, a_type) for register in rows]
     n_halves = len(c) // 2
     for k in range(columns.n_k):
