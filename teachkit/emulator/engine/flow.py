@@ -31,6 +31,7 @@ from teachkit.emulator.ptx.model import (
     Label,
     Negated,
     Operand,
+    Part,
     PredicatePair,
     Register,
     Symbol,
@@ -128,7 +129,7 @@ def registers_of(operand: Operand) -> Iterator[str]:
     elif isinstance(operand, PredicatePair):
         yield operand.first.name
         yield operand.second.name
-    elif isinstance(operand, Negated):
+    elif isinstance(operand, (Negated, Part)):
         yield operand.register.name
 
 

@@ -36,6 +36,7 @@ from teachkit.emulator.ptx.model import (
     Module,
     Negated,
     Operand,
+    Part,
     PredicatePair,
     Register,
     Symbol,
@@ -291,6 +292,8 @@ class _Renamer:
             return Group(tuple(map(self._operand, operand.items)), operand.brace)
         if isinstance(operand, PredicatePair):
             return PredicatePair(self._register(operand.first), self._register(operand.second))
+        if isinstance(operand, Part):
+            return dataclasses.replace(operand, register=self._register(operand.register))
         return Negated(self._register(operand.register)) if isinstance(operand, Negated) else operand
 
 

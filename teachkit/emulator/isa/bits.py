@@ -1,8 +1,11 @@
-"""Masks, sign extension from any bit, and 24-bit products. Source: PTX ISA, "bmsk", "szext", "mul24", "mad24"."""
+"""Masks, sign extension from any bit, permuted bytes, and 24-bit products.
+
+Source: PTX ISA, "bmsk", "szext", "prmt", "mul24", "mad24".
+"""
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import I32, I64, Emitter, Value
+from teachkit.emulator.engine.emit import I8, I32, I64, Emitter, Value
 from teachkit.emulator.isa.table import Form, instruction
 
 
@@ -32,6 +35,38 @@ def szext(e: Emitter, form: Form, a: Value, position: Value) -> Value:
     narrow = e.cast("trunc", e.intrinsic("llvm.umin", left, e.constant(left, 31)), I32)
     shift = b.ashr if form.type == "s32" else b.lshr
     return shift(raised, narrow)
+
+
+# The bytes that each mode of prmt picks for the values 0 to 3 of its selector, as the selector without a mode.
+_PERMUTATIONS = {
+    "f4e": (0x3210, 0x4321, 0x5432, 0x6543),  # four forwards from a byte
+    "b4e": (0x5670, 0x6701, 0x7012, 0x0123),  # four backwards
+    "rc8": (0x0000, 0x1111, 0x2222, 0x3333),  # one byte everywhere
+    "ecl": (0x3210, 0x3211, 0x3222, 0x3333),  # what lies below a byte becomes that byte
+    "ecr": (0x0000, 0x1110, 0x2210, 0x3210),  # what lies above it does
+    "rc16": (0x1010, 0x3232, 0x1010, 0x3232),  # one half twice
+}
+
+
+@instruction(f"prmt.b32[.{'|.'.join(_PERMUTATIONS)}]", reads=("b32", "b32", "u32"), writes="b32")
+def prmt(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Value:
+    """Pick each byte of the result from the eight bytes (b, a); bit 3 of a selector repeats the byte's sign."""
+    build = e.builder
+    both = build.or_(build.shl(e.cast("zext", b, I64), e.constant(e.cast("zext", b, I64), 32)), e.cast("zext", a, I64))
+    for mode in form.optional:
+        case = e.cast("zext", build.and_(selector, e.constant(selector, 3)), I64)
+        table = e.constant(case, sum(digits << 16 * i for i, digits in enumerate(_PERMUTATIONS[mode])))
+        selector = e.cast("trunc", build.lshr(table, build.shl(case, e.constant(case, 4))), I32)
+    result = e.constant(a, 0)
+    for byte in range(4):
+        nibble = build.and_(build.lshr(selector, e.constant(selector, 4 * byte)), e.constant(selector, 15))
+        distance = build.shl(build.and_(nibble, e.constant(nibble, 7)), e.constant(nibble, 3))
+        picked = e.cast("trunc", build.lshr(both, e.cast("zext", distance, I64)), I8)
+        sign = build.ashr(picked, e.constant(picked, 7))
+        repeat = build.icmp_unsigned("!=", build.and_(nibble, e.constant(nibble, 8)), e.constant(nibble, 0))
+        chosen = e.cast("zext", e.select(repeat, sign, picked), I32)
+        result = build.or_(result, build.shl(chosen, e.constant(chosen, 8 * byte)))
+    return result
 
 
 @instruction("mul24.(lo|hi).(u32|s32)")

@@ -7,7 +7,7 @@ import re
 
 _INTEGER_TYPES = frozenset(f"{kind}{bits}" for kind in "sub" for bits in (8, 16, 32, 64))  # signed, unsigned, bits
 _INTEGER_ONE = frozenset(
-    "add sub mul mul24 shl shr and or xor not cnot min max abs neg sad div rem shf bfe bfi bfind prmt popc clz brev "
+    "add sub mul mul24 shl shr and or xor not cnot min max abs neg sad div rem shf bfe bfi bfind popc clz brev "
     "lop3 szext bmsk addc subc dp4a dp2a setp set".split()
 )
 _FLOAT_TYPES = {
@@ -52,14 +52,16 @@ def worth(opcode: str) -> tuple[tuple[str, int], ...]:
         return ()
     if base in ("mad", "madc", "mad24") and kind in _INTEGER_TYPES:
         return (("int_ops", 2),)
-    if base == "fns":
+    if base in ("fns", "prmt"):
         return (("int_ops", 1),)
     if kind == "relu":
         kind = modifiers[-2]
     if kind in ("u16x2", "s16x2"):
         return (("int_ops", 2),)
-    if base.startswith("v") and base[-1] in "24" and base != "vote":  # as many as parts
-        return (("int_ops", int(base[-1])),)
+    if base == "vmad":
+        return (("int_ops", 2),)
+    if base.startswith("v") and base != "vote":  # video instructions: as many as parts
+        return (("int_ops", int(base[-1]) if base[-1] in "24" else 1),)
     if base in _INTEGER_ONE and kind in _INTEGER_TYPES:
         return (("int_ops", 1),)
     return ()

@@ -234,23 +234,6 @@ def bfi(e: Emitter, form: Form, field: Value, into: Value, position: Value, leng
     return b.or_(b.and_(_shift(e, "shl", field, position), mask), b.and_(into, b.not_(mask)))
 
 
-@instruction("prmt.b32", reads=("b32", "b32", "u32"), writes="b32")
-def prmt(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Value:
-    """Pick each byte of the result from the eight bytes (b, a); bit 3 of a selector repeats the byte's sign."""
-    build = e.builder
-    both = build.or_(build.shl(e.cast("zext", b, I64), e.constant(e.cast("zext", b, I64), 32)), e.cast("zext", a, I64))
-    result = e.constant(a, 0)
-    for byte in range(4):
-        nibble = build.and_(build.lshr(selector, e.constant(selector, 4 * byte)), e.constant(selector, 15))
-        distance = build.shl(build.and_(nibble, e.constant(nibble, 7)), e.constant(nibble, 3))
-        picked = e.cast("trunc", build.lshr(both, e.cast("zext", distance, I64)), I8)
-        sign = build.ashr(picked, e.constant(picked, 7))
-        repeat = build.icmp_unsigned("!=", build.and_(nibble, e.constant(nibble, 8)), e.constant(nibble, 0))
-        chosen = e.cast("zext", e.select(repeat, sign, picked), I32)
-        result = build.or_(result, build.shl(chosen, e.constant(chosen, 8 * byte)))
-    return result
-
-
 @instruction("dp4a.(u32|s32).(u32|s32)", reads=("b32", "b32", "b32"), writes="b32")
 def dp4a(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     """The dot product of two vectors of four bytes, added to the third source."""

@@ -20,7 +20,7 @@ from teachkit.emulator.oracle.table import Lanes, decode, unsupported
 from teachkit.emulator.oracle.tally import LANES
 from teachkit.emulator.oracle.values import UINT, Array, encode, is_signed, raw, width
 from teachkit.emulator.oracle.values import decode as decode_bits
-from teachkit.emulator.ptx.model import Address, Immediate, Instruction, Negated, Operand, Register, Symbol
+from teachkit.emulator.ptx.model import Address, Immediate, Instruction, Negated, Operand, Part, Register, Symbol
 
 EXITED = np.iinfo(np.int64).max
 _TURNS = 5000  # basic blocks that one warp may run while others wait, where warps run one after another
@@ -123,6 +123,8 @@ class Machine:
         with np.errstate(all="ignore"):
             if isinstance(operation, Lanes):
                 target, *sources = item.operands
+                if any(isinstance(operand, Part) for operand in item.operands):
+                    raise unsupported(item, "a part of a register")
                 if len(sources) != len(operation.sources):
                     raise unsupported(item, f"{len(item.operands)} operands")
                 values = [self.read(s, kind) for s, kind in zip(sources, operation.sources, strict=True)]

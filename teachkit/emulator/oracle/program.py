@@ -23,6 +23,7 @@ from teachkit.emulator.ptx.model import (
     Module,
     Negated,
     Operand,
+    Part,
     PredicatePair,
     Register,
     Symbol,
@@ -295,6 +296,8 @@ def _rename(item: Instruction, prefix: str, names: dict[str, str], registers: di
             return PredicatePair(_register(operand.first), _register(operand.second))
         if isinstance(operand, Negated):
             return Negated(_register(operand.register))
+        if isinstance(operand, Part):
+            return dataclasses.replace(operand, register=_register(operand.register))
         return operand
 
     def _register(register: Register) -> Register:

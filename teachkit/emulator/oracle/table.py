@@ -23,6 +23,7 @@ _FAMILIES = (
     "integer",
     "bitfield",
     "packed",
+    "video",
     "floating",
     "compare",
     "convert",

@@ -23,6 +23,7 @@ from teachkit.emulator.ptx.model import (
     Label,
     Negated,
     Operand,
+    Part,
     PredicatePair,
     Prototype,
     Register,
@@ -32,6 +33,7 @@ from teachkit.emulator.ptx.model import (
 )
 
 _INLINED = re.compile(r"@\[ (.+?):(\d+):(\d+)")
+_PART = re.compile(r"(.+)\.(b[0-7]{1,4}|h[0-3]{1,2})")
 _WARP_SIZE = 32
 
 
@@ -250,6 +252,9 @@ class BodyParser:
     def _operand(self, float_type: str) -> Operand:
         cursor = self.cursor
         token = cursor.next()
+        part = self._part(token)
+        if part is not None:
+            return part
         if token[0] == "%":
             return self._pair(self._register(token))
         if token == "[":
@@ -260,6 +265,10 @@ class BodyParser:
         if token == "!":
             return Negated(self._register(cursor.word("a predicate")))
         if token in "-+":
+            part = self._part(cursor.peek())
+            if token == "-" and (part is not None or self._resolve(cursor.peek()) in self.registers):
+                name = cursor.next()
+                return dataclasses.replace(part or Part(self._register(name)), negated=True)
             cursor.position -= 1
             return Immediate(cursor.integer())
         number = constant(token, float_type)
@@ -275,6 +284,13 @@ class BodyParser:
         if cursor.peek() in ("+", "-"):
             return Address(Symbol(unique), cursor.integer())
         return Symbol(unique)
+
+    def _part(self, token: str) -> Part | None:
+        """The bytes or halves of a register that ``token`` names, None where it names something else."""
+        found = _PART.fullmatch(token) if "." in token else None
+        if found is None or self._resolve(found[1]) not in self.registers:
+            return None
+        return Part(self._register(found[1]), found[2])
 
     def _pair(self, first: Register) -> Operand:
         if self.cursor.accept("|"):

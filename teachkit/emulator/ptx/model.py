@@ -91,7 +91,19 @@ class Negated:
     register: Register
 
 
-Operand: TypeAlias = Register | Immediate | Symbol | Address | Group | PredicatePair | Negated
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """``%r1.b0``, ``-%r1`` or ``-%r1.h1``: what video instructions take of a register.
+
+    ``which`` names its bytes or halves, lowest last, and is empty for all of it.
+    """
+
+    register: Register
+    which: str = ""
+    negated: bool = False
+
+
+Operand: TypeAlias = Register | Immediate | Symbol | Address | Group | PredicatePair | Negated | Part
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from teachkit.emulator.ptx.model import (
     Module,
     Negated,
     Operand,
+    Part,
     PredicatePair,
     SourceLine,
     Variable,
@@ -126,6 +127,8 @@ def _operand(operand: Operand, *, bare_address: bool = False) -> str:
         return f"{operand.first.name}|{operand.second.name}"
     if isinstance(operand, Negated):
         return f"!{operand.register.name}"
+    if isinstance(operand, Part):
+        return ("-" if operand.negated else "") + ".".join(filter(None, (operand.register.name, operand.which)))
     if isinstance(operand, Address):
         offset = f"+{operand.offset}" if operand.offset else ""
         text = _operand(operand.base) + offset

@@ -23,6 +23,7 @@ class Row:
     cases: tuple
     rtol: float = 0.0
     note: str = ""
+    operands: str = ""  # as they are spelled, "%z, %a.b1, -%b"; by their names alone where it is empty
 
     @property
     def loaded(self):
@@ -72,10 +73,10 @@ def text(row):
     lines = [".version 8.7", ".target sm_90", ".address_size 64", "", ".visible .entry row("]
     lines += [",\n".join(f"\t.param .u64 .ptr .global .align 8 p_{name}" for name in names), ")", "{"]
     lines += [
-        "\t.reg .b32 %tid, %octet;",
+        "\t.reg .b32 %thread, %octet;",
         "\t.reg .b64 %at, %offset;",
         "\t.reg .pred %_unused;",
-        "\tmov.u32 %tid, %tid.x;",
+        "\tmov.u32 %thread, %tid.x;",
     ]
     for name, kind in zip(names, kinds, strict=True):
         register = "pred" if kind == "pred" else f"b{max(width(kind), 16)}"
@@ -88,7 +89,7 @@ def text(row):
             lines.append(f"\tld.global.{'s8' if kind == 's8' else f'b{width(kind)}'} %{name}, [%at];")
     given = iter(names[1:])
     sources = [f"%{next(given)}" if isinstance(kind, str) else str(kind) for kind in row.sources]
-    operands = ", ".join(["%z", *sources])
+    operands = row.operands or ", ".join(["%z", *sources])
     lines += [f"\t{row.opcode} {operands};", *_address("z", row.result)]
     if row.result == "pred":
         lines += ["\tselp.b32 %octet, 1, 0, %z;", "\tst.global.b8 [%at], %octet;"]
@@ -100,7 +101,7 @@ def text(row):
 def _address(name, kind):
     return [
         f"\tld.param.b64 %at, [p_{name}];",
-        f"\tmul.wide.u32 %offset, %tid, {width(kind) // 8};",
+        f"\tmul.wide.u32 %offset, %thread, {width(kind) // 8};",
         "\tadd.s64 %at, %at, %offset;",
     ]
 

@@ -139,6 +139,22 @@ def rows(Row):
             ),
         )
     )
+    places = {  # of the byte for place i, where the selector is n
+        "f4e": lambda i, n: n + i,
+        "b4e": lambda i, n: (n - i) % 8,
+        "rc8": lambda i, n: n,
+        "ecl": max,
+        "ecr": min,
+        "rc16": lambda i, n: 2 * (n % 2) + i % 2,
+    }
+    low, high = 0xB3A29180, 0x77665584
+    octets = low.to_bytes(4, "little") + high.to_bytes(4, "little")
+    for mode, place in places.items():
+        cases = []
+        for selector in (0, 1, 2, 3, 0xFFFC, 0x7E):
+            picked = bytes(octets[place(i, selector % 4)] for i in range(4))
+            cases.append((low, high, selector, int.from_bytes(picked, "little")))
+        made.append(Row(f"prmt.b32.{mode}", "b32", ("b32", "b32", "b32"), tuple(cases)))
     bytes_product = 1 * 2 - 1 * 3 + 127 * 4 - 128 * 5
     made.append(
         Row("dp4a.s32.s32", "s32", ("s32", "s32", "s32"), ((0x01FF7F80, 0x02030405, 100, bytes_product + 100),))
