@@ -12,7 +12,7 @@ hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")
 
 _HERE = pathlib.Path(__file__).parent
-_ROW_FAMILIES = ("integer", "video", "floating", "convert")
+_ROW_FAMILIES = ("integer", "video", "uncommon", "floating", "convert")
 
 
 @functools.cache

@@ -46,7 +46,7 @@ class BlockEnds(Suspensions):
             if last.guard is not None:
                 condition = self.e.load(last.guard.register.name)
                 condition = self.builder.not_(condition) if last.guard.negated else condition
-            if flow.base(last) in ("trap", "call"):
+            if flow.base(last) in ("trap", "brkpt", "call"):
                 self._trap(condition, lanes)
         if self.masked:
             self._masked_end(block, last, condition, lanes)
@@ -197,7 +197,10 @@ class BlockEnds(Suspensions):
         assert self.e.instruction is not None
         hit = lanes if condition is None else b.and_(b.bitcast(self.e.vector(condition), I32), lanes)
         site = self.sites.guard(self.e.instruction, is_part=True)  # it is counted as the end of its block
-        kind = Fault.ASSERT if flow.fails(self.e.instruction) else Fault.TRAP
+        is_breakpoint = flow.base(self.e.instruction) == "brkpt"
+        kind = Fault.BREAKPOINT if is_breakpoint else Fault.TRAP
+        if flow.fails(self.e.instruction):
+            kind = Fault.ASSERT
         with b.if_then(b.icmp_signed("!=", hit, I32(0))):
             if kind == Fault.ASSERT:
                 tell_host(self.e, "tk_host_assert", hit)

@@ -57,6 +57,7 @@ class Fault(enum.IntEnum):
     ASSERT = 5
     PARTIAL_COPY = 6
     STACK_OVERFLOW = 7
+    BREAKPOINT = 8
 
 
 class FaultRecord(ctypes.Structure):

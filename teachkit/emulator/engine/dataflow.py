@@ -15,7 +15,7 @@ _UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total
 _VARYING_RESULTS = frozenset(
     "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma mbarrier call addc subc madc".split()
 )
-_JUMPS = ("bra", "ret", "exit", "brx", "trap", "call")
+_JUMPS = ("bra", "ret", "exit", "brx", "trap", "brkpt", "call")
 _POINTER_ARITHMETIC = frozenset("add sub mad mov cvta selp".split())
 
 
@@ -81,7 +81,7 @@ def _is_varying(step: Step, varying: set[str], function: Function, divergent: bo
     instruction = step.instruction
     if step.mnemonic in _VARYING_RESULTS:
         return True
-    if step.mnemonic == "ld" and not instruction.opcode.startswith(("ld.param", "ld.const")) and divergent:
+    if step.mnemonic in ("ld", "ldu") and not instruction.opcode.startswith(("ld.param", "ld.const")) and divergent:
         return True
     if instruction.opcode.startswith(("ld.local", "cvta.local", "cvta.to.local")):
         return True

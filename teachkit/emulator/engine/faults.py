@@ -44,6 +44,12 @@ def explain(
         )
     if record.fault == Fault.TRAP:
         return where.error("The kernel stopped itself (trap)", "trap", hint="a device assertion failed.")
+    if record.fault == Fault.BREAKPOINT:
+        return where.error(
+            "The kernel stopped at a breakpoint (brkpt), and there is no debugger to let it go on",
+            "breakpoint",
+            hint="remove __brkpt() or brkpt from the kernel, else look at what led there.",
+        )
     if record.fault == Fault.PARTIAL_COPY:
         return where.error(
             "Expected an asynchronous copy of all its bytes or of none, got one of a part",

@@ -87,7 +87,7 @@ def _mnemonic(opcode: str) -> str:
 
 def leaves(instruction: Instruction) -> bool:
     """Whether the lanes that run it are done. The ``ret`` of a device function names where the caller goes on."""
-    return (base(instruction) in ("ret", "exit", "trap") and not instruction.operands) or fails(instruction)
+    return (base(instruction) in ("ret", "exit", "trap", "brkpt") and not instruction.operands) or fails(instruction)
 
 
 def fails(instruction: Instruction) -> bool:
@@ -110,7 +110,7 @@ def table_of(instruction: Instruction) -> str:
 
 def ends_block(instruction: Instruction) -> bool:
     """Whether the instruction is the last of its block."""
-    jumps = base(instruction) in ("bra", "ret", "exit", "trap") or dispatches(instruction)
+    jumps = base(instruction) in ("bra", "ret", "exit", "trap", "brkpt") or dispatches(instruction)
     jumps = jumps or isinstance(instruction, StackCall)
     return jumps or is_barrier(instruction) or fails(instruction)
 

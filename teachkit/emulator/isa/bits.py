@@ -72,19 +72,26 @@ def prmt(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Value:
 @instruction("mul24.(lo|hi).(u32|s32)")
 def mul24(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     """The low or the high 32 of the 48 bits of a product of 24-bit numbers."""
+    return _product_24(e, form, a, b, from_bit=16 if form.required[0] == "hi" else 0)
+
+
+def _product_24(e: Emitter, form: Form, a: Value, b: Value, from_bit: int) -> Value:
     build = e.builder
     shift = build.ashr if form.type == "s32" else build.lshr
     low = [shift(build.shl(v, e.constant(v, 8)), e.constant(v, 8)) for v in (a, b)]
     wide = [e.cast("sext" if form.type == "s32" else "zext", v, I64) for v in low]
     product = build.mul(*wide)
-    if form.required[0] == "hi":
-        product = build.lshr(product, e.constant(product, 16))
-    return e.cast("trunc", product, I32)
+    return e.cast("trunc", build.lshr(product, e.constant(product, from_bit)), I32)
 
 
 @instruction("mad24.(lo|hi).(u32|s32)", reads=("T", "T", "T"))
 def mad24(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     return e.builder.add(mul24(e, form, a, b), c)
+
+
+@instruction("mad24.hi.sat.s32", reads=("T", "T", "T"))
+def mad24_sat(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    return e.intrinsic("llvm.sadd.sat", _product_24(e, form, a, b, from_bit=16), c)
 
 
 @instruction("min.relu.s32", "min.s32.relu", reads=("s32", "s32"), writes="s32")

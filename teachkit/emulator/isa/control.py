@@ -15,6 +15,7 @@ from teachkit.emulator.ptx.model import Operand
     "ret[.uni]",
     "exit",
     "trap",
+    "brkpt",
     "bar[.cta].sync",
     "bar.warp.sync",
     "barrier[.cta].sync[.aligned]",

@@ -5,7 +5,7 @@ Source: PTX ISA, "Half Precision Floating Point Instructions".
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import F64, I16, Emitter, Value
+from teachkit.emulator.engine.emit import F64, I16, Emitter, Value, is_vector
 from teachkit.emulator.isa.floating import (
     Operation,
     double_to_float_odd,
@@ -26,35 +26,47 @@ def _halves(e: Emitter, form: Form, operation: Operation, *values: Value) -> Val
     kind = form.type.removesuffix("x2")
 
     def one(*bits: Value) -> Value:
-        result = operation(*(half_to_float(e, v, kind) for v in bits))
+        result = operation(*(half_to_float(e, _flushed(e, form, v), kind) for v in bits))
         if "relu" in form.optional:
             result = e.intrinsic("llvm.maximumnum", result, e.constant(result, 0.0))
         if "sat" in form.optional:
             low = e.intrinsic("llvm.maximumnum", result, e.constant(result, 0.0))
             result = e.intrinsic("llvm.minimumnum", low, e.constant(result, 1.0))
-        return float_to_half(e, result, kind)
+        return _flushed(e, form, float_to_half(e, result, kind))
 
     if not form.type.endswith("x2"):
         return one(*values)
     return pack(e, one(*(e.cast("trunc", v, I16) for v in values)), one(*(upper(e, v) for v in values)))
 
 
-@instruction(f"add[.rn][.sat].({HALVES})")
+def _flushed(e: Emitter, form: Form, bits: Value) -> Value:
+    """With ``.ftz`` a subnormal ``f16`` becomes a zero of its sign, in one or both halves of a register."""
+    if "ftz" not in form.optional:
+        return bits
+    width = (bits.type.element if is_vector(bits) else bits.type).width
+    if width == 32:
+        return pack(e, *(_flushed(e, form, half) for half in (e.cast("trunc", bits, I16), upper(e, bits))))
+    b = e.builder
+    is_tiny = b.icmp_unsigned("==", b.and_(bits, e.constant(bits, 0x7C00)), e.constant(bits, 0))
+    return e.select(is_tiny, b.and_(bits, e.constant(bits, 0x8000)), bits)
+
+
+@instruction("add[.rn][.ftz][.sat].(f16|f16x2)", "add[.rn][.sat].(bf16|bf16x2)")
 def add_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return _halves(e, form, e.builder.fadd, a, b)
 
 
-@instruction(f"sub[.rn][.sat].({HALVES})")
+@instruction("sub[.rn][.ftz][.sat].(f16|f16x2)", "sub[.rn][.sat].(bf16|bf16x2)")
 def sub_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return _halves(e, form, e.builder.fsub, a, b)
 
 
-@instruction(f"mul[.rn][.sat].({HALVES})")
+@instruction("mul[.rn][.ftz][.sat].(f16|f16x2)", "mul[.rn][.sat].(bf16|bf16x2)")
 def mul_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return _halves(e, form, e.builder.fmul, a, b)
 
 
-@instruction(f"fma.rn[.sat][.relu].({HALVES})", reads=("T", "T", "T"))
+@instruction("fma.rn[.ftz][.sat][.relu].(f16|f16x2)", "fma.rn[.sat][.relu].(bf16|bf16x2)", reads=("T", "T", "T"))
 def fma_half(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     """A double holds the exact product and sum well enough to round once."""
 
@@ -65,28 +77,28 @@ def fma_half(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     return _halves(e, form, fused, a, b, c)
 
 
-@instruction(f"min[.NaN].({HALVES})")
+@instruction("min[.ftz][.NaN].(f16|f16x2)", "min[.NaN].(bf16|bf16x2)")
 def min_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     name = "llvm.minimum" if "NaN" in form.optional else "llvm.minimumnum"
     return _halves(e, form, lambda *v: e.intrinsic(name, *v), a, b)
 
 
-@instruction(f"max[.NaN].({HALVES})")
+@instruction("max[.ftz][.NaN].(f16|f16x2)", "max[.NaN].(bf16|bf16x2)")
 def max_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     name = "llvm.maximum" if "NaN" in form.optional else "llvm.maximumnum"
     return _halves(e, form, lambda *v: e.intrinsic(name, *v), a, b)
 
 
-@instruction(f"neg.({HALVES})", reads=("T",))
+@instruction("neg[.ftz].(f16|f16x2)", "neg.(bf16|bf16x2)", reads=("T",))
 def neg_half(e: Emitter, form: Form, a: Value) -> Value:
     signs = 0x80008000 if form.type.endswith("x2") else 0x8000
-    return e.builder.xor(a, e.constant(a, signs))
+    return e.builder.xor(_flushed(e, form, a), e.constant(a, signs))
 
 
-@instruction(f"abs.({HALVES})", reads=("T",))
+@instruction("abs[.ftz].(f16|f16x2)", "abs.(bf16|bf16x2)", reads=("T",))
 def abs_half(e: Emitter, form: Form, a: Value) -> Value:
     magnitude = 0x7FFF7FFF if form.type.endswith("x2") else 0x7FFF
-    return e.builder.and_(a, e.constant(a, magnitude))
+    return e.builder.and_(_flushed(e, form, a), e.constant(a, magnitude))
 
 
 @instruction("ex2.approx.(f16|f16x2)", "ex2.approx.ftz.(bf16|bf16x2)", reads=("T",))

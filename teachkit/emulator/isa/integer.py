@@ -5,6 +5,7 @@ from __future__ import annotations
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import F64, I8, I32, I64, WIDTHS, Emitter, Value, is_vector
 from teachkit.emulator.isa.table import Form, instruction
+from teachkit.emulator.ptx.model import Operand, PredicatePair
 
 INTEGERS = "s16|u16|s32|u32|s64|u64"
 
@@ -60,6 +61,11 @@ def mul_hi(e: Emitter, form: Form, a: Value, b: Value) -> Value:
 @instruction(f"mad.hi.({INTEGERS})", reads=("T", "T", "T"))
 def mad_hi(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     return e.builder.add(mul_hi(e, form, a, b), c)
+
+
+@instruction("mad.hi.sat.s32", reads=("T", "T", "T"))
+def mad_hi_sat(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    return e.intrinsic("llvm.sadd.sat", mul_hi(e, form, a, b), c)
 
 
 @instruction("mul.wide.(u16|s16)", writes="b32")
@@ -272,6 +278,20 @@ def lop3(e: Emitter, form: Form, a: Value, b: Value, c: Value, table: Value) -> 
         listed = build.and_(build.lshr(table, e.constant(table, case)), e.constant(table, 1))
         result = build.or_(result, build.and_(term, build.neg(listed)))
     return result
+
+
+@instruction("lop3.(or|and).b32", reads=None)
+def lop3_predicate(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
+    """The second destination says whether the result is not zero, combined with a boolean source."""
+    if not isinstance(target, PredicatePair) or len(sources) != 5:
+        raise e.unsupported(f"{len(sources) + 1} operands")
+    values = e.alike(*(e.read(operand, "b32") for operand in sources[:4]))
+    result = lop3(e, form, *values)
+    nonzero = e.builder.icmp_unsigned("!=", result, e.constant(result, 0))
+    combine = e.builder.or_ if form.required[0] == "or" else e.builder.and_
+    truth = combine(*e.alike(nonzero, e.read(sources[4], "pred")))
+    e.write(target.first, result, "b32")
+    e.write(target.second, truth, "pred")
 
 
 @instruction("popc.(b32|b64)", reads=("T",), writes="u32")

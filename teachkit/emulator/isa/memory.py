@@ -14,7 +14,7 @@ TYPES = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64"
 CACHE = "[.ca|.cg|.cs|.cv|.lu|.nc|.wb|.wt|.ca.nc]"
 EVICT = "[.L1::evict_last|.L1::evict_first|.L1::evict_normal|.L1::evict_unchanged|.L1::no_allocate]"
 PREFETCH = "[.L2::64B|.L2::128B|.L2::256B]"
-ORDER = "[.weak|.relaxed|.acquire|.release|.volatile][.cta|.gpu|.sys]"
+ORDER = "[.mmio][.weak|.relaxed|.acquire|.release|.volatile][.cta|.gpu|.sys]"
 
 
 @instruction(f"ld{ORDER}.global{CACHE}[.nc]{EVICT}{PREFETCH}[.L2::cache_hint][.v2|.v4].({TYPES})", reads=None)
@@ -25,6 +25,18 @@ def ld_global(e: Emitter, form: Form, target: Operand, source: Operand, *policy:
 @instruction(f"ld{ORDER}.shared[.v2|.v4].({TYPES})", f"ld{ORDER}.shared::cta[.v2|.v4].({TYPES})", reads=None)
 def ld_shared(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     _load(e, form, "shared", target, source)
+
+
+@instruction(f"ldu.global[.v2|.v4].({TYPES})", reads=None)
+def ldu_global(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    """A load whose address should be the same in all lanes; it need not be."""
+    _load(e, form, "global", target, source)
+
+
+@instruction(f"ldu[.v2|.v4].({TYPES})", reads=None)
+def ldu_generic(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    assert isinstance(source, Address)
+    _load(e, form, spaces.generic_space(e, source), target, source)
 
 
 @instruction(f"ld.const[.v2|.v4].({TYPES})", reads=None)
@@ -132,13 +144,21 @@ def cp_async_wait(e: Emitter, form: Form, n: Operand) -> None:
     """Copies are finished when they are issued."""
 
 
-@instruction("membar.(cta|gl|sys)", "fence[.sc|.acq_rel].(cta|gpu|sys)", "fence.proxy.async", reads=(), writes="")
+@instruction(
+    "membar.(cta|gl|sys)",
+    "membar.proxy.alias",
+    "fence[.sc|.acq_rel].(cta|gpu|sys)",
+    "fence.proxy.(async|alias)",
+    reads=(),
+    writes="",
+)
 def fence(e: Emitter, form: Form) -> None:
     """Warps of a block take turns on one thread, and the scheduler's calls order everything between turns."""
 
 
 @instruction(
-    "prefetch.global.(L1|L2)",
+    "prefetch[.global|.local].(L1|L2)",
+    "prefetch.global.(L2::evict_last|L2::evict_normal)",
     "prefetchu.L1",
     "discard[.global].L2",
     "applypriority[.global].L2::evict_normal",
@@ -148,8 +168,16 @@ def prefetch(e: Emitter, form: Form, address: Operand, *size: Operand) -> None:
     """A hint."""
 
 
-@instruction("createpolicy.fractional.L2::evict_last.b64", "createpolicy.fractional.L2::evict_first.b64", reads=None)
-def createpolicy(e: Emitter, form: Form, target: Operand, fraction: Operand | None = None) -> None:
+_FIRST = "(L2::evict_last|L2::evict_normal|L2::evict_first|L2::evict_unchanged)[.L2::evict_first|.L2::evict_unchanged]"
+
+
+@instruction(
+    f"createpolicy.fractional.{_FIRST}.b64",
+    f"createpolicy.range[.global].{_FIRST}.b64",
+    "createpolicy.cvt.L2.b64",
+    reads=None,
+)
+def createpolicy(e: Emitter, form: Form, target: Operand, *what: Operand) -> None:
     """A cache policy is a hint: its value is only ever passed on."""
     e.write(target, e.const("u64", 0), "u64")
 

@@ -43,13 +43,13 @@ def _split(e: Emitter, group: Group, value: Value, width: int) -> None:
         e.write(item, e.cast("trunc", shifted, ir.IntType(part)) if len(group.items) > 1 else shifted, f"b{part}")
 
 
-@instruction(*(f"cvta[.to].{space}.(u32|u64)" for space in ("global", "const", "param")), reads=("T",))
+@instruction(*(f"cvta[.to].{space}.(u32|u64)" for space in ("global", "const", "param", "param::entry")), reads=("T",))
 def cvta_global(e: Emitter, form: Form, a: Value) -> Value:
     """Global and constant memory and parameters are the host's, so their addresses are generic as they stand."""
     return a
 
 
-@instruction("cvta[.to].shared.u64", reads=("u64",), writes="u64")
+@instruction("cvta[.to].shared.u64", "cvta[.to].shared::cta.u64", reads=("u64",), writes="u64")
 def cvta_shared(e: Emitter, form: Form, a: Value) -> Value:
     """The generic address of shared memory is the host address of the block's own."""
     base = e.scratch["shared_base"]
@@ -66,7 +66,7 @@ def cvta_local(e: Emitter, form: Form, a: Value) -> Value:
     return e.builder.sub(a, base) if "to" in form.optional else e.builder.add(base, a)
 
 
-@instruction("isspacep.(global|shared|shared::cta|local|const|param)", reads=None)
+@instruction("isspacep.(global|shared|shared::cta|local|const|param|param::entry)", reads=None)
 def isspacep(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     """Which window a generic address lies in; what is in no other is global."""
     b = e.builder

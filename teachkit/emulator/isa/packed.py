@@ -112,6 +112,27 @@ def video_set(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     return _merged(e, form, results, width, False, c)
 
 
+@instruction("cvt.pack.sat.(u16|s16).s32", reads=("s32", "s32"), writes="b32")
+def cvt_pack(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    """Two numbers, clamped, side by side; the first is the upper one."""
+    return _join(e, [_narrowed(e, form.required[0], value) for value in (b, a)], 16)
+
+
+@instruction("cvt.pack.sat.(u2|s2|u4|s4|u8|s8).s32.b32", reads=("s32", "s32", "b32"), writes="b32")
+def cvt_pack_onto(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    """Two numbers, clamped, below what the third source has in its lower bits."""
+    width = int(form.required[0][1:])
+    low = _join(e, [_narrowed(e, form.required[0], value) for value in (b, a)], width)
+    return e.builder.or_(low, e.builder.shl(c, e.constant(c, 2 * width)))
+
+
+def _narrowed(e: Emitter, kind: str, value: Value) -> Value:
+    width = int(kind[1:])
+    low, high = (-(1 << width - 1), (1 << width - 1) - 1) if kind[0] == "s" else (0, (1 << width) - 1)
+    value = e.intrinsic("llvm.smin", value, e.constant(value, high))
+    return e.intrinsic("llvm.smax", value, e.constant(value, low))
+
+
 @instruction("fns.b32", reads=("b32", "u32", "s32"), writes="b32")
 def fns(e: Emitter, form: Form, mask: Value, start: Value, number: Value) -> Value:
     """Position of the ``number``-th set bit from ``start`` up, downwards where ``number`` is negative; with 0 the bit

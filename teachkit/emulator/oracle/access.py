@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fault:
-    """Something a lane may not do. ``kind`` is "bounds", "alignment", "trap", "assert" or "deadlock"."""
+    """Something a lane may not do. ``kind`` is "bounds", "alignment", "trap", "breakpoint", "assert" or "deadlock"."""
 
     kind: str
     ptx_line: int

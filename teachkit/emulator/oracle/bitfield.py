@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachkit.emulator.oracle.table import Form, Lanes, Operation, counting, instruction
+from teachkit.emulator.oracle.table import Form, Lanes, Operation, Step, counting, instruction, unsupported
 from teachkit.emulator.oracle.values import Array, is_signed, width
+from teachkit.emulator.ptx.model import Instruction, PredicatePair
+
+if TYPE_CHECKING:
+    from teachkit.emulator.oracle.machine import Machine
 
 
 @instruction("popc", "clz")
@@ -130,6 +135,7 @@ def permute_bytes(form: Form) -> Operation:
 
 @instruction("lop3")
 def three_input_logic(form: Form) -> Operation:
+    join = form.maybe("or", "and")
     form.one("b32")
 
     def compute(a: Array, b: Array, c: Array, table: Array) -> Array:
@@ -139,6 +145,18 @@ def three_input_logic(form: Form) -> Operation:
             result |= np.where(table >> np.uint32(row) & np.uint32(1), term, np.uint32(0))
         return result
 
+    def run(machine: Machine, item: Instruction, mask: Array) -> None:
+        target, *sources = item.operands
+        if not isinstance(target, PredicatePair) or len(sources) != 5:
+            raise unsupported(item, f"{len(item.operands)} operands")
+        result = compute(*(machine.read(operand, "b32") for operand in sources[:4]))
+        combine = np.logical_or if join == "or" else np.logical_and
+        truth = combine(result != 0, machine.read(sources[4], "pred"))
+        machine.write(target.first, result, "b32", mask)
+        machine.write(target.second, truth, "pred", mask)
+
+    if join:
+        return Step(run, counting("b32"))
     return Lanes("b32", ("b32", "b32", "b32", "u32"), compute, counting("b32"))
 
 

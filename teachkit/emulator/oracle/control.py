@@ -58,7 +58,7 @@ def leave(form: Form) -> Operation:
 @instruction("trap", "brkpt")
 def trap(form: Form) -> Operation:
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
-        machine.fault("trap", item, int(np.flatnonzero(mask)[0]))
+        machine.fault("breakpoint" if form.base == "brkpt" else "trap", item, int(np.flatnonzero(mask)[0]))
         machine.next[mask] = np.iinfo(np.int64).max
 
     return Step(run)

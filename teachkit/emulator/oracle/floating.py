@@ -15,14 +15,14 @@ from teachkit.emulator.oracle.values import Array
 
 FLOATS = ("f32", "f64", "f16", "f16x2", "bf16", "bf16x2", "f32x2")
 _WIDE = ("f32", "f64", "f32x2")
-_SMALLEST_NORMAL = np.float32(2.0**-126)
 
 
 def flush(values: Array) -> Array:
-    """Subnormal float32 values to zero of the same sign; other types unchanged."""
-    if values.dtype != np.float32:
+    """Subnormal float32 and float16 values to zero of the same sign; float64 unchanged."""
+    if values.dtype == np.float64:
         return values
-    return np.where(np.abs(values) < _SMALLEST_NORMAL, np.copysign(np.float32(0), values), values)
+    zero = values.dtype.type(0)
+    return np.where(np.abs(values) < np.finfo(values.dtype).tiny, np.copysign(zero, values), values)
 
 
 def saturate(values: Array) -> Array:

@@ -82,7 +82,8 @@ def multiply_add_with_carry(form: Form) -> Operation:
 @instruction("mul24", "mad24")
 def multiply_24(form: Form) -> Operation:
     part = form.one("lo", "hi")
-    kind = form.one("u32", "s32")
+    saturates = form.flag("sat")
+    kind = form.one("s32") if saturates else form.one("u32", "s32")
     wide = np.int64 if is_signed(kind) else np.uint64
     shift = 0 if part == "lo" else 16
 
@@ -94,6 +95,10 @@ def multiply_24(form: Form) -> Operation:
 
     if form.base == "mul24":
         return Lanes(kind, (kind, kind), product, counting(kind))
+    if saturates:
+        return Lanes(
+            kind, (kind,) * 3, lambda a, b, c: _clamp(product(a, b).astype(np.int64) + c, kind), counting(kind, 2)
+        )
     return Lanes(kind, (kind, kind, kind), lambda a, b, c: product(a, b) + c, counting(kind, 2))
 
 

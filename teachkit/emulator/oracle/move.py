@@ -60,7 +60,7 @@ def _unpack(machine: Machine, item: Instruction, kind: str, mask: Array) -> None
 def convert_address(form: Form) -> Operation:
     """Between a state space and the generic window; global, const and kernel parameters are generic already."""
     to_space = form.flag("to")
-    space = form.one("global", "const", "param", "shared", "shared::cta", "local").removesuffix("::cta")
+    space = form.one("global", "const", "param", "param::entry", "shared", "shared::cta", "local").partition("::")[0]
     kind = form.one("u64", "u32")
     offset = np.uint64(_WINDOWS.get(space, 0))
 
@@ -74,7 +74,7 @@ def convert_address(form: Form) -> Operation:
 
 @instruction("isspacep")
 def is_in_space(form: Form) -> Operation:
-    space = form.one("global", "const", "shared", "shared::cta", "local", "param").removesuffix("::cta")
+    space = form.one("global", "const", "shared", "shared::cta", "local", "param", "param::entry").partition("::")[0]
 
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
         address = machine.read(item.operands[1], "u64")

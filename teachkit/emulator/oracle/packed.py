@@ -72,6 +72,27 @@ def video(form: Form) -> Operation:
     return Lanes("b32", ("b32", "b32", "b32"), compute, {"int_ops": n})
 
 
+@instruction("cvt")
+def convert_and_pack(form: Form) -> Operation:
+    """Two numbers, each the nearest of its size, as the lowest bits; the rest is the third source, moved up."""
+    form.one("pack")
+    form.one("sat")
+    size = form.one("u2", "s2", "u4", "s4", "u8", "s8", "u16", "s16")
+    form.one("s32")
+    n_bits = int(size[1:])
+    if n_bits < 16:
+        form.one("b32")
+    least = -(2 ** (n_bits - 1)) if size[0] == "s" else 0
+    mask = np.int64(2**n_bits - 1)
+
+    def compute(a: Array, b: Array, *c: Array) -> Array:
+        high, low = (np.clip(x.astype(np.int64), least, least + mask) & mask for x in (a, b))
+        rest = [x.astype(np.int64) << np.int64(2 * n_bits) for x in c]
+        return np.asarray(sum(rest, low | high << np.int64(n_bits))).astype(np.uint32)
+
+    return Lanes("b32", ("s32", "s32", *(["b32"] if n_bits < 16 else [])), compute)
+
+
 @instruction("fns")
 def find_nth_set(form: Form) -> Operation:
     form.one("b32")

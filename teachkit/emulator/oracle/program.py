@@ -31,7 +31,7 @@ from teachkit.emulator.ptx.model import (
 )
 
 HOST_FUNCTIONS = ("vprintf", "__assertfail")
-_JUMPS = ("bra", "brx", "ret", "exit", "trap")
+_JUMPS = ("bra", "brx", "ret", "exit", "trap", "brkpt")
 _BARRIERS = ("bar", "barrier")
 
 

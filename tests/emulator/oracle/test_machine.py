@@ -400,6 +400,12 @@ def test_trap():
     assert out.sum() == 31
 
 
+def test_breakpoint():
+    result = launch("setp.eq.u32 %p1, %r1, 3; @%p1 brkpt; st.global.u32 [%rd1], 1;", out := words(32))
+    assert [(fault.kind, fault.thread) for fault in result.faults] == [("breakpoint", 3)]
+    assert out.sum() == 31
+
+
 def test_unknown_opcodes_and_modifiers_say_where():
     for statement in ("frobnicate.b32 %r1, %r2;", "add.weird.s32 %r1, %r2, %r3;", "cvt.rn.f16x2.s32 %r1, %r2;"):
         with pytest.raises(UnsupportedInstruction) as caught:

@@ -1,0 +1,110 @@
+"""Hints, unusual spellings, and breakpoints, on the engine and on the oracle."""
+
+import numpy as np
+import pytest
+
+from teachkit.emulator import load_ptx
+from teachkit.errors import KernelFault
+
+HINTS = [
+    "prefetch.L1 [%rd10]",
+    "prefetch.L2 [%rd10]",
+    "prefetch.global.L2 [%rd10]",
+    "prefetch.local.L1 [%rd10]",
+    "prefetch.global.L2::evict_last [%rd10]",
+    "prefetch.global.L2::evict_normal [%rd10]",
+    "prefetchu.L1 [%rd10]",
+    "applypriority.global.L2::evict_normal [%rd10], 128",
+    "createpolicy.fractional.L2::evict_first.b64 %rd5",
+    "createpolicy.fractional.L2::evict_last.L2::evict_unchanged.b64 %rd5, 0.25",
+    "createpolicy.range.global.L2::evict_normal.L2::evict_first.b64 %rd5, [%rd10], 128, 128",
+    "createpolicy.range.L2::evict_unchanged.b64 %rd5, [%rd10], 128, 128",
+    "createpolicy.cvt.L2.b64 %rd5, %rd4",
+    "nanosleep.u32 100",
+    "nanosleep.u32 %r1",
+    "pmevent 3",
+    "pmevent.mask 0x0f",
+    "fence.proxy.alias",
+    "membar.proxy.alias",
+]
+
+
+@pytest.mark.parametrize("statement", HINTS)
+def test_hints_change_nothing(both, statement):
+    body = f"mov.u64 %rd4, 0; {statement}; ld.global.u32 %r4, [%rd10]; st.global.u32 [%rd1], %r4;"
+    given = both.array(32, value=17)
+    run = both.run_both(both.kernel(body, pointers=("given",)), "k", 1, 32, [out := both.array(32), given])
+    run.check_memory()
+    run.check_counters()
+    assert (out == 17).all()
+
+
+def test_a_policy_is_passed_on(both):
+    body = """createpolicy.range.global.L2::evict_last.b64 %rd5, [%rd10], 128, 256;
+    ld.global.L2::cache_hint.u32 %r4, [%rd10], %rd5; st.global.L2::cache_hint.u32 [%rd1], %r4, %rd5;"""
+    given = both.array(32, value=17)
+    run = both.run_both(both.kernel(body, pointers=("given",)), "k", 1, 32, [out := both.array(32), given])
+    run.check_memory()
+    assert (out == 17).all()
+
+
+@pytest.mark.parametrize("opcode", ["ldu.global", "ldu", "ld.mmio.relaxed.sys.global", "ld.mmio.relaxed.sys"])
+def test_uniform_and_io_loads(both, opcode):
+    """The address is the same for some lanes and not for others, and half the lanes leave before the second load."""
+    body = f"""
+    shr.u32 %r4, %r1, 2; mul.wide.u32 %rd4, %r4, 4; add.s64 %rd4, %rd10, %rd4; {opcode}.u32 %r5, [%rd4];
+    and.b32 %r6, %r1, 1; setp.eq.u32 %p1, %r6, 0; mov.u32 %r7, 0; @%p1 bra END; {opcode}.u32 %r7, [%rd10+4];
+    END: add.u32 %r5, %r5, %r7; st.global.u32 [%rd1], %r5;"""
+    given = both.array(64)
+    given[:] = np.arange(64) * 3 + 1
+    run = both.run_both(both.kernel(body, pointers=("given",)), "k", 1, 64, [out := both.array(64), given])
+    run.check_memory()
+    run.check_counters()
+    thread = np.arange(64)
+    assert (out == given[thread // 4] + np.where(thread % 2, given[1], 0)).all()
+
+
+def test_vector_and_narrow_uniform_loads(both):
+    body = """ldu.global.v2.u32 {%r4, %r5}, [%rd10]; ldu.global.s8 %r6, [%rd10+8]; add.u32 %r4, %r4, %r5;
+    add.u32 %r4, %r4, %r6; st.global.u32 [%rd1], %r4;"""
+    given = both.array(32)
+    given[:3] = 5, 7, 0xFE
+    run = both.run_both(both.kernel(body, pointers=("given",)), "k", 1, 32, [out := both.array(32), given])
+    run.check_memory()
+    run.check_counters()
+    assert (out == 10).all()
+
+
+def test_addresses_with_the_long_names_of_their_spaces(both):
+    body = """mov.u64 %rd4, s; cvta.shared::cta.u64 %rd5, %rd4; mul.wide.u32 %rd6, %r1, 4; add.s64 %rd5, %rd5, %rd6;
+    st.u32 [%rd5], %r1; cvta.to.shared::cta.u64 %rd6, %rd5; cvt.u32.u64 %r5, %rd6; ld.shared::cta.u32 %r4, [%r5];
+    isspacep.shared::cta %p1, %rd5; isspacep.param::entry %p2, %rd5;
+    selp.u32 %r5, 100, 0, %p1; selp.u32 %r6, 1000, 0, %p2;
+    add.u32 %r4, %r4, %r5; add.u32 %r4, %r4, %r6; st.global.u32 [%rd1], %r4;"""
+    text = both.kernel(body, variables=".shared .align 4 .b8 s[256];")
+    run = both.run_both(text, "k", 1, 64, [out := both.array(64)])
+    run.check_memory()
+    run.check_counters()
+    assert (out == 100 + np.arange(64)).all()
+
+
+def test_breakpoint(both):
+    body = "setp.eq.u32 %p1, %r2, 37; @%p1 brkpt; st.global.u32 [%rd1], %r2;"
+    kernel = load_ptx(both.kernel(body))["k"]
+    with pytest.raises(KernelFault, match=r"stopped at a breakpoint \(brkpt\), and there is no debugger") as caught:
+        kernel[3, 32](both.array(96))
+    assert (caught.value.kind, caught.value.block, caught.value.thread) == ("breakpoint", (1, 0, 0), (5, 0, 0))
+    kernel[1, 32](out := both.array(96))  # nobody reaches it
+    assert (out[:32] == np.arange(32)).all()
+
+
+def test_a_guarded_breakpoint_that_does_not_happen_counts_once(both):
+    body = "setp.gt.u32 %p1, %r1, 1000; @%p1 brkpt; st.global.u32 [%rd1], %r1;"
+    run = both.run_both(both.kernel(body), "k", 2, 64, [both.array(128)])
+    run.check_memory()
+    run.check_counters()
+
+
+def test_every_lane_at_a_breakpoint(both):
+    with pytest.raises(KernelFault, match="breakpoint"):
+        load_ptx(both.kernel("brkpt; st.global.u32 [%rd1], 1;"))["k"][1, 32](both.array(32))
