@@ -34,7 +34,9 @@ def worth(opcode: str) -> tuple[tuple[str, int], ...]:
     if base == "mma" or (base == "wmma" and modifiers[0] == "mma"):
         shape = next(part for part in modifiers if re.fullmatch(r"m\d+n\d+k\d+", part))
         m, n, k = (int(size) for size in re.split("[mnk]", shape)[1:])
-        return (("flop_tensor", 2 * m * n * k),)
+        n_products = 4 if base == "mma" and (m, k) == (8, 4) and "f16" in modifiers else 1
+        is_sparse = modifiers[0].startswith("sp")  # half of A is multiplied
+        return (("flop_tensor", n_products * m * n * k * (1 if is_sparse else 2)),)
     if base in ("bar", "barrier") and "warp" not in modifiers and not {"sync", "red", "arrive"}.isdisjoint(modifiers):
         return (("barriers", 1),)
     if base in ("setp", "set"):

@@ -176,7 +176,7 @@ def _sums(
     """Registers of D for the lanes of one part, from those of A and C."""
     d_type, a_type, _, c_type = types
     b, n = e.builder, rows[0].type.count
-    c = [element for register in before for element in _decoded(e, register, c_type)]
+    c = [element for register in before for element in decoded(e, register, c_type)]
     is_bits = a_type == "b1"
     sums = list(c)
     if d_type == "s32" and not is_bits:
@@ -240,7 +240,7 @@ def _spread(e: Emitter, register: Value, kind: str) -> list[Value]:
     if kind == "b1":
         return [register]
     if not _is_by_fours(kind):
-        return _decoded(e, register, kind)
+        return decoded(e, register, kind)
     n = register.type.count
     halves = e.builder.bitcast(register, vector_of(F16, 2 * n))
     floats = e.cast("fpext", halves, F32)  # in each row all eight k, in order
@@ -249,7 +249,7 @@ def _spread(e: Emitter, register: Value, kind: str) -> list[Value]:
     return [e.intrinsic("llvm.arithmetic.fence", four) for four in fours]
 
 
-def _decoded(e: Emitter, register: Value, kind: str) -> list[Value]:
+def decoded(e: Emitter, register: Value, kind: str) -> list[Value]:
     """The elements of a register, lowest first, as ``f32`` or ``f64``; ``s32`` stays."""
     b, n = e.builder, register.type.count
     if kind == "s32":

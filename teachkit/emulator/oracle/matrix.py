@@ -141,34 +141,34 @@ def multiply_matrices(form: Form) -> Operation:
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
         if not warps(mask)[warps(mask).any(1)].all():
             raise unsupported(item, "a warp in which some lanes are off")
-        a = _gather(machine, item.operands[1], a_type, m, k, _place_a)
-        b = _gather(machine, item.operands[2], b_type, k, n, _place_b)
-        c = _gather(machine, item.operands[3], c_type, m, n, _place_c)
+        a = gather(machine, item.operands[1], a_type, m, k, place_a)
+        b = gather(machine, item.operands[2], b_type, k, n, place_b)
+        c = gather(machine, item.operands[3], c_type, m, n, place_c)
         exact = object if d_type == "s32" else np.float64
         d = a.astype(exact) @ b.astype(exact) + c.astype(exact)
         if d_type == "s32":
             limits = np.iinfo(np.int32)
             wrapped = (d + (1 << 31)) % (1 << 32) - (1 << 31)
             d = np.clip(d, limits.min, limits.max) if saturates else wrapped
-        _scatter(machine, item.operands[0], d, d_type, mask)
+        scatter(machine, item.operands[0], d, d_type, mask)
 
     return Step(run, per_warp={"flop_tensor": 2 * m * n * k})
 
 
-def _place_a(lane: Array, register: int, h: int, e: int) -> tuple[Array, Array]:
+def place_a(lane: Array, register: int, h: int, e: int) -> tuple[Array, Array]:
     return lane // 4 + 8 * (register % 2), e * (lane % 4) + h + 4 * e * (register // 2)
 
 
-def _place_b(lane: Array, register: int, h: int, e: int) -> tuple[Array, Array]:
+def place_b(lane: Array, register: int, h: int, e: int) -> tuple[Array, Array]:
     return e * (lane % 4) + h + 4 * e * register, lane // 4
 
 
-def _place_c(lane: Array, register: int, h: int, e: int) -> tuple[Array, Array]:
+def place_c(lane: Array, register: int, h: int, e: int) -> tuple[Array, Array]:
     i = register * e + h
     return lane // 4 + 8 * (i // 2), 2 * (lane % 4) + i % 2
 
 
-def _gather(machine: Machine, operand: Operand, kind: str, rows: int, cols: int, place) -> Array:  # type: ignore[no-untyped-def]
+def gather(machine: Machine, operand: Operand, kind: str, rows: int, cols: int, place) -> Array:  # type: ignore[no-untyped-def]
     """The matrix of each warp, [n_warps, rows, cols], from its lanes' registers."""
     lane = np.arange(LANES)
     matrix: Array | None = None
@@ -199,12 +199,12 @@ def _elements(machine: Machine, register: Operand, kind: str) -> Array:
     return values.reshape(-1, LANES, values.shape[-1])
 
 
-def _scatter(machine: Machine, operand: Operand, matrix: Array, kind: str, mask: Array) -> None:
+def scatter(machine: Machine, operand: Operand, matrix: Array, kind: str, mask: Array) -> None:
     lane = np.arange(LANES)
     e = 2 if kind == "f16" else 1
     dtype = {"f16": np.float16, "f32": np.float32, "f64": np.float64, "s32": np.int32}[kind]
     for number, register in enumerate(_registers(operand)):
-        parts = [matrix[:, *_place_c(lane, number, h, e)].reshape(-1).astype(dtype) for h in range(e)]
+        parts = [matrix[:, *place_c(lane, number, h, e)].reshape(-1).astype(dtype) for h in range(e)]
         if e == 2:
             machine.write(register, encode(np.stack(parts, axis=-1), "f16x2"), "b32", mask)
         else:

@@ -32,6 +32,8 @@ _FAMILIES = (
     "atomic",
     "warp",
     "matrix",
+    "sparse",
+    "quadpairs",
     "wmma",
     "mbarrier",
     "control",
