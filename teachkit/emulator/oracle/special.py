@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from teachkit.emulator.oracle.launch_state import LaunchState
 
 _AXES = ("x", "y", "z")
+_GRID_WORKSPACE = "tk_grid_workspace"  # cooperative groups find it in two registers that the driver sets on a GPU
 
 
 def special_registers(launch: LaunchState, block: tuple[int, int, int], n_threads: int) -> dict[str, Array]:
@@ -61,6 +62,9 @@ def special_registers(launch: LaunchState, block: tuple[int, int, int], n_thread
         "%total_smem_size": launch.layout.shared_bytes,
         "%aggr_smem_size": launch.layout.shared_bytes,
     }
+    if _GRID_WORKSPACE in launch.module.variables:
+        place = int(launch.layout.place(_GRID_WORKSPACE)[1])
+        scalars |= {"%envreg1": place >> 32, "%envreg2": place & 0xFFFFFFFF}
     return registers | {name: np.array([value], np.uint32) for name, value in scalars.items()}
 
 

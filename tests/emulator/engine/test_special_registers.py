@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from teachkit.errors import UnsupportedInstruction
+
 SHARED = """.version 8.0
 .target sm_80
 .address_size 64
@@ -68,3 +70,30 @@ def test_where_and_when(both):
     assert (words[:, 0, 0] == np.arange(200) % 108).all()
     assert words[7, 3, :8].tolist() == [7, 108, 7, 1, 0, 0, 3, 7]
     assert words[199, 31, 8:14].tolist() == [32, 0, 64, 0, 96, 0]
+
+
+WORKSPACE = """.version 8.0
+.target sm_80
+.address_size 64
+.visible .global .align 8 .b8 tk_grid_workspace[8];
+.visible .entry k(.param .u64 out)
+{
+    .reg .b32 %r<4>; .reg .b64 %rd<6>; .reg .pred %p<2>;
+    ld.param.u64 %rd1, [out]; mov.u32 %r1, %envreg1; mov.u32 %r2, %envreg2; mov.b64 %rd2, {%r2, %r1};
+    mov.u64 %rd3, tk_grid_workspace; cvta.global.u64 %rd3, %rd3; setp.eq.u64 %p1, %rd2, %rd3; selp.u32 %r3, 7, 0, %p1;
+    st.global.u32 [%rd1], %r3; st.u32 [%rd2], %r3; ld.global.u32 %r3, [%rd3]; st.global.u32 [%rd1+4], %r3;
+    ret;
+}"""
+
+
+def test_where_the_memory_of_cooperative_groups_is(both):
+    run = both.run_both(WORKSPACE, "k", 1, 32, [out := both.array(2)])
+    run.check_memory()
+    run.check_counters()
+    assert out.tolist() == [7, 7]
+
+
+def test_registers_of_a_driver_that_is_not_there_are_refused(both):
+    text = WORKSPACE.replace("tk_grid_workspace", "another")
+    with pytest.raises(UnsupportedInstruction, match="special register %envreg1"):
+        both.observed(text, "k", 1, 32, [both.array(2)])
