@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teachkit.emulator.engine import ir
-from teachkit.emulator.engine.emit import F64, I8, I32, I64, WIDTHS, Emitter, Value, is_vector
+from teachkit.emulator.engine.emit import F64, I32, I64, WIDTHS, Emitter, Value, is_vector
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, PredicatePair
 

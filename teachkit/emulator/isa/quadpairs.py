@@ -8,10 +8,9 @@ adds.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import I32, Emitter, Poison, Value, lane_constants
 from teachkit.emulator.isa.floating import float_to_half, pack
@@ -98,7 +97,7 @@ def _define(e: Emitter, kinds: tuple[str, ...], name: str, n_c: int, n_d: int, w
 class _Matrix:
     """The four matrices of a warp in their lanes' registers."""
 
-    def __init__(self, e: Emitter, registers: list[Value], kind: str, layout: _Layout) -> None:
+    def __init__(self, e: Emitter, registers: Sequence[Value], kind: str, layout: _Layout) -> None:
         self._e = e
         self._elements = [element for register in registers for element in decoded(e, register, kind)]
         self._places = {
@@ -110,11 +109,12 @@ class _Matrix:
         """For each lane the element of a row and column of its quad pair's matrix."""
         e = self._e
         found = [self._places[lane % 16 // 4, *place] for lane, place in enumerate(wanted)]
-        result: Value | None = None
-        for number in sorted({i for i, _ in found}):
-            moved = self._moved(number, [lane for _, lane in found])
+        lanes = [lane for _, lane in found]
+        first, *others = sorted({i for i, _ in found})
+        result = self._moved(first, lanes)
+        for number in others:
             here = lane_constants(ir.IntType(1), [int(i == number) for i, _ in found])
-            result = moved if result is None else e.builder.select(here, moved, result)
+            result = e.builder.select(here, self._moved(number, lanes), result)
         return result
 
     def _moved(self, number: int, lanes: list[int]) -> Value:

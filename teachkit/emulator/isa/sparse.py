@@ -11,10 +11,9 @@ leaves undefined (both places the same); and 4-bit elements.
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import F32, I32, Emitter, Poison, Splat, Value, lane_constants
+from teachkit.emulator.engine.emit import F32, I32, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.isa.floating import float_to_half, pack
 from teachkit.emulator.isa.products import ELEMENTS, decoded
 from teachkit.emulator.isa.table import Form, instruction
@@ -85,7 +84,7 @@ def _define(
     b = [decoded(e, register, types[2]) for register in words[n_a : n_a + n_b]]
     c = [element for register in words[n_a + n_b :] for element in decoded(e, register, types[3])]
     is_integer = types[0] == "s32"
-    sums = _sums(e, types[1], a, b, [Splat(F32(0.0))] * 4 if is_integer else c, metadata, first)
+    sums = _sums(e, types[1], a, b, [ir.Splat(vector_of(F32), F32(0.0))] * 4 if is_integer else c, metadata, first)
     if is_integer:
         whole = [e.cast("fptosi", value, I32) for value in sums]
         add = (lambda x, y: e.intrinsic("llvm.sadd.sat", x, y)) if how == "satfinite" else e.builder.add

@@ -8,8 +8,7 @@ they were negative; and of ``vmad`` on unsigned words with a negated third sourc
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import I32, I64, Emitter, Value
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, Part
