@@ -1,13 +1,14 @@
 """Several small integers in one register: 16-bit pairs, and PTX's "video" instructions on two or four parts.
 
-Source: PTX ISA, "add", "min", "max" (``u16x2``, ``s16x2``), and "SIMD Video Instructions". Not modelled: selectors and
-masks that pick parts (a form with them is refused); all parts take part, so the merge source has no effect.
+Source: PTX ISA, "add", "min", "max" (``u16x2``, ``s16x2``), and "SIMD Video Instructions". Sources of these name the
+parts that they take of both registers, ``.b7021``, and the destination those that are written, ``.b31``.
 """
 
 from __future__ import annotations
 
 from teachkit.emulator.engine.emit import I8, I16, I32, Emitter, Value
 from teachkit.emulator.isa.table import Form, instruction
+from teachkit.emulator.ptx.model import Operand, Part
 
 _KIND = "(u32|s32)"
 _VIDEO = "vadd{0}|vsub{0}|vavrg{0}|vmin{0}|vmax{0}|vabsdiff{0}"
@@ -60,19 +61,40 @@ def _video(n: int) -> list[str]:
     return [f"{name}.{_KIND}.{_KIND}.{_KIND}[.sat|.add]" for name in names]
 
 
-@instruction(*_video(2), *_video(4), reads=("b32", "b32", "b32"), writes="b32")
-def video(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+@instruction(*_video(2), *_video(4), reads=None)
+def video(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, c: Operand) -> None:
     """The operation on each part, cut or clamped to its width; with ``.add`` the sum of all results and the third."""
     to, of_a, of_b = (kind.startswith("s") for kind in form.required)
-    n = int(form.base[-1])
-    width = 32 // n
-    rows = zip(_parts(e, a, width, of_a), _parts(e, b, width, of_b), strict=True)
-    results = [_one(e, form.base[1:-1], x, y) for x, y in rows]
+    width = 32 // int(form.base[-1])
+    results = [_one(e, form.base[1:-1], x, y) for x, y in _rows(e, form, a, b, of_a, of_b)]
     if "sat" in form.optional:
         low, high = (-(1 << width - 1), (1 << width - 1) - 1) if to else (0, (1 << width) - 1)
         results = [e.intrinsic("llvm.smin", value, e.constant(value, high)) for value in results]
         results = [e.intrinsic("llvm.smax", value, e.constant(value, low)) for value in results]
-    return _merged(e, form, results, width, to, c)
+    _merge(e, form, target, results, to, c)
+
+
+def _rows(e: Emitter, form: Form, a: Operand, b: Operand, of_a: bool, of_b: bool) -> list[tuple[Value, Value]]:
+    """Pairs of parts, the lowest first: by default each register's own."""
+    n = int(form.base[-1])
+    words = e.alike(*(e.read(x.register if isinstance(x, Part) else x, "b32") for x in (a, b)))
+    columns = []
+    for number, (operand, signed) in enumerate(((a, of_a), (b, of_b))):
+        both = [part for word in words for part in _parts(e, word, 32 // n, signed)]
+        chosen = list(range(number * n, number * n + n))
+        if isinstance(operand, Part):
+            chosen = _digits(e, form, operand)
+            if len(chosen) != n or max(chosen) >= 2 * n:
+                raise e.unsupported(f"operand {operand!r}")
+        columns.append([both[place] for place in chosen])
+    return list(zip(*columns, strict=True))
+
+
+def _digits(e: Emitter, form: Form, operand: Part) -> list[int]:
+    """The numbers that a selector or a mask names, the lowest part's first."""
+    if operand.which[:1] != ("h" if form.base[-1] == "2" else "b") or operand.negated:
+        raise e.unsupported(f"operand {operand!r}")
+    return [int(digit) for digit in reversed(operand.which[1:])]
 
 
 def _one(e: Emitter, operation: str, a: Value, b: Value) -> Value:
@@ -87,29 +109,36 @@ def _one(e: Emitter, operation: str, a: Value, b: Value) -> Value:
     return _combined(e, operation, True, a, b)
 
 
-def _merged(e: Emitter, form: Form, results: list[Value], width: int, signed: bool, c: Value) -> Value:
-    if "add" not in form.optional:
-        return _join(e, results, width)
-    total = c
-    for value in results:
-        part = e.cast("trunc", value, I16 if width == 16 else I8)
-        total = e.builder.add(total, e.cast("sext" if signed else "zext", part, I32))
-    return total
+def _merge(e: Emitter, form: Form, target: Operand, results: list[Value], signed: bool, c: Operand) -> None:
+    """Write the parts that the mask names, the others from the third source; or add them to it."""
+    b, n = e.builder, len(results)
+    width = 32 // n
+    mask = list(range(n))
+    if isinstance(target, Part):
+        mask = _digits(e, form, target)
+        if mask != sorted(set(mask)) or mask[-1] >= n:
+            raise e.unsupported(f"destination {target!r}")
+    third, *results = e.alike(e.read(c, "b32"), *results)
+    if "add" in form.optional:
+        for place in mask:
+            part = e.cast("trunc", results[place], I16 if width == 16 else I8)
+            third = b.add(third, e.cast("sext" if signed else "zext", part, I32))
+    else:
+        parts = [results[i] if i in mask else b.lshr(third, e.constant(third, width * i)) for i in range(n)]
+        third = _join(e, parts, width)
+    e.write(target.register if isinstance(target, Part) else target, third, "b32")
 
 
 @instruction(
     *(f"vset{n}.{_KIND}.{_KIND}.({'|'.join(_COMPARISONS)})[.add]" for n in (2, 4)),
-    reads=("b32", "b32", "b32"),
-    writes="b32",
+    reads=None,
 )
-def video_set(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+def video_set(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, c: Operand) -> None:
     """1 in each part for which the comparison holds, else 0."""
     of_a, of_b = (kind.startswith("s") for kind in form.required[:2])
-    width = 32 // int(form.base[-1])
     how = _COMPARISONS[form.required[2]]
-    rows = zip(_parts(e, a, width, of_a), _parts(e, b, width, of_b), strict=True)
-    results = [e.cast("zext", e.builder.icmp_signed(how, x, y), I32) for x, y in rows]
-    return _merged(e, form, results, width, False, c)
+    rows = _rows(e, form, a, b, of_a, of_b)
+    _merge(e, form, target, [e.cast("zext", e.builder.icmp_signed(how, x, y), I32) for x, y in rows], False, c)
 
 
 @instruction("cvt.pack.sat.(u16|s16).s32", reads=("s32", "s32"), writes="b32")

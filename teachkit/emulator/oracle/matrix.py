@@ -4,7 +4,7 @@ A fragment is described by one rule. With E elements of the matrix in a 32-bit r
 and t = lane % 4, element h of A's register r stands at row g + 8 (r % 2), column E t + h + 4 E (r / 2); of B's
 at row E t + h + 4 E r, column g; element i of C at row g + 8 (i / 2), column 2 t + i % 2.
 Source: PTX ISA, "Matrix Fragments for mma" of each shape.
-Not modelled: sparse, 4-bit and 1-bit shapes, and the order in which tensor cores add.
+Not modelled: 4-bit and 1-bit shapes, and the order in which tensor cores add. Sparse products are in sparse.py.
 """
 
 from __future__ import annotations

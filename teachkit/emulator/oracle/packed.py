@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachkit.emulator.oracle.table import Form, Lanes, Operation, UnmatchedForm, instruction
+from teachkit.emulator.oracle.table import Form, Lanes, Operation, Step, UnmatchedForm, instruction, unsupported
 from teachkit.emulator.oracle.values import Array
+from teachkit.emulator.ptx.model import Instruction, Operand, Part
+
+if TYPE_CHECKING:
+    from teachkit.emulator.oracle.machine import Machine
 
 _COMPARE: dict[str, Callable[[Array, Array], Array]] = {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
@@ -61,15 +66,44 @@ def video(form: Form) -> Operation:
         raise UnmatchedForm("modifier .sat")
     limits = np.iinfo(f"{'i' if to_signed else 'u'}{4 // n}")
 
-    def compute(a: Array, b: Array, c: Array) -> Array:
-        a, b, c = np.broadcast_arrays(a, b, c)
-        result = np.asarray(function(_parts(a, n, of_a), _parts(b, n, of_b))).astype(np.int64)
+    def run(machine: Machine, item: Instruction, mask: Array) -> None:
+        target, *sources = item.operands
+        if len(sources) != 3:
+            raise unsupported(item, f"{len(item.operands)} operands")
+        words = [np.broadcast_to(machine.read(_whole(x), "b32"), mask.shape) for x in sources]
+        columns = []
+        for number, (operand, signed) in enumerate(zip(sources[:2], (of_a, of_b), strict=True)):
+            both = np.concatenate([_parts(word, n, signed) for word in words[:2]], axis=-1)
+            places = _places(item, operand, n, range(number * n, number * n + n), 2 * n)
+            if len(places) != n:
+                raise unsupported(item, "a selector that does not name every part")
+            columns.append(both[..., places])
+        result = np.asarray(function(*columns)).astype(np.int64)
         if after == "sat":
             result = np.clip(result, limits.min, limits.max)
-        word = _join(result, n)
-        return (c + _parts(word, n, to_signed).sum(-1)).astype(np.uint32) if after == "add" else word
+        cut = _parts(_join(result, n), n, to_signed)
+        written = np.isin(np.arange(n), _places(item, target, n, range(n), n))
+        if after == "add":
+            word = words[2] + np.where(written, cut, 0).sum(-1)
+        else:
+            word = _join(np.where(written, cut, _parts(words[2], n, False)), n)
+        machine.write(_whole(target), word.astype(np.uint32), "b32", mask)
 
-    return Lanes("b32", ("b32", "b32", "b32"), compute, {"int_ops": n})
+    return Step(run, {"int_ops": n})
+
+
+def _whole(operand: Operand) -> Operand:
+    return operand.register if isinstance(operand, Part) else operand
+
+
+def _places(item: Instruction, operand: Operand, n: int, default: range, n_places: int) -> list[int]:
+    """The parts that an operand names, the lowest first."""
+    if not isinstance(operand, Part):
+        return list(default)
+    places = [int(digit) for digit in operand.which[:0:-1]]
+    if operand.negated or operand.which[:1] != {2: "h", 4: "b"}[n] or max(places) >= n_places:
+        raise unsupported(item, f"part .{operand.which}")
+    return places
 
 
 @instruction("cvt")

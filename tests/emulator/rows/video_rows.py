@@ -51,7 +51,7 @@ def merged(value, part, third):
 
 def rows(Row):
     """All rows, built with the harness's ``Row``."""
-    return [*_arithmetic(Row), *_merging(Row), *_shifts(Row), *_comparisons(Row), *_products(Row)]
+    return [*_arithmetic(Row), *_merging(Row), *_shifts(Row), *_comparisons(Row), *_products(Row), *_simd(Row)]
 
 
 def _spelled(part_a, part_b, into="", third=False):
@@ -158,3 +158,45 @@ def _products(Row):
         plus_one = sign if sign == ".po" else ""
         opcode = f"vmad.{kind}32.{of_a}32.{of_b}32{plus_one}{sat}{scale}"
         yield Row(opcode, "b32", ("b32",) * 3, tuple(cases), note=spelled, operands=spelled)
+
+
+def _simd(Row):
+    """Several parts at once, picked by selectors, and written where a mask says."""
+    selected = {
+        2: ((None, "h20", "h13"), ("h1", "h33", None), ("h0", None, None), ("h10", "h02", "h31")),
+        4: ((None, "b7531", "b0246"), ("b20", None, "b7777"), ("b3", "b0123", None), ("b210", None, None)),
+    }
+    kinds = itertools.cycle(["uuu", "sss", "usu", "sus"])
+    endings = itertools.cycle(["", ".add", ".sat"])
+    for n, name in itertools.product(selected, ("vadd", "vsub", "vabsdiff", "vmax", "vset")):
+        for into, pick_a, pick_b in selected[n]:
+            (to, of_a, of_b), ending = next(kinds), next(endings)
+            if name == "vset":
+                to, ending = "u", ending.replace(".sat", "")
+            size = 4 // n
+            function = FUNCTIONS.get(name, lambda a, b: int(a < b))
+
+            def parts(a, b, pick, default, kind, size=size):
+                octets = (a | b << 32).to_bytes(8, "little")
+                places = [int(digit) for digit in reversed(pick[1:])] if pick else default
+                pieces = [octets[size * place : size * place + size] for place in places]
+                return [int.from_bytes(piece, "little", signed=kind == "s") for piece in pieces]
+
+            cases = []
+            for a, b, c in itertools.product(WORDS, WORDS[1:], (0xA1B2C3D4, 9)):
+                left = parts(a, b, pick_a, range(n), of_a)
+                right = parts(a, b, pick_b, range(n, 2 * n), of_b)
+                octets, total = bytearray(c.to_bytes(4, "little")), c
+                for place, pair in enumerate(zip(left, right, strict=True)):
+                    if into and str(place) not in into[1:]:
+                        continue
+                    result = function(*pair)
+                    result = clamp(result, to, 8 * size) if ending == ".sat" else as_kind(result, to, 8 * size)
+                    octets[size * place : size * place + size] = (result % 256**size).to_bytes(size, "little")
+                    total += result
+                word = total % 2**32 if ending == ".add" else int.from_bytes(octets, "little")
+                cases.append((a, b, c, word))
+            types = f"{of_a}32.{of_b}32.lt" if name == "vset" else f"{to}32.{of_a}32.{of_b}32"
+            names = (("%z", into), ("%a", pick_a), ("%b", pick_b))
+            spelled = ", ".join([*(".".join(filter(None, pair)) for pair in names), "%c"])
+            yield Row(f"{name}{n}.{types}{ending}", "b32", ("b32",) * 3, tuple(cases), note=spelled, operands=spelled)
