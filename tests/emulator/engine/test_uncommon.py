@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from teachkit.emulator import load_ptx
+from teachkit.emulator.isa.table import lookup
 from teachkit.errors import KernelFault
 
 HINTS = [
@@ -108,3 +109,16 @@ def test_a_guarded_breakpoint_that_does_not_happen_counts_once(both):
 def test_every_lane_at_a_breakpoint(both):
     with pytest.raises(KernelFault, match="breakpoint"):
         load_ptx(both.kernel("brkpt; st.global.u32 [%rd1], 1;"))["k"][1, 32](both.array(32))
+
+
+REFUSED = """tex.1d.v4.f32.s32 tld4.r.2d.v4.f32.f32 txq.width.b32 suld.b.1d.b32.trap sust.b.1d.b32.trap
+sured.b.add.1d.u32.trap
+suq.width.b32 istypep.texref alloca.u64 stacksave.u64 stackrestore.u64 mov.b128 ld.global.b128 shfl.up.b32 vote.any.pred
+vote.ballot.b32 mma.sp.sync.aligned.m16n8k64.row.col.s32.s4.s4.s32 wgmma.fence.sync.aligned
+setmaxnreg.inc.sync.aligned.u32
+mma.sync.aligned.m8n8k4.row.col.f16.f16.f16.f32 cvt.pack.sat.u16.s32.b32 prmt.b32.f8e lop3.xor.b32 brkpt.uni"""
+
+
+@pytest.mark.parametrize("opcode", REFUSED.split())
+def test_what_is_said_to_be_refused_has_no_row(opcode):
+    assert lookup(opcode) is None
