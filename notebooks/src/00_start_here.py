@@ -184,7 +184,13 @@ plot_sectors((1, 2, 8), n_elements=16)
 # measurement of your kernel, and the course never calls it one.
 
 # %%
-print("bytes to and from DRAM:", prof.dram_bytes, "=", prof.dram_bytes / N, "bytes an element (modelled cache)")
+print(
+    "bytes to and from DRAM:",
+    prof.dram_bytes,
+    "=",
+    prof.dram_bytes / N,
+    "bytes an element (modelled cache)",
+)
 for gpu in ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB"):
     print(f"{gpu}: {tk.predict(prof, gpu=gpu).seconds * 1e6:.1f} microseconds (modelled)")
 

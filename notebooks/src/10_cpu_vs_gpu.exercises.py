@@ -42,7 +42,11 @@ def amdahl(serial_us, parallel_us, n_workers):
     if serial_us == 0:
         return {"speedup": speedup, "limit": math.inf, "workers_for_90_percent": None}
     workers = max(1, -(-9 * parallel_us // serial_us))
-    return {"speedup": speedup, "limit": total_us / serial_us, "workers_for_90_percent": workers}
+    return {
+        "speedup": speedup,
+        "limit": total_us / serial_us,
+        "workers_for_90_percent": workers,
+    }
     ### END SOLUTION
 
 

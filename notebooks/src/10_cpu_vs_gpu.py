@@ -67,7 +67,9 @@ def convert(rgb, yuv):
 # lives on it.
 
 # %%
-colours = np.array([[255, 0, 255], [255, 0, 0], [255, 0, 0]], dtype=np.uint8)  # columns: white, black, red
+colours = np.array(
+    [[255, 0, 255], [255, 0, 0], [255, 0, 0]], dtype=np.uint8
+)  # columns: white, black, red
 result = np.zeros_like(colours)
 convert(colours, result)
 for name, pixel in zip(("white", "black", "red"), result.T, strict=True):
@@ -89,7 +91,7 @@ for name, pixel in zip(("white", "black", "red"), result.T, strict=True):
 
 # %%
 def make_frame(width, height):
-    """A test picture: colours that change across it, with an orange disc. uint8 [3, width * height]."""
+    """Colours that change across it, with an orange disc: uint8 [3, width * height]."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     disc = np.where((x - 0.62) ** 2 + (y - 0.45) ** 2 < 0.06, 0.5, 0.0)
     planes = [0.2 + 0.5 * x + disc, 0.2 + 0.5 * y + 0.2 * disc, 0.8 - 0.6 * x * y - disc]
@@ -147,7 +149,10 @@ for way, loop in loops.items():
 # %% tags=["nbval-ignore-output"]
 for kind in ("scalar", "SIMD"):
     counts = vector_instructions(loops[kind])
-    print(f"{kind:7}", "  ".join(f"{n:4} with {n_bytes}-byte registers" for n_bytes, n in counts.items()))
+    print(
+        f"{kind:7}",
+        "  ".join(f"{n:4} with {n_bytes}-byte registers" for n_bytes, n in counts.items()),
+    )
 
 # %% [markdown]
 # Now the times, **measured** on your machine, for the whole frame (the Python loop gets a hundredth of it, and its time is
@@ -157,14 +162,22 @@ for kind in ("scalar", "SIMD"):
 
 # %% tags=["nbval-ignore-output"]
 few = np.ascontiguousarray(frame[:, : N // 100])
-calls = {"Python loop": (convert, (few, np.empty_like(few)), 100), "NumPy": (convert_numpy, (frame,), 1)}
-calls |= {f"Numba, {name}": (call, (frame, np.empty_like(frame)), 1) for name, call in loops.items()}
+calls = {
+    "Python loop": (convert, (few, np.empty_like(few)), 100),
+    "NumPy": (convert_numpy, (frame,), 1),
+}
+calls |= {
+    f"Numba, {name}": (call, (frame, np.empty_like(frame)), 1) for name, call in loops.items()
+}
 per_frame_s = {}
 for version, (function, args, times) in calls.items():
     seconds = times * min(time_function(function, *args, n_warmup=1, n_runs=9).times_s)
     per_frame_s[version] = seconds
     ns, ratio = seconds / N * 1e9, per_frame_s["Python loop"] / seconds
-    print(f"{version:22} {seconds * 1e3:9.2f} ms {ns:9.3f} ns a pixel {ratio:8,.0f} times Python (measured)")
+    print(
+        f"{version:22} {seconds * 1e3:9.2f} ms {ns:9.3f} ns a pixel "
+        f"{ratio:8,.0f} times Python (measured)"
+    )
 
 # %% [markdown]
 # Compare with your first number. Usually the biggest step is leaving Python: an interpreter spends most of its
@@ -217,7 +230,9 @@ print("same as NumPy:   ", np.array_equal(yuv_gpu.cpu(), expected))
 total = gpu_prof.total
 print("blocks:          ", n_blocks)
 print("bytes a pixel:   ", round(total.dram_bytes / N, 2))
-print("lanes at work:   ", round(total.thread_instructions / total.warp_instructions, 1), "of 32")
+print(
+    "lanes at work:   ", round(total.thread_instructions / total.warp_instructions, 1), "of 32"
+)
 
 # %% [markdown]
 # <details><summary>Why 6 bytes, and why not quite 32 lanes?</summary>
@@ -251,7 +266,10 @@ with tk.profile() as alone_prof:
 for how, run in (("a thread a pixel", spread_prof), ("one thread for all", alone_prof)):
     c = run.total
     lanes = c.thread_instructions / c.warp_instructions
-    print(f"{how:19} {c.warp_instructions:8,} warp instructions, {lanes:5.2f} lanes at work in each")
+    print(
+        f"{how:19} {c.warp_instructions:8,} warp instructions, {lanes:5.2f} "
+        "lanes at work in each"
+    )
 
 # %% [markdown]
 # The same 4,096 pixels, with more than 20 times as many instructions, each for one lane of 32. And a single GPU lane is no
@@ -324,7 +342,10 @@ with tk.profile() as profiles["PyTorch"]:
 same = all(torch.equal(out, yuv_gpu) for out in (out_cuda, out_triton, out_torch))
 print("all four the same:", same)
 for language, seen in profiles.items():
-    print(f"{language:10}  {seen.n_launches:2} launches  {seen.dram_bytes / N:5.0f} bytes a pixel")
+    print(
+        f"{language:10}  {seen.n_launches:2} launches  "
+        f"{seen.dram_bytes / N:5.0f} bytes a pixel"
+    )
 
 # %% [markdown]
 # PyTorch's version is the shortest to write and moves 44 times the bytes: every `*`, `+` and `>>` is a launch of its own, and
@@ -388,13 +409,18 @@ def call_for(function):
 # %% tags=["nbval-ignore-output"]
 curves = {
     "Python loop": measure_curve(call_for(convert), SIZES, measure_to=10**4),
-    "NumPy": measure_curve(call_for(lambda rgb, yuv: convert_numpy(rgb)), SIZES, measure_to=10**6),
+    "NumPy": measure_curve(
+        call_for(lambda rgb, yuv: convert_numpy(rgb)), SIZES, measure_to=10**6
+    ),
 }
 for loop_name, compiled in loops.items():
     curves[f"CPU, {loop_name}"] = measure_curve(call_for(compiled), SIZES, measure_to=10**7)
 for curve_name, curve in curves.items():
     last = curve.n_measured - 1
-    print(f"{curve_name:20} measured up to {SIZES[last]:10,} pixels: {curve.seconds[last] * 1e3:9.3f} ms")
+    print(
+        f"{curve_name:20} measured up to {SIZES[last]:10,} pixels: "
+        f"{curve.seconds[last] * 1e3:9.3f} ms"
+    )
 
 # %% [markdown]
 # For the GPU we count a launch for each size up to ten million, and let `tk.predict` price it. The last size is ten times the
@@ -403,7 +429,7 @@ for curve_name, curve in curves.items():
 
 # %%
 def gpu_seconds(n):
-    """Time of one launch for n pixels: measured where there is a GPU, else modelled from its counters."""
+    """Time of one launch for n pixels: measured on a GPU, else modelled from its counters."""
     x = torch.full((3, n), 90, dtype=torch.uint8, device=tk.device())
     with tk.profile() as prof:
         convert_cuda[triton.cdiv(n, 256), 256](x, torch.empty_like(x), n)
@@ -415,7 +441,11 @@ kernel_s = [gpu_seconds(n) for n in SIZES[:-1]]
 kernel_s.append(10 * kernel_s[-1])
 n_on_device = len(SIZES) - 1 if torch.cuda.is_available() else 0
 there = Curve(SIZES, tuple(kernel_s), n_measured=n_on_device)
-origins = ["measured"] * n_on_device + ["continued"] if n_on_device else ["modelled, A100"] * len(SIZES)
+origins = (
+    ["measured"] * n_on_device + ["continued"]
+    if n_on_device
+    else ["modelled, A100"] * len(SIZES)
+)
 for n, launch_s, origin in zip(there.sizes, there.seconds, origins, strict=True):
     print(f"{n:11,} pixels: {launch_s * 1e6:9.2f} microseconds ({origin})")
 
@@ -447,7 +477,10 @@ print(f"the copies take {link_s / model_s:.0f} times as long as the work")
 
 # %% tags=["nbval-ignore-output"]
 copies = Curve(SIZES, tuple(2 * copy_seconds(3 * n) for n in SIZES))
-everything = curves | {"GPU, frame is there": there, "GPU, copied there and back": there + copies}
+everything = curves | {
+    "GPU, frame is there": there,
+    "GPU, copied there and back": there + copies,
+}
 overtakes = [("GPU, frame is there", "CPU, SIMD"), ("GPU, copied there and back", "CPU, SIMD")]
 plot_curves(everything, crossings=overtakes, unit="pixels")
 
@@ -467,7 +500,11 @@ cpus = [one for name, one in curves.items() if name.startswith("CPU")]
 best_cpu = Curve(SIZES, tuple(min(one.seconds[i] for one in cpus) for i in range(len(SIZES))))
 for gpu_case in ("GPU, frame is there", "GPU, copied there and back"):
     n_cross = crossing(everything[gpu_case], best_cpu)
-    verdict = "never faster up to 100 million" if n_cross is None else f"faster from about {n_cross:,.0f} pixels"
+    verdict = (
+        "never faster up to 100 million"
+        if n_cross is None
+        else f"faster from about {n_cross:,.0f} pixels"
+    )
     print(f"{gpu_case:27}", verdict)
 
 # %% [markdown]
@@ -495,7 +532,10 @@ for gpu_case in ("GPU, frame is there", "GPU, copied there and back"):
 READ_MS, CONVERT_MS = 1, 9
 for n_workers in (1, 8, 81, 6912):
     frame_ms = READ_MS + CONVERT_MS / n_workers
-    print(f"{n_workers:5} workers: {frame_ms:6.3f} ms a frame, {(READ_MS + CONVERT_MS) / frame_ms:5.2f} times as fast")
+    print(
+        f"{n_workers:5} workers: {frame_ms:6.3f} ms a frame, "
+        f"{(READ_MS + CONVERT_MS) / frame_ms:5.2f} times as fast"
+    )
 
 # %% [markdown]
 # Ten times is the limit, whatever you buy, and 81 workers already reach nine tenths of it. This is

@@ -97,7 +97,10 @@ with tk.profile() as prof, tk.emulator.trace() as traces:
 print("same as PyTorch:", all(torch.equal(out, x + y) for out in outs))
 for trace in traces:
     n_threads = trace.n_blocks * trace.n_threads
-    print(f"{trace.name:10}  {trace.n_blocks} blocks of {trace.n_threads} threads = {n_threads} threads")
+    print(
+        f"{trace.name:10}  {trace.n_blocks} blocks of {trace.n_threads} threads "
+        f"= {n_threads} threads"
+    )
 
 # %% [markdown]
 # Four blocks, 512 threads, 12 of them without an element, 16 warps. In Triton two blocks, and here is a difference in the words:
@@ -132,14 +135,21 @@ plot_owner_map(maps, place=2, n_elements=N)  # place 2: the third array, out
 
 # %%
 M = 4096
-u, v, w = torch.randn(M, device=tk.device()), torch.randn(M, device=tk.device()), torch.empty(M, device=tk.device())
+u, v, w = (
+    torch.randn(M, device=tk.device()),
+    torch.randn(M, device=tk.device()),
+    torch.empty(M, device=tk.device()),
+)
 for block in (32, 33, 64, 100, 256):
     with tk.profile() as sized:
         add_cuda[triton.cdiv(M, block), block](u, v, w, M)
     n_warps = triton.cdiv(M, block) * triton.cdiv(block, 32)
     c = sized.total
     lanes = c.thread_instructions / c.warp_instructions
-    print(f"block {block:3}: {n_warps:3} warps, {c.warp_instructions:5,} warp instructions, {lanes:4.1f} lanes at work")
+    print(
+        f"block {block:3}: {n_warps:3} warps, {c.warp_instructions:5,} warp "
+        f"instructions, {lanes:4.1f} lanes at work"
+    )
 
 # %% [markdown]
 # (Even where no lane idles it is not quite 32: one of the instructions is the jump for threads without an element, which nobody
@@ -157,10 +167,13 @@ for block in (32, 33, 64, 100, 256):
 # %%
 for n_elements, num_warps in ((256, 4), (128, 4), (32, 4), (32, 1)):
     with tk.profile() as narrow:
-        add_triton[(triton.cdiv(M, n_elements),)](u, v, w, M, BLOCK_SIZE=n_elements, num_warps=num_warps)
+        add_triton[(triton.cdiv(M, n_elements),)](
+            u, v, w, M, BLOCK_SIZE=n_elements, num_warps=num_warps
+        )
     loaded, stored = narrow.total.global_load_bytes / M, narrow.total.global_store_bytes / M
     print(
-        f"BLOCK_SIZE {n_elements:3}, warps {num_warps}: {loaded:4.1f} bytes loaded, {stored:.1f} stored for each element"
+        f"BLOCK_SIZE {n_elements:3}, warps {num_warps}: {loaded:4.1f} bytes "
+        f"loaded, {stored:.1f} stored for each element"
     )
 
 # %% [markdown]
@@ -185,7 +198,12 @@ try:
     add_unmasked[4, 128](torch.randn(N), torch.randn(N), torch.empty(N), N)
 except KernelFault as fault:
     print(f"{fault.kind}: block {fault.block}, thread {fault.thread}")
-    print("it reaches for element", 128 * fault.block[0] + fault.thread[0], "and the last one is", N - 1)
+    print(
+        "it reaches for element",
+        128 * fault.block[0] + fault.thread[0],
+        "and the last one is",
+        N - 1,
+    )
 
 # %% [markdown]
 # The emulator checks every access and names the first thread that stepped outside. A GPU notices only accesses to
@@ -257,7 +275,9 @@ for group in (1, 2, 16, 32, 64):
         two_ways_cuda[4, 256](x1, y1, 1024, 8, group)
     d = ways.total
     mean = d.thread_instructions / d.warp_instructions
-    counts = f"{d.divergent_branches:2} divergent branches, {d.warp_instructions:5,} warp instructions"
+    counts = (
+        f"{d.divergent_branches:2} divergent branches, {d.warp_instructions:5,} instructions"
+    )
     print(f"group {group:2}: {counts}, {mean:4.1f} lanes at work")
 
 # %% [markdown]
@@ -269,7 +289,9 @@ for group in (1, 2, 16, 32, 64):
 # Is it the fine mixture that hurts? No: `group` = 16 is exactly as bad as `group` = 1. And if only *one* lane of each warp disagrees?
 
 # %%
-one_lane = tk.compile_cuda_c(two_ways_source.replace("(i / group) % 2 == 0", "i % 32 != 0"))["two_ways"]
+one_lane = tk.compile_cuda_c(two_ways_source.replace("(i / group) % 2 == 0", "i % 32 != 0"))[
+    "two_ways"
+]
 with tk.profile() as lonely:
     one_lane[4, 256](x1, y1, 1024, 8, 1)
 print(f"one lane of 32: {lonely.total.divergent_branches} divergent branches,", end=" ")
@@ -337,7 +359,9 @@ with tk.profile() as both:
     two_ways_numba[4, 256](x1, y2, 8, 1)
     two_ways_triton[(4,)](x1, y3, 1024, 8, 1, BLOCK_SIZE=256)
 two_ways_cuda[4, 256](x1, y1, 1024, 8, 1)
-print("all three agree:", torch.allclose(y1, y2, rtol=1e-4) and torch.allclose(y1, y3, rtol=1e-4))
+print(
+    "all three agree:", torch.allclose(y1, y2, rtol=1e-4) and torch.allclose(y1, y3, rtol=1e-4)
+)
 for report in both.kernels:
     print(f"{report.name:16} {report.counters.divergent_branches:3} divergent branches")
 
@@ -368,7 +392,9 @@ leaky = tk.compile_cuda_c(leaky_source)["leaky"]
 torch.manual_seed(0)
 with tk.profile() as leaky_prof:
     leaky[4, 256](torch.randn(1024, device=tk.device()), y1, 1024)
-print("branches:", leaky_prof.total.branches, "  divergent:", leaky_prof.total.divergent_branches)
+print(
+    "branches:", leaky_prof.total.branches, "  divergent:", leaky_prof.total.divergent_branches
+)
 
 # %% [markdown]
 # None. The only branch left is `if (i >= n)`. The compiler saw that the other one guards a single multiplication, computes it for all
@@ -426,11 +452,18 @@ for finding in found.of_kind("race"):
 # has to get there: never put it inside an `if` that some threads do not take.
 
 # %%
-repaired = tk.compile_cuda_c(reverse_source.replace("    y[first", "    __syncthreads();\n    y[first"))["reverse"]
+repaired = tk.compile_cuda_c(
+    reverse_source.replace("    y[first", "    __syncthreads();\n    y[first")
+)["reverse"]
 mirrored = torch.empty(64)
 with tk.emulator.check(race=True, init=False, raises=False) as clean:
     repaired[1, 64](numbers, mirrored)
-print("races found:", len(clean.of_kind("race")), "  mirrored:", torch.equal(mirrored, numbers.flip(0)))
+print(
+    "races found:",
+    len(clean.of_kind("race")),
+    "  mirrored:",
+    torch.equal(mirrored, numbers.flip(0)),
+)
 
 # %% [markdown]
 # A barrier orders threads of *one block*. Blocks cannot wait for each other inside a kernel; the next launch is their barrier.
@@ -456,7 +489,12 @@ kernel_texts = {
 }
 for language, text in kernel_texts.items():
     n_lines = len([line for line in text.splitlines() if line.strip() and line.strip() != "}"])
-    words = sorted({re.sub(r"\w+_ptr", "pointers", word).replace("*", "pointers") for word in SPECIAL.findall(text)})
+    words = sorted(
+        {
+            re.sub(r"\w+_ptr", "pointers", word).replace("*", "pointers")
+            for word in SPECIAL.findall(text)
+        }
+    )
     print(f"{language:10} lines: {n_lines}  words to learn: {len(words)}  {' '.join(words)}")
 
 # %% [markdown]

@@ -109,7 +109,12 @@ def slow_step(params, grads, momenta, lr, beta):
 twenty = [[torch.ones(100, device=tk.device()) for _ in range(20)] for _ in range(3)]
 with tk.profile() as slow_prof:
     slow_step(*twenty, lr=0.1, beta=0.9)
-print(slow_prof.n_launches, "launches,", slow_prof.dram_bytes / (20 * 100), "bytes for each element")
+print(
+    slow_prof.n_launches,
+    "launches,",
+    slow_prof.dram_bytes / (20 * 100),
+    "bytes for each element",
+)
 
 # %% [markdown]
 # Before you write: could you join all tensors to a long one, and step that? How many bytes would it cost to join them and to
@@ -176,7 +181,11 @@ def slow_descent(features, targets, weights, lr, n_steps):
 
 # %%
 torch.manual_seed(0)
-data = torch.randn(50, 4, device=tk.device()), torch.randn(50, device=tk.device()), torch.zeros(4, device=tk.device())
+data = (
+    torch.randn(50, 4, device=tk.device()),
+    torch.randn(50, device=tk.device()),
+    torch.zeros(4, device=tk.device()),
+)
 with tk.profile() as waiting_prof:
     slow_descent(*data, lr=0.05, n_steps=100)
 print(waiting_prof.n_syncs, "waits in 100 steps")

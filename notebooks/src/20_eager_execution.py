@@ -169,7 +169,8 @@ for name in ("A100-SXM4-40GB", "A100-SXM4-80GB", "H200-SXM5-141GB"):
     spec = gpu(name)
     n_ends = spec.small_kernel_s * spec.dram_triad_bytes_per_s / 8
     print(
-        f"{name:15} floor {spec.small_kernel_s * 1e6:.1f} us, memory {spec.dram_triad_bytes_per_s / 1e9:5,.0f} GB/s "
+        f"{name:15} floor {spec.small_kernel_s * 1e6:.1f} us, memory "
+        f"{spec.dram_triad_bytes_per_s / 1e9:5,.0f} GB/s "
         f"(both cited): the floor ends at about {n_ends:9,.0f} elements (modelled)"
     )
 
@@ -183,7 +184,7 @@ for name in ("A100-SXM4-40GB", "A100-SXM4-80GB", "H200-SXM5-141GB"):
 # Now a formula that takes several operators: tanh-GELU, the function between the two matrix products of a transformer's
 # feed-forward layer,
 #
-# $$\mathrm{gelu}(x) = \tfrac12\,x\,\bigl(1 + \tanh\bigl(\sqrt{2/\pi}\,(x + 0.044715\,x^3)\bigr)\bigr)$$
+# $$\begin{aligned} \mathrm{gelu}(x) &= \tfrac12\,x\,(1 + \tanh u) \\ u &= \sqrt{2/\pi}\,(x + 0.044715\,x^3) \end{aligned}$$
 
 # %%
 SCALE = math.sqrt(2 / math.pi)
@@ -239,7 +240,9 @@ print(f"{built_in.n_launches} launch, {built_in.dram_bytes / 4 / N:.0f} N elemen
 
 # %%
 @triton.jit
-def operator_kernel(a_ptr, b_ptr, out_ptr, n_elements, c, OP: tl.constexpr, BLOCK_SIZE: tl.constexpr):
+def operator_kernel(
+    a_ptr, b_ptr, out_ptr, n_elements, c, OP: tl.constexpr, BLOCK_SIZE: tl.constexpr
+):
     offsets = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
     mask = offsets < n_elements
     a = tl.load(a_ptr + offsets, mask=mask)
@@ -256,7 +259,9 @@ def operator_kernel(a_ptr, b_ptr, out_ptr, n_elements, c, OP: tl.constexpr, BLOC
 # %%
 def launch(op, a, b=None, c=0.0):
     out = torch.empty_like(a)
-    operator_kernel[(triton.cdiv(a.numel(), 1024),)](a, a if b is None else b, out, a.numel(), c, op, 1024)
+    operator_kernel[(triton.cdiv(a.numel(), 1024),)](
+        a, a if b is None else b, out, a.numel(), c, op, 1024
+    )
     return out
 
 
@@ -391,9 +396,13 @@ for length in (128, 256, 512, 1024):
     with tk.profile() as hand:
         expected = attention_by_hand(q, k, v)
     with tk.profile() as sdpa:
-        torch.testing.assert_close(F.scaled_dot_product_attention(q, k, v), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            F.scaled_dot_product_attention(q, k, v), expected, rtol=1e-4, atol=1e-5
+        )
     own = sdpa.kernels[0].counters  # the attention; what follows it is the comparison
-    cells = (f"{c.n_launches} launches, {c.dram_bytes / 1e6:6.1f} MB" for c in (hand.total, own))
+    cells = (
+        f"{c.n_launches} launches, {c.dram_bytes / 1e6:6.1f} MB" for c in (hand.total, own)
+    )
     ratios = f"{hand.dram_bytes / own.dram_bytes:5.1f}x {hand.flop / own.flop:4.2f}x"
     print(f"{length:5} | {next(cells):>24} | {next(cells):>24} | {ratios}")
 
@@ -411,7 +420,10 @@ for length in (128, 256, 512, 1024):
 
 # %%
 aten = registered_operators()["aten"]
-print(f"aten, PyTorch's own: {len(aten.names):,} names, {aten.n_overloads:,} overloads (same name, other arguments)")
+print(
+    f"aten, PyTorch's own: {len(aten.names):,} names, {aten.n_overloads:,} "
+    "overloads (same name, other arguments)"
+)
 KINDS = {
     "in place (add_)": lambda name: name.endswith("_"),
     "backward passes": lambda name: "backward" in name,
@@ -456,7 +468,8 @@ with tk.profile() as in_place:
     torch.testing.assert_close(gelu_in_place(values), y_built_in, rtol=1e-5, atol=1e-6)
 chain = in_place.kernels[:8]  # what follows is the comparison
 print(
-    f"{sum(r.counters.n_launches for r in chain)} launches, {sum(r.counters.dram_bytes for r in chain) / 4 / N:.0f} N"
+    f"{sum(r.counters.n_launches for r in chain)} launches, "
+    f"{sum(r.counters.dram_bytes for r in chain) / 4 / N:.0f} N"
 )
 
 # %% [markdown]
@@ -482,7 +495,9 @@ wishes = {
     "2x bandwidth": a100.replace(dram_bytes_per_s=2 * a100.dram_bytes_per_s),
     "free launches": a100.replace(small_kernel_s=1e-9),
 }
-matrix, small, large = (torch.ones(shape, device=tk.device()) for shape in ((1024, 1024), SMALL, LARGE))
+matrix, small, large = (
+    torch.ones(shape, device=tk.device()) for shape in ((1024, 1024), SMALL, LARGE)
+)
 work = {
     "GELU by hand, 1,024 elements": lambda: gelu_by_hand(small),
     "GELU by hand, 4 million elements": lambda: gelu_by_hand(large),

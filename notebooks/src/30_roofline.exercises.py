@@ -106,7 +106,8 @@ def which_bound(operators, gpu):
         seconds = {
             "overhead": operator["n_launches"] * gpu["launch_s"],
             "bandwidth": operator["dram_bytes"] / gpu["bytes_per_s"],
-            "compute": operator["flop_fp32"] / gpu["fp32_flop_per_s"] + operator["flop_tensor"] / half_rate,
+            "compute": operator["flop_fp32"] / gpu["fp32_flop_per_s"]
+            + operator["flop_tensor"] / half_rate,
         }
         answers.append(max(seconds, key=seconds.get))
     return answers

@@ -59,8 +59,14 @@ a100 = gpu("A100-SXM4-40GB")
 print(f"memory:       {a100.dram_bytes_per_s / 1e9:7,.0f} GB/s (cited)")
 print(f"float32:      {a100.fp32_flop_per_s / 1e9:7,.0f} GFLOP/s (cited)")
 print(f"tensor cores: {a100.tensor_fp16_flop_per_s / 1e9:7,.0f} GFLOP/s (cited)")
-print(f"float32 operations while 4 bytes arrive: {4 * a100.fp32_flop_per_s / a100.dram_bytes_per_s:.0f}")
-print(f"tensor operations while 2 bytes arrive:  {2 * a100.tensor_fp16_flop_per_s / a100.dram_bytes_per_s:.0f}")
+print(
+    "float32 operations while 4 bytes arrive: "
+    f"{4 * a100.fp32_flop_per_s / a100.dram_bytes_per_s:.0f}"
+)
+print(
+    "tensor operations while 2 bytes arrive:  "
+    f"{2 * a100.tensor_fp16_flop_per_s / a100.dram_bytes_per_s:.0f}"
+)
 
 # %% [markdown]
 # Fifty, and four hundred. So a kernel that does one addition with each number it loads keeps a fiftieth of the float32
@@ -102,7 +108,10 @@ print(f"{'K':>4} {'FLOP':>12} {'bytes':>10} {'FLOP/byte':>10}   A100 (modelled)"
 for dial, seen in dial_profiles.items():
     estimate = tk.predict(seen, gpu=a100)
     intensity = seen.flop / seen.dram_bytes
-    print(f"{dial:4} {seen.flop:12,} {seen.dram_bytes:10,} {intensity:10.2f} {estimate.seconds * 1e6:8.1f} us")
+    print(
+        f"{dial:4} {seen.flop:12,} {seen.dram_bytes:10,} {intensity:10.2f} "
+        f"{estimate.seconds * 1e6:8.1f} us"
+    )
 
 # %% [markdown]
 # Sixteen times the arithmetic in the same time. Only where K is so large that the arithmetic takes longer than the bytes
@@ -137,7 +146,10 @@ for n_steps in (1, 2, 4, 8, 16, 32, 64, 128):
     timing = time_function(dial_loop, x_cpu, y_cpu, n_steps, n_warmup=1, n_runs=4)
     cpu_times[n_steps] = min(timing.times_s)
     gflop_per_s = 2 * n_steps * x_cpu.size / cpu_times[n_steps] / 1e9
-    print(f"K = {n_steps:3}: {cpu_times[n_steps] * 1e3:6.1f} ms (measured)   {gflop_per_s:6.1f} GFLOP/s")
+    print(
+        f"K = {n_steps:3}: {cpu_times[n_steps] * 1e3:6.1f} ms (measured)   "
+        f"{gflop_per_s:6.1f} GFLOP/s"
+    )
 
 # %% [markdown]
 # The same shape: a flat piece, then a slope (on a CPU, and a busy one above all, with a round corner between them). At
@@ -151,7 +163,10 @@ cpu_roof = Roof(
     flop_per_s=2 * 128 * x_cpu.size / cpu_times[128],
     how="measured",
 )
-print(f"{cpu_roof.bytes_per_s / 1e9:.1f} GB/s, {cpu_roof.flop_per_s / 1e9:.0f} GFLOP/s (measured)")
+print(
+    f"{cpu_roof.bytes_per_s / 1e9:.1f} GB/s, {cpu_roof.flop_per_s / 1e9:.0f} "
+    "GFLOP/s (measured)"
+)
 print(f"FLOPs are free up to about {cpu_roof.ridge_flop_per_byte:.1f} FLOP per byte")
 
 # %% [markdown]
@@ -171,7 +186,10 @@ print(f"FLOPs are free up to about {cpu_roof.ridge_flop_per_byte:.1f} FLOP per b
 # The kernels with a dial, on the roofline of the A100 (the time of each is modelled, so the markers are hollow):
 
 # %%
-points = [dataclasses.replace(seen.kernels[0], name=f"K = {dial}") for dial, seen in dial_profiles.items()]
+points = [
+    dataclasses.replace(seen.kernels[0], name=f"K = {dial}")
+    for dial, seen in dial_profiles.items()
+]
 tk.roofline(points, gpu=a100)
 
 # %% [markdown]
@@ -197,7 +215,11 @@ def draw(*shape, dtype=torch.float32):
 torch.manual_seed(0)
 half = torch.bfloat16
 x, other = draw(4096, 1024), draw(4096, 1024)
-weights, vector, rows = draw(4096, 4096, dtype=half), draw(4096, 1, dtype=half), draw(8, 4096, dtype=half)
+weights, vector, rows = (
+    draw(4096, 4096, dtype=half),
+    draw(4096, 1, dtype=half),
+    draw(8, 4096, dtype=half),
+)
 query, key, value = (draw(1, 8, 1024, 64, dtype=half) for _ in range(3))
 small_a, small_b, large_a, large_b = (draw(n, n, dtype=half) for n in (512, 512, 2048, 2048))
 
@@ -227,7 +249,8 @@ for name, run in OPERATORS.items():
         run()
     total = profiles[name].total
     print(
-        f"{name:15} {total.n_launches:8} {total.flop:14,} {total.dram_bytes:12,} {total.flop / total.dram_bytes:10.3g}"
+        f"{name:15} {total.n_launches:8} {total.flop:14,} {total.dram_bytes:12,} "
+        f"{total.flop / total.dram_bytes:10.3g}"
     )
 
 # %% [markdown]
@@ -255,7 +278,8 @@ print(f"{'':5} {'memory':>11} {'half precision':>16} {'ridge':>15}   (data sheet
 for generation in generations():
     print(
         f"{generation.name.split('-')[0]:5} {generation.dram_bytes_per_s / 1e9:6,.0f} GB/s "
-        f"{generation.half_flop_per_s / 1e12:9,.1f} TFLOP/s {generation.flop_per_byte:8.0f} FLOP/byte"
+        f"{generation.half_flop_per_s / 1e12:9,.1f} TFLOP/s "
+        f"{generation.flop_per_byte:8.0f} FLOP/byte"
     )
 
 # %% [markdown]
@@ -268,7 +292,9 @@ for generation in generations():
 # a device's roof is the most that the operator can reach there.
 
 # %% tags=["nbval-ignore-output"]
-roofs = [roof_of(generation.name) for generation in generations() if "H200" not in generation.name] + [cpu_roof]
+roofs = [
+    roof_of(generation.name) for generation in generations() if "H200" not in generation.name
+] + [cpu_roof]
 intensities = {name: prof.flop / prof.dram_bytes for name, prof in profiles.items()}
 plot_rooflines(roofs, intensities)
 
@@ -324,11 +350,17 @@ for what, (newer, older) in PAIRS.items():
 # **Predict before you run.** How many of the ten become faster by a tenth or more with twice the FLOPs?
 
 # %%
-print(f"{'A100, modelled':15} {'2x FLOP/s':>10} {'2x bandwidth':>13} {'free launches':>14}   regime")
+print(
+    f"{'A100, modelled':15} {'2x FLOP/s':>10} {'2x bandwidth':>13} "
+    f"{'free launches':>14}   regime"
+)
 for operator, counted in profiles.items():
     found = regime(counted, "A100-SXM4-40GB")
     gains = found.speedups
-    print(f"{operator:15} {gains['compute']:10.2f} {gains['bandwidth']:13.2f} {gains['overhead']:14.2f}   {found.name}")
+    print(
+        f"{operator:15} {gains['compute']:10.2f} {gains['bandwidth']:13.2f} "
+        f"{gains['overhead']:14.2f}   {found.name}"
+    )
 
 # %% [markdown]
 # Seven are bandwidth, two compute, one overhead: the product 512 is so quick that its launch takes longer than either its bytes
@@ -351,7 +383,9 @@ print(f"{'d':>5} | {'tokens = d':^36} | {'tokens = 1':^36}")
 for d in (256, 512, 1024, 2048):
     cells = []
     for tokens in (d, 1):
-        left, right = (torch.empty(shape, device="meta", dtype=half) for shape in ((tokens, d), (d, d)))
+        left, right = (
+            torch.empty(shape, device="meta", dtype=half) for shape in ((tokens, d), (d, d))
+        )
         c = record_accesses(lambda left=left, right=right: left @ right).counters
         cells.append(f"{c.flop:14,} / {c.dram_bytes:10,} = {c.flop / c.dram_bytes:6.1f}")
     print(f"{d:5} | {cells[0]:36} | {cells[1]:36}")

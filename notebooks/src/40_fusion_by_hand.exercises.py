@@ -110,7 +110,9 @@ def bias_dropout_residual_kernel(
     ### BEGIN SOLUTION
     offsets = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
     mask = offsets < n_elements
-    value = tl.load(x_ptr + offsets, mask=mask) + tl.load(bias_ptr + offsets % n_cols, mask=mask)
+    value = tl.load(x_ptr + offsets, mask=mask) + tl.load(
+        bias_ptr + offsets % n_cols, mask=mask
+    )
     keep = tl.rand(seed, offsets) > p
     residual = tl.load(residual_ptr + offsets, mask=mask)
     tl.store(y_ptr + offsets, residual + tl.where(keep, value / (1 - p), 0.0), mask=mask)
@@ -123,7 +125,9 @@ def fused_bias_dropout_residual(x, bias, residual, p, seed):
     y = torch.empty_like(x)
     n_elements, n_cols = x.numel(), x.shape[1]
     grid = (triton.cdiv(n_elements, 512),)
-    bias_dropout_residual_kernel[grid](x, bias, residual, y, n_elements, n_cols, p, seed, BLOCK_SIZE=512)
+    bias_dropout_residual_kernel[grid](
+        x, bias, residual, y, n_elements, n_cols, p, seed, BLOCK_SIZE=512
+    )
     return y
     ### END SOLUTION
 
@@ -171,7 +175,9 @@ eager_plan = [{name} for name in gelu_graph.names]
 half_plan = [{"cube", "scaled", "inner", "argument"}, {"tanh", "one_plus", "half_x", "gelu"}]
 for tried in (eager_plan, half_plan):
     assert is_legal(gelu_graph, tried)
-    print(f"{n_launches(gelu_graph, tried)} launches, {traffic_bytes(gelu_graph, tried) // 4000} elements an element")
+    print(
+        f"{n_launches(gelu_graph, tried)} launches, {traffic_bytes(gelu_graph, tried) // 4000} elements an element"
+    )
 
 # %% [markdown]
 # And this is how you draw a graph of your own: its inputs with their sizes, its operators (name, kind, what it reads, size), and
@@ -195,7 +201,9 @@ def plan_fusion(graph):
     plans = [[]]
     for name in graph.names:
         grown = [
-            [*plan[:index], group | {name}, *plan[index + 1 :]] for plan in plans for index, group in enumerate(plan)
+            [*plan[:index], group | {name}, *plan[index + 1 :]]
+            for plan in plans
+            for index, group in enumerate(plan)
         ]
         plans = grown + [[*plan, {name}] for plan in plans]
     legal = [plan for plan in plans if is_legal(graph, plan)]

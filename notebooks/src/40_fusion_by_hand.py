@@ -48,7 +48,7 @@ from teachkit.viz.plot_fusion import plot_fusion_graph, plot_traffic_waterfall
 #
 # GELU is the function between the two matrix products of a transformer's feed-forward layer. Its tanh form is
 #
-# $$\mathrm{gelu}(x) = \tfrac12\,x\,\bigl(1 + \tanh\bigl(\sqrt{2/\pi}\,(x + 0.044715\,x^3)\bigr)\bigr)$$
+# $$\begin{aligned} \mathrm{gelu}(x) &= \tfrac12\,x\,(1 + \tanh u) \\ u &= \sqrt{2/\pi}\,(x + 0.044715\,x^3) \end{aligned}$$
 #
 # In PyTorch you can write it as one line. Python still evaluates it operator by operator: each `*`, `+`, `**` and
 # `tanh` is a separate call ([eager execution](glossary/eager-execution.md)).
@@ -163,7 +163,16 @@ print("eager moves", eager_prof.dram_bytes / fused_prof.dram_bytes, "times as ma
 # total, which the thick bar below shows once more, reads and writes each added up.
 
 # %%
-operators = ["0.5 * x", "x ** 3", "0.044715 * …", "x + …", "0.798 * …", "tanh(…)", "1 + …", "… * …"]
+operators = [
+    "0.5 * x",
+    "x ** 3",
+    "0.044715 * …",
+    "x + …",
+    "0.798 * …",
+    "tanh(…)",
+    "1 + …",
+    "… * …",
+]
 plot_traffic_waterfall(
     {"eager": eager_prof, "fused": fused_prof},
     labels={"eager": operators, "fused": ["gelu_kernel"]},
@@ -244,7 +253,10 @@ with tk.profile() as languages_prof:
     numba_gelu[N // 256, 256](x, y_numba)
 for report, y in zip(languages_prof.kernels, (y_cuda_c, y_numba), strict=True):
     torch.testing.assert_close(y, y_eager, rtol=1e-5, atol=1e-6)
-    print(f"{report.name:10}  {report.counters.n_launches} launch, {report.counters.dram_bytes / 4 / N} N")
+    print(
+        f"{report.name:10}  {report.counters.n_launches} launch, "
+        f"{report.counters.dram_bytes / 4 / N} N"
+    )
 
 # %% [markdown]
 # All three languages reach 2N. They differ in what you have to write: Triton loads a *block* of elements and masks the
@@ -287,16 +299,23 @@ for n, pair in ((N, (eager_prof, fused_prof)), (1024, (small_eager_prof, small_f
 # If this machine has a GPU, each launch was timed while it was counted. Then the next cell compares.
 
 # %% tags=["nbval-ignore-output"]
-runs = {"eager, large": eager_prof, "fused, large": fused_prof, "eager, small": small_eager_prof}
+runs = {
+    "eager, large": eager_prof,
+    "fused, large": fused_prof,
+    "eager, small": small_eager_prof,
+}
 for run_name, run_prof in (runs | {"fused, small": small_fused_prof}).items():
     if run_prof.seconds is None:
         print(f"{run_name}: not measured, there is no GPU here")
     else:
-        print(f"{run_name}: {run_prof.seconds * 1e6:8.1f} microseconds (measured once, on this machine's GPU)")
+        print(
+            f"{run_name}: {run_prof.seconds * 1e6:8.1f} microseconds (measured "
+            "once, on this machine's GPU)"
+        )
 
 # %% [markdown]
-# How sure is such a number? A prediction carries a band, *low* to *high*, and says what it spends the time on. The
-# columns after *high* are the launch, and then the time that each part of the GPU would need if it were the only limit.
+# How sure is such a number? A prediction carries a band, *low* to *high*, and says what it spends the time on. Below
+# *high* stand the launch, and then the time that each part of the GPU would need if it were the only limit.
 # These parts work side by side, so the longest decides; it has a star, and the footnote has the fine print. The true time
 # should lie in the band, which is no guarantee. (You need not know all the parts yet.)
 
@@ -306,7 +325,7 @@ tk.predict(fused_prof, gpu="A100-SXM4-40GB")
 # %% [markdown]
 # The star stands at DRAM bandwidth: the fused kernel is [memory-bound](glossary/memory-bound.md). Even with all eight
 # operators in it, it does so little arithmetic for each byte (its [arithmetic
-# intensity](glossary/arithmetic-intensity.md) is so low) that no column of arithmetic comes near: the longest of them, *instruction issue*,
+# intensity](glossary/arithmetic-intensity.md) is so low) that no line of arithmetic comes near: the longest of them, *instruction issue*,
 # is a small part of the time.
 #
 # ## Somebody else's kernel
@@ -318,7 +337,9 @@ with tk.profile() as builtin_prof:
     torch.nn.functional.gelu(x, approximate="tanh")
 print("launches:      ", builtin_prof.n_launches)
 print("elements moved:", builtin_prof.dram_bytes / 4 / N, "N")
-eager_s, builtin_s = (tk.predict(prof, gpu="A100-SXM4-40GB").seconds for prof in (eager_prof, builtin_prof))
+eager_s, builtin_s = (
+    tk.predict(prof, gpu="A100-SXM4-40GB").seconds for prof in (eager_prof, builtin_prof)
+)
 print(f"A100 (modelled): {eager_s / builtin_s:.1f} times as fast as the eight operators")
 
 # %% [markdown]
@@ -352,7 +373,9 @@ def count_passes(function, values):
 
     class Watched(np.ndarray):
         def __array_ufunc__(self, ufunc, method, *inputs, **options):
-            plain = [np.asarray(item) if isinstance(item, np.ndarray) else item for item in inputs]
+            plain = [
+                np.asarray(item) if isinstance(item, np.ndarray) else item for item in inputs
+            ]
             result = getattr(ufunc, method)(*plain, **options)
             n_read = sum(item.size for item in plain if isinstance(item, np.ndarray))
             passes.append((ufunc.__name__, n_read, result.size))
@@ -367,7 +390,10 @@ numpy_passes = count_passes(gelu_one_liner, np.ones(1000, dtype=np.float32))
 for ufunc_name, n_read, n_written in numpy_passes:
     print(f"{ufunc_name:9} reads {n_read:5}  writes {n_written:5}")
 n_moved = sum(n_read + n_written for _, n_read, n_written in numpy_passes)
-print(f"{len(numpy_passes)} passes, {n_moved} elements moved for 1000 elements: {n_moved / 1000} N")
+print(
+    f"{len(numpy_passes)} passes, {n_moved} elements moved for 1000 elements: "
+    f"{n_moved / 1000} N"
+)
 
 # %% [markdown]
 # Eight passes and 18N, exactly as PyTorch's eager mode. (For counting, 1,000 elements do. Arrays that small stay in the
@@ -412,7 +438,9 @@ class CountedArray:
 # %%
 source, result = CountedArray(np.linspace(-4, 4, 1000)), CountedArray(np.zeros(1000))
 gelu_loop.py_func(source, result)
-print("same values as the one-liner:", np.allclose(result.values, gelu_one_liner(source.values)))
+print(
+    "same values as the one-liner:", np.allclose(result.values, gelu_one_liner(source.values))
+)
 print(f"{source.n_reads} reads and {result.n_writes} writes for 1000 elements")
 
 # %% [markdown]
@@ -455,7 +483,11 @@ labels = {
     "half_x": "0.5 * x",
     "gelu": "half_x * one_plus",
 }
-plot_fusion_graph(graph, {"every operator alone": eager(graph), "all in one kernel": [set(graph.names)]}, labels=labels)
+plot_fusion_graph(
+    graph,
+    {"every operator alone": eager(graph), "all in one kernel": [set(graph.names)]},
+    labels=labels,
+)
 
 # %% [markdown]
 # *In words: a chain of seven operators from x down to gelu, with `half_x` as a branch of its own. On the left all
@@ -469,7 +501,14 @@ plot_fusion_graph(graph, {"every operator alone": eager(graph), "all in one kern
 
 # %%
 for partition, prof in ((eager(graph), eager_prof), ([set(graph.names)], fused_prof)):
-    print("model:", n_launches(graph, partition), "launches", traffic_bytes(graph, partition), "bytes", end="   ")
+    print(
+        "model:",
+        n_launches(graph, partition),
+        "launches",
+        traffic_bytes(graph, partition),
+        "bytes",
+        end="   ",
+    )
     print("run:", prof.n_launches, "launches", prof.dram_bytes, "bytes")
 
 # %% [markdown]
@@ -503,7 +542,9 @@ cuts = {}
 for size in range(1, len(graph.names)):
     for first in itertools.combinations(graph.names[:-1], size):
         plan = [set(first), set(graph.names) - set(first)]
-        cost = f"{traffic_bytes(graph, plan) / 4 / N} N" if is_legal(graph, plan) else "not legal"
+        cost = (
+            f"{traffic_bytes(graph, plan) / 4 / N} N" if is_legal(graph, plan) else "not legal"
+        )
         cuts.setdefault(cost, []).append(first)
 print({cost: len(choices) for cost, choices in sorted(cuts.items())})
 for first in cuts["5.0 N"]:
@@ -556,10 +597,14 @@ for length in (2**12, 2**16, 2**18):
     with tk.profile() as share_prof:
         share_kernel[(length // 1024,)](numbers, shares, length, BLOCK_SIZE=1024)
     torch.testing.assert_close(shares, expected_shares, rtol=1e-5, atol=0)
-    two_us, share_us = (tk.predict(prof, gpu="A100-SXM4-40GB").seconds * 1e6 for prof in (two_prof, share_prof))
+    two_us, share_us = (
+        tk.predict(prof, gpu="A100-SXM4-40GB").seconds * 1e6 for prof in (two_prof, share_prof)
+    )
     loaded = share_prof.total.global_load_bytes / 4 / length
     cells = f"{loaded:7.0f} N {share_prof.dram_bytes / 4 / length:8.1f} N {share_us:12.1f} us"
-    print(f"{length:10,} {two_prof.dram_bytes / 4 / length:8.1f} N {two_us:12.1f} us | {cells}")
+    print(
+        f"{length:10,} {two_prof.dram_bytes / 4 / length:8.1f} N {two_us:12.1f} us | {cells}"
+    )
 
 # %% [markdown]
 # This is the surprise of the chapter: **one launch less, no byte more from DRAM, and with 262,144 elements about nine times
@@ -586,7 +631,9 @@ for length in (2**12, 2**16, 2**18):
 
 # %%
 @triton.jit
-def steps_kernel(x_ptr, y_ptr, n, K, SCALE: tl.constexpr, WITH_GELU: tl.constexpr, BLOCK_SIZE: tl.constexpr):
+def steps_kernel(
+    x_ptr, y_ptr, n, K, SCALE: tl.constexpr, WITH_GELU: tl.constexpr, BLOCK_SIZE: tl.constexpr
+):
     offsets = tl.program_id(0) * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)
     mask = offsets < n
     value = tl.load(x_ptr + offsets, mask=mask)
@@ -623,7 +670,8 @@ for k_steps, pair_of_profs in joined.items():
     took_us = [tk.predict(one, gpu="A100-SXM4-40GB").seconds * 1e6 for one in pair_of_profs]
     texts = [f"{n} N {us:6.1f} us" for n, us in zip(moved, took_us, strict=True)]
     print(
-        f"K = {k_steps:5}   two: {texts[0]}   one: {texts[1]}   {took_us[0] / took_us[1]:.2f} times as fast (A100, modelled)"
+        f"K = {k_steps:5}   two: {texts[0]}   one: {texts[1]}   "
+        f"{took_us[0] / took_us[1]:.2f} times as fast (A100, modelled)"
     )
 
 # %% [markdown]
@@ -642,7 +690,10 @@ for k_steps, pair_of_profs in joined.items():
 for rung in ladder("gelu"):
     with tk.profile() as rung_prof:
         rung.run(x[:M])
-    requests, a100_us = rung_prof.total.global_load_requests, tk.predict(rung_prof, gpu="A100-SXM4-40GB").seconds * 1e6
+    requests, a100_us = (
+        rung_prof.total.global_load_requests,
+        tk.predict(rung_prof, gpu="A100-SXM4-40GB").seconds * 1e6,
+    )
     seen = f"{rung_prof.n_launches} launches {rung_prof.dram_bytes / 4 / M:4.0f} N {requests:7,} load requests"
     print(f"{rung.name:12} {rung.language:9} {seen} {a100_us:6.1f} us (modelled, A100)")
 

@@ -282,16 +282,22 @@ class TimeEstimate:
 
     def _repr_html_(self) -> str:
         header, rows = self._cells()
-        escape = html.escape
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[:-1])
-        foot = "".join(f"<th>{escape(cell)}</th>" for cell in rows[-1])
-        return (
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody><tfoot><tr>{foot}</tr></tfoot>"
-            f"<caption>{escape(self._note())}</caption></table>"
-        )
+        # A dozen terms side by side are wider than a notebook's page: few launches stand in columns, not in rows.
+        lines = [header, *rows]
+        if len(rows) <= _MOST_COLUMNS:
+            lines = [list(line) for line in zip(*lines, strict=True)]
+        head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in lines[0])
+        body = ["".join(_cell(cell, index) for index, cell in enumerate(line)) for line in lines[1:]]
+        note = f'<p style="max-width: 80ch">{html.escape(self._note())}</p>'
+        return f"<table><thead><tr>{head}</tr></thead><tbody><tr>{'</tr><tr>'.join(body)}</tr></tbody></table>{note}"
 
 
+def _cell(text: str, column: int) -> str:
+    """A cell of a line; the first names the line."""
+    return f"<td>{html.escape(text)}</td>" if column else f'<th scope="row">{html.escape(text)}</th>'
+
+
+_MOST_COLUMNS = 5
 _LAUNCHED = {
     "queue": "a host that is always ahead",
     "eager": "eager PyTorch",

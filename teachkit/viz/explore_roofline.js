@@ -4,8 +4,19 @@
 const RANGE = { x: [0.02, 20000], y: [1e9, 3e16] }; // FLOP/byte, FLOP/s: fixed, so that a moved roof is seen to move
 const PLOT = { height: 400, left: 62, right: 14, top: 12, bottom: 44 };
 const MARKER_PX = 10;
+const NARROW_PX = 420;
+const CHAR_PX = 8; // a character of a label, at most
 const HEAD = ["", "program", "FLOP/byte", "DRAM traffic", "speed", "time", "most time goes to"];
 const PREFIXES = { 9: "1 G", 10: "10 G", 11: "100 G", 12: "1 T", 13: "10 T", 14: "100 T", 15: "1 P", 16: "10 P" };
+
+// Where a label of this width ends, above the slope between two points and clear of all marks: as far down as it can stand.
+function placeAlong([low, high], label_px, marks, inner) {
+  const spot = (share) => ({ x: low.x + share * (high.x - low.x) - 8, y: low.y + share * (high.y - low.y) - 8 });
+  const isFree = ({ x, y }) => x - label_px > inner.x[0] && y > inner.y[1] + 14
+    && marks.every((mark) => mark.x + MARKER_PX < x - label_px || mark.x - MARKER_PX > x || mark.y + MARKER_PX < y - 12 || mark.y - MARKER_PX > y + 4);
+  const shares = Array.from({ length: 46 }, (_, n) => 0.05 + n / 50);
+  return shares.map(spot).find(isFree) ?? { x: inner.x[0] + label_px + 4, y: inner.y[1] + 14 };
+}
 
 function render({ model, el }) {
   const picture = model.get("picture");
@@ -33,8 +44,8 @@ function render({ model, el }) {
       "All is modelled. Tab moves between the controls, arrow keys change them."),
     html("div", { class: "tk-row" }, html("label", { for: gpu.id }, "Start from"), gpu, reset),
     ...sliders.map((one) => one.row),
-    html("fieldset", { class: "tk-programs" }, html("legend", {}, "Programs on the roofline"), ...boxes.map((one) => one.label)),
     status, canvas,
+    html("fieldset", { class: "tk-programs" }, html("legend", {}, "Programs on the roofline"), ...boxes.map((one) => one.label)),
     html("div", { class: "tk-scroll" }, html("table", {}, html("thead", {}, html("tr", {}, ...HEAD.map((text) => html("th", { scope: "col" }, text)))), body)));
   el.append(root);
 
@@ -61,18 +72,16 @@ function render({ model, el }) {
       drawing.append(line(RANGE.x[0], 10 ** power, RANGE.x[1], 10 ** power, "tk-grid"),
         text(PLOT.left - 6, at("y", 10 ** power) + 4, "tk-tick tk-left", label));
     }
-    drawing.append(text((inner.x[0] + inner.x[1]) / 2, PLOT.height - 8, "tk-axis", "arithmetic intensity, FLOP per byte of DRAM traffic"),
+    drawing.append(text((inner.x[0] + inner.x[1]) / 2, PLOT.height - 8, "tk-axis", width < NARROW_PX ? "FLOP per byte of DRAM traffic" : "arithmetic intensity, FLOP per byte of DRAM traffic"),
       svg("text", { class: "tk-axis", transform: `translate(13 ${(inner.y[0] + inner.y[1]) / 2}) rotate(-90)` }, "speed, FLOP/s"));
     const bandwidth = report.bandwidth_bytes_per_s;
     const top = report.ceilings.at(-1);
     const from = Math.max(RANGE.x[0], RANGE.y[0] / bandwidth);
     drawing.append(line(from, from * bandwidth, top.ridge, top.flop_per_s, "tk-roof"));
-    const slope = { x: at("x", from), y: at("y", from * bandwidth) };
-    drawing.append(text(slope.x + 6, Math.max(slope.y - 40, 24), "tk-label tk-start", report.bandwidth_text));
     report.ceilings.forEach((ceiling, index) => {
       drawing.append(line(ceiling.ridge, ceiling.flop_per_s, RANGE.x[1], ceiling.flop_per_s, index === report.ceilings.length - 1 ? "tk-roof" : "tk-roof tk-lower"),
         line(ceiling.ridge, RANGE.y[0], ceiling.ridge, ceiling.flop_per_s, "tk-ridge"),
-        text(inner.x[1] - 4, at("y", ceiling.flop_per_s) + (index ? -14 : 16), "tk-label tk-end", ceiling.name),
+        text(inner.x[1] - 4, Math.max(at("y", ceiling.flop_per_s) + (index ? -14 : 16), PLOT.top + 4), "tk-label tk-end", ceiling.name),
         text(at("x", ceiling.ridge) + (index ? 5 : -5), inner.y[0] - 6, `tk-label ${index ? "tk-start" : "tk-end"}`, `${index ? "" : "ridge "}${Number(ceiling.ridge.toPrecision(3))}`));
     });
     const placed = [];
@@ -88,6 +97,9 @@ function render({ model, el }) {
       group.append(svg("circle", { cx: mark.x, cy: mark.y, r: MARKER_PX }), text(mark.x, mark.y + 4, "tk-number", String(row.number)));
       drawing.append(group);
     }
+    const ends = [[from, from * bandwidth], [top.ridge, top.flop_per_s]].map(([x, y]) => ({ x: at("x", x), y: at("y", y) }));
+    const label = placeAlong(ends, report.bandwidth_text.length * CHAR_PX, placed, inner);
+    drawing.append(text(label.x, label.y, "tk-label tk-end", report.bandwidth_text));
     canvas.replaceChildren(drawing);
     body.replaceChildren(...report.rows.map((row) => html("tr", {}, ...[String(row.number), ...row.cells].map((cell) => html("td", {}, cell)))));
   }

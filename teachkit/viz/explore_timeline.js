@@ -2,7 +2,7 @@
 // Every number comes from Python: this file sends {id, ...settings} and shows the report that carries the same id.
 
 const LANE = { height: 34, gap: 8, left: 50, axis: 26 };
-const CHAR_PX = 6.6; // width of a character of the labels
+const CHAR_PX = 6.1; // width of a character of the labels
 
 // A step of 1, 2 or 5 times a power of ten that gives four to ten ticks.
 function tickStep(end) {
@@ -41,9 +41,15 @@ function render({ model, el }) {
     return { log2_elements: Number(size.input.value), host_us: Number(host.input.value), gpu: gpu.value, wait: wait.checked };
   }
 
-  function bar(x0, x1, y, kind, texts, title) {
+  // The first of the texts, the longest first, that fits between two places; as many as there are where none does.
+  function fits(texts, x0, x1) {
+    const found = texts.findIndex((lines) => Math.max(...lines.map((line) => line.length)) * CHAR_PX + 3 <= x1 - x0);
+    return found < 0 ? texts.length : found;
+  }
+
+  function bar(x0, x1, y, kind, texts, title, level = 0) {
     const group = svg("g", { class: `tk-bar tk-${kind}` }, svg("title", {}, title), svg("rect", { x: x0, y, width: Math.max(x1 - x0, 0.5), height: LANE.height, ...(kind === "wait" ? { fill: `url(#tk-hatch-${unique})` } : {}) }));
-    const lines = texts.find((candidate) => Math.max(...candidate.map((line) => line.length)) * CHAR_PX + 3 <= x1 - x0) ?? [];
+    const lines = fits(texts, x0, x1) < texts.length ? texts[Math.max(fits(texts, x0, x1), level)] : [];
     lines.forEach((line, index) => group.append(svg("text", { x: (x0 + x1) / 2, y: y + LANE.height / 2 + 4.5 + (index - (lines.length - 1) / 2) * 14 }, line)));
     return group;
   }
@@ -64,12 +70,16 @@ function render({ model, el }) {
         svg("text", { class: "tk-number", x: middle, y: bottom + 15 }, label));
     }
     drawing.append(svg("text", { class: "tk-lane", x: 4, y: tops.host + LANE.height / 2 + 4 }, "host"), svg("text", { class: "tk-lane", x: 4, y: tops.device + LANE.height / 2 + 4 }, "GPU"));
+    const hostTexts = (item, index) => [[item.name], [String(index + 1)]];
+    const deviceTexts = (item, index) => [[item.name, item.bytes_text], [item.bytes_text], [String(index + 1)]];
+    // One kind of text in a lane: numbers between names would look like something else.
+    const levels = [[hostTexts, "host_us"], [deviceTexts, "device_us"]].map(([texts, span]) =>
+      Math.min(texts(program.steps[0], 0).length - 1, Math.max(...program.steps.map((item, index) => fits(texts(item, index), ...item[span].map(scale))))));
     program.steps.forEach((item, index) => {
-      const number = [String(index + 1)];
       const told = `${index + 1}. ${item.name}: moves ${item.bytes_text}`;
       drawing.append(
-        bar(...item.host_us.map(scale), tops.host, "host", [[item.name], number], told),
-        bar(...item.device_us.map(scale), tops.device, "device", [[item.name, item.bytes_text], [item.bytes_text], number], told));
+        bar(...item.host_us.map(scale), tops.host, "host", hostTexts(item, index), told, levels[0]),
+        bar(...item.device_us.map(scale), tops.device, "device", deviceTexts(item, index), told, levels[1]));
       if (item.waits) drawing.append(bar(scale(item.host_us[1]), scale(item.device_us[1]), tops.host, "wait", [], `waits for ${item.name}`));
     });
     return drawing;

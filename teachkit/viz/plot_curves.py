@@ -43,7 +43,7 @@ def plot_curves(
     """
     points = [(late, early, crossing(curves[late], curves[early])) for late, early in crossings]
     told = [_told(late, early, n) for late, early, n in points]
-    with styled_figure(8.8, 4.6, alt_text=_alt_text(curves, told, unit)) as (figure, axes):
+    with styled_figure(8.8, 6.0, alt_text=_alt_text(curves, told, unit)) as (figure, axes):
         handles = []
         for (title, curve), (colour, marker) in zip(curves.items(), _STYLES, strict=False):
             style: dict[str, Any] = {"color": PALETTE[colour], "marker": marker, "markersize": 7}
@@ -68,13 +68,7 @@ def plot_curves(
             Line2D([], [], color="#444444", marker="o", markerfacecolor="white", linestyle="--", label="modelled"),
             Line2D([], [], color="#666666", linestyle=":", label="one overtakes another"),
         ]
-        beside: dict[str, Any] = {
-            "loc": "upper left",
-            "bbox_to_anchor": (1.01, 1.0),
-            "borderaxespad": 0.0,
-            "alignment": "left",
-        }
-        axes.legend(handles=handles + kinds, fontsize=9.5, **beside)
+        figure.legend(handles=handles + kinds, loc="outside lower center", ncols=2)
     return figure
 
 

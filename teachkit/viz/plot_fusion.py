@@ -15,7 +15,7 @@ from matplotlib.patches import FancyBboxPatch
 from teachkit.model.fusion import Graph, Partition
 from teachkit.viz.fusion_report import bytes_text, launches_text, report_plan
 from teachkit.viz.layout import graph_edges, graph_positions
-from teachkit.viz.style import PALETTE, styled_figure
+from teachkit.viz.style import PALETTE, SMALL, styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from teachkit.measure.report import Profile
 
-_BOX_WIDTH, _BOX_HEIGHT, _STEP_X, _STEP_Y = 1.5, 0.56, 1.9, 1.0
+_BOX_WIDTH, _BOX_HEIGHT, _STEP_X, _STEP_Y = 1.8, 0.72, 2.1, 1.0
 _BAR_STYLES: dict[str, dict[str, Any]] = {
     "read": {"color": PALETTE["blue"]},
     "written": {"color": PALETTE["orange"], "hatch": "///", "edgecolor": "white", "linewidth": 0},
@@ -52,7 +52,7 @@ def plot_traffic_waterfall(
     totals = [f"{launches_text(prof.n_launches)}, {_bytes_of(prof, element_bytes)}" for prof in profiles.values()]
     named = "; ".join(f"{title}: {total}" for title, total in zip(profiles, totals, strict=True))
     alt_text = f"Waterfall of memory traffic. {named}."
-    with styled_figure(8.0, 0.34 * n_rows + 1.0, alt_text=alt_text) as (figure, axes):
+    with styled_figure(8.0, 0.38 * n_rows + 1.0, alt_text=alt_text) as (figure, axes):
         draw_waterfall(axes, profiles, labels=labels, element_bytes=element_bytes)
     return figure
 
@@ -80,10 +80,10 @@ def draw_waterfall(
         tick.set_fontweight("bold" if row[4] else "normal")
     axes.grid(visible=False, axis="y")
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, 1.28 * max(row[1] + row[2] + row[3] for row in rows) / 1e6)
+    axes.set_xlim(0, 1.75 * max(row[1] + row[2] + row[3] for row in rows) / 1e6)
     axes.set_xlabel("bytes between memory (DRAM) and the chip, MB")
     handles = [axes.barh(0, 0, **style, label=label) for label, style in _BAR_STYLES.items()]
-    axes.legend(handles=handles, loc="center right")
+    axes.legend(handles=handles, loc="upper right")
 
 
 def plot_fusion_graph(
@@ -111,7 +111,7 @@ def plot_fusion_graph(
         f"Graph of {len(graph.nodes)} operators. " + "; ".join(f"{title}: {costs[title]}" for title in plans) + "."
     )
     depth = 1 + max(column for column, _ in graph_positions(graph).values())
-    size = (4.0 * len(plans), 0.66 * depth + 1.0)
+    size = (4.0 * len(plans), 0.72 * depth + 1.2)
     with styled_figure(*size, alt_text=alt_text, n_columns=len(plans)) as (figure, axes):
         for panel, (title, plan) in zip(axes if len(plans) > 1 else [axes], plans.items(), strict=True):
             panel.set_title(f"{title}\n{costs[title]}")
@@ -161,12 +161,13 @@ def _draw_graph(panel: Axes, graph: Graph, groups: Sequence[Sequence[str]], labe
         corner = (x - _BOX_WIDTH / 2, y - _BOX_HEIGHT / 2)
         panel.add_patch(_box(corner, fill))
         text = f"{name} (in memory)" if name in graph.inputs else f"{name}\n{labels.get(name, graph[name].kind)}"
-        panel.text(corner[0] + 0.08, y, text, va="center", ha="left", fontsize=8.5, zorder=4)
+        panel.text(corner[0] + 0.08, y, text, va="center", ha="left", fontsize=SMALL, zorder=4)
         if name in home:
             number = f"K{home[name] + 1}"
-            panel.text(corner[0] + _BOX_WIDTH - 0.07, y + 0.12, number, va="center", ha="right", fontsize=8.5, zorder=4)
+            style: dict[str, Any] = {"va": "center", "ha": "right", "fontsize": SMALL, "zorder": 4}
+            panel.text(corner[0] + _BOX_WIDTH - 0.07, y + 0.16, number, **style)
     rightmost, lowest = max(x for x, _ in places.values()), min(y for _, y in places.values())
-    panel.set_xlim(-1.35, rightmost + 0.9)
+    panel.set_xlim(-1.5, rightmost + 1.0)
     panel.set_ylim(lowest - 1.0, 0.4)
     panel.set_axis_off()
 

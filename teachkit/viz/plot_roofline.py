@@ -20,7 +20,7 @@ from teachkit.hardware.cpu import CpuSpec, any_device
 from teachkit.hardware.spec import DEFAULT_GPU_NAME, GpuSpec
 from teachkit.model.subject import launches_of
 from teachkit.model.time_model import achievable_dram_bytes_per_s, predict
-from teachkit.viz.style import PALETTE, styled_figure
+from teachkit.viz.style import PALETTE, SMALL, styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,19 +82,21 @@ def plot_roofline(subject: Any = (), gpu: str | Path | GpuSpec | CpuSpec = DEFAU
     points, left_out = roofline_points(subject, spec)
     ceilings = _ceilings(spec)
     rate, is_measured, _ = achievable_dram_bytes_per_s(spec)
-    with styled_figure(9.2, 4.8, alt_text=_alt_text(spec, points, left_out, ceilings)) as (figure, axes):
+    with styled_figure(9.2, 6.4, alt_text=_alt_text(spec, points, left_out, ceilings)) as (figure, axes):
         low, high = _intensity_range(points, max(ceilings.values()) / rate)
         floor = min([0.3 * low * rate, *(0.3 * point.flop_per_s for point in points)])
         axes.set_ylim(floor, 4 * max(ceilings.values()))
-        _draw_roofs(axes, spec, ceilings, (rate, is_measured), (low, high))
-        _draw_points(axes, points)
+        roofs = _draw_roofs(axes, spec, ceilings, (rate, is_measured), (low, high))
+        kernels = _draw_points(axes, points)
+        if left_out:
+            text = f"no place on it (no FLOP or no DRAM traffic): {_shorten(left_out)}"
+            kernels.append(Line2D([], [], linestyle="none", label=textwrap.fill(text, 60)))
+        _draw_legends(figure, roofs, kernels, {point.is_measured for point in points})
         axes.set(xscale="log", yscale="log", xlim=(low, high))
         axes.set_xlabel("arithmetic intensity, FLOP per byte of DRAM traffic")
         axes.set_ylabel("speed, FLOP/s")
         changed = f" (changed: {', '.join(spec.changed)})" if spec.changed else ""
         axes.set_title(f"Roofline of {spec.name}{changed}", loc="left")
-        if left_out:
-            figure.supxlabel(f"no place on it (no FLOP or no DRAM traffic): {_shorten(left_out)}", fontsize=8.5)
     return figure
 
 
@@ -156,7 +158,8 @@ def _draw_roofs(
     ceilings: dict[str, float],
     achievable: tuple[float, bool],
     intensities: tuple[float, float],
-) -> None:
+) -> list[Line2D]:
+    """Draw slopes, ceilings and ridges; what the legend says of the slopes."""
     low, high = intensities
     top = max(ceilings.values())
     rate, is_measured = achievable
@@ -169,7 +172,7 @@ def _draw_roofs(
         ridge = ceiling / rate
         axes.plot([ridge, high], [ceiling, ceiling], color=PALETTE["black"], linewidth=1.4)
         axes.plot([ridge, ridge], [floor, ceiling], "--", color="#888888", linewidth=0.8)
-        where: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5}
+        where: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
         label = f"{_CEILINGS[field]}: {_si(ceiling)}FLOP/s"
         # Seven points above the line: clear of a marker that lies on it.
         axes.annotate(label, (high, ceiling), (-4, 7), ha="right", **where)
@@ -179,13 +182,10 @@ def _draw_roofs(
     if spec.dram_bytes_per_s is not None:
         label = f"data sheet, {_si(spec.dram_bytes_per_s)}B/s"
         handles.insert(0, Line2D([], [], color=PALETTE["black"], linestyle=":", label=label))
-    axes.legend(handles=handles, title="DRAM", loc="upper left", fontsize=8.5, title_fontsize=8.5)
+    return handles
 
 
-def _draw_points(axes: Axes, points: Sequence[RooflinePoint]) -> None:
-    if not points:
-        return
-    roofs = axes.get_legend()
+def _draw_points(axes: Axes, points: Sequence[RooflinePoint]) -> list[Line2D]:
     handles = []
     for index, point in enumerate(points):
         colour = PALETTE[_COLOURS[index % len(_COLOURS)]]
@@ -203,15 +203,21 @@ def _draw_points(axes: Axes, points: Sequence[RooflinePoint]) -> None:
     if len(handles) > _MOST_IN_LEGEND:
         more = len(handles) - _MOST_IN_LEGEND + 1
         handles = [*handles[: _MOST_IN_LEGEND - 1], Line2D([], [], linestyle="none", label=f"and {more} more")]
-    kinds = {point.is_measured for point in points}
+    return handles
+
+
+def _draw_legends(figure: Figure, roofs: list[Line2D], kernels: list[Line2D], kinds: set[bool]) -> None:
+    """Both stand below the axes, where no line and no label can run into them and the axes keep the whole width."""
+    style: dict[str, Any] = {"fontsize": SMALL, "title_fontsize": SMALL, "alignment": "left"}
+    figure.legend(handles=roofs, title="DRAM", loc="outside lower left", **style)
+    if not kernels:
+        return
     title = {
         frozenset({True}): "kernels, time measured",
         frozenset({False}): "kernels, time modelled",
     }.get(frozenset(kinds), "kernels (filled: time measured, hollow: modelled)")
-    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
-    axes.legend(handles=handles, title=title, fontsize=8.5, title_fontsize=8.5, alignment="left", **beside)
-    if roofs is not None:  # a second legend replaces the first, which has to be put back
-        axes.add_artist(roofs)
+    n_columns = 2 if len(kernels) > 2 and max(len(str(line.get_label())) for line in kernels) <= 16 else 1
+    figure.legend(handles=kernels, title=title, loc="outside lower right", ncols=n_columns, **style)
 
 
 def _provenance(spec: GpuSpec | CpuSpec, is_measured: bool) -> str:

@@ -7,19 +7,19 @@ Not modelled: where a program lies below its roof.
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from teachkit.hardware.spec import gpu as data_sheet
 from teachkit.model.time_model import achievable_dram_bytes_per_s
 from teachkit.viz.plot_roofline import _si
-from teachkit.viz.style import PALETTE, styled_figure
+from teachkit.viz.style import PALETTE, SMALL, styled_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ON_WHITE: dict[str, Any] = {"frameon": True, "facecolor": "white", "edgecolor": "#cccccc", "framealpha": 1.0}
 _STYLES = (
     ("purple", ":"),
     ("orange", "-."),
@@ -84,7 +84,7 @@ def plot_rooflines(roofs: Sequence[Roof], intensities: Mapping[str, float]) -> F
     )
     told = ", ".join(f"{name} {value:.3g}" for name, value in intensities.items())
     alt_text = f"Rooflines. {devices}. Programs, FLOP/byte: {told}."
-    with styled_figure(9.2, 5.6, alt_text=alt_text) as (figure, axes):
+    with styled_figure(9.2, 7.0, alt_text=alt_text) as (figure, axes):
         low = 0.4 * min([0.1, *intensities.values()])
         high = 30 * max([roof.ridge_flop_per_byte for roof in roofs] + [100])
         floor = 2e-4 * min(roof.bytes_per_s for roof in roofs)
@@ -95,7 +95,7 @@ def plot_rooflines(roofs: Sequence[Roof], intensities: Mapping[str, float]) -> F
         _draw_programs(axes, intensities, floor)
         axes.set_xlabel("arithmetic intensity, FLOP per byte of DRAM traffic")
         axes.set_ylabel("speed at most, FLOP/s")
-        axes.legend(loc="upper left", fontsize=8.5, title="device: ridge point", title_fontsize=8.5, **_ON_WHITE)
+        figure.legend(loc="outside lower center", title="device: ridge point", ncols=2)
     return figure
 
 
@@ -107,7 +107,7 @@ def _draw_roof(axes: Axes, roof: Roof, index: int, ends: tuple[float, float]) ->
     label = f"{roof.name}: {ridge:.3g} FLOP/byte" + ("" if roof.how == "modelled" else f" ({roof.how})")
     axes.plot(xs, ys, color=PALETTE[colour], linestyle=dashes, linewidth=1.8, label=label)
     axes.plot([ridge], [roof.flop_per_s], "o", color=PALETTE[colour], markersize=5)
-    where: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 9, "weight": "bold"}
+    where: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": SMALL, "weight": "bold"}
     axes.annotate(roof.name, (ends[1], roof.flop_per_s), (-3, 3), **where)
 
 
@@ -122,13 +122,13 @@ def _draw_programs(axes: Axes, intensities: Mapping[str, float], floor: float) -
         axes.axvline(value, color="#999999", linewidth=0.9, zorder=0)
     for value, names in groups:
         axes.annotate(
-            ", ".join(names),
+            textwrap.fill(", ".join(names), 20),
             (value, floor),
             (-3, 5),
             textcoords="offset points",
             rotation=90,
             ha="right",
             va="bottom",
-            fontsize=8.5,
+            fontsize=SMALL,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )

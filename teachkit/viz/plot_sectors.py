@@ -46,7 +46,7 @@ def plot_sectors(strides: Sequence[int], *, n_elements: int = 16) -> CourseFigur
     named = "; ".join(f"stride {stride}: {n_sectors} sectors" for stride, n_sectors in counts.items())
     alt_text = f"Sectors of {SECTOR_BYTES} bytes that {n_elements} float32 elements touch. {named}."
     end_bytes = -(-(max(strides) * (n_elements - 1) + 1) // _PER_SECTOR) * SECTOR_BYTES
-    with styled_figure(8.0, 0.62 * len(strides) + 1.1, alt_text=alt_text) as (figure, axes):
+    with styled_figure(8.0, 0.66 * len(strides) + 1.3, alt_text=alt_text) as (figure, axes):
         for y, stride in enumerate(strides):
             used = [index * stride for index in range(n_elements)]
             sectors = sorted({index // _PER_SECTOR for index in used})

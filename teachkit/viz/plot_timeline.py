@@ -25,7 +25,8 @@ _HEIGHT = 0.62
 _HOST: dict[str, Any] = {"facecolor": "#d9d9d9", "edgecolor": "#333333", "linewidth": 0.8}
 _DEVICE: dict[str, Any] = {"facecolor": "#f6c871", "edgecolor": "#333333", "linewidth": 0.8}
 _WAIT: dict[str, Any] = {"facecolor": "white", "edgecolor": PALETTE["vermilion"], "hatch": "////", "linewidth": 0}
-_CHARS_ACROSS = 136  # characters of the labels' size that fit side by side into one panel
+_LABEL_SIZE = 10
+_CHARS_ACROSS = 115  # characters of the labels' size that fit side by side into one panel
 
 
 def plot_timeline(timelines: Mapping[str, Timeline], *, labels: Mapping[str, Sequence[str]] | None = None) -> Figure:
@@ -44,16 +45,16 @@ def plot_timeline(timelines: Mapping[str, Timeline], *, labels: Mapping[str, Seq
     """
     told = "; ".join(f"{title}: {_told(plan)}" for title, plan in timelines.items())
     alt_text = f"Timelines of host and GPU, modelled. {told}."
-    with styled_figure(8.8, 1.6 * len(timelines) + 0.5, alt_text=alt_text, n_rows=len(timelines)) as (figure, axes):
+    with styled_figure(8.8, 1.95 * len(timelines) + 0.5, alt_text=alt_text, n_rows=len(timelines)) as (figure, axes):
         panels = list(axes) if len(timelines) > 1 else [axes]
         for panel, (title, plan) in zip(panels, timelines.items(), strict=True):
             draw_timeline(panel, plan, (labels or {}).get(title))
-            panel.set_title(f"{title}: {_told(plan)}", loc="left", fontsize=10)
+            panel.set_title(f"{title}\n{_told(plan)}", loc="left")
         panels[-1].set_xlabel(f"time, microseconds (modelled, {next(iter(timelines.values())).gpu})")
         keys = [Patch(**_HOST, label="host: Python, dispatcher, driver"), Patch(**_DEVICE, label="GPU: one kernel")]
         if any(step.waits for plan in timelines.values() for step in plan.steps):
             keys.append(Patch(**_WAIT, label="host waits for a result"))
-        figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), fontsize=9)
+        figure.legend(handles=keys, loc="outside lower center", ncols=min(len(keys), 2))
     return figure
 
 
@@ -88,7 +89,7 @@ def _bar(
     room = _CHARS_ACROSS * width_us / end_us
     text = next((text for text in texts if max(map(len, text.split("\n"))) + 0.7 <= room), None)
     if text is not None:
-        axes.text(left_us + width_us / 2, y, text, ha="center", va="center", fontsize=8.5)
+        axes.text(left_us + width_us / 2, y, text, ha="center", va="center", fontsize=_LABEL_SIZE)
 
 
 def _told(plan: Timeline) -> str:
@@ -129,6 +130,6 @@ def plot_cost_of_size(curves: Mapping[str, Mapping[int, float]], *, how: str) ->
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xlabel("number of elements (float32)")
-        axes.set_ylabel(f"microseconds ({how})")
-        axes.legend(loc="upper left")
+        axes.set_ylabel(f"microseconds\n({how})")
+        figure.legend(loc="outside upper left", ncols=2)
     return figure

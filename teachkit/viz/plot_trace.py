@@ -16,7 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from teachkit.emulator.steps import LANES, Kind, Trace
-from teachkit.viz.style import PALETTE, CourseFigure, styled_figure
+from teachkit.viz.style import PALETTE, SMALL, CourseFigure, styled_figure
 
 BLOCK_FILLS = ("#cfe6f5", "#f7d9b5", "#ccebe0", "#f7dfec", "#fbf6c4", "#d9d9f3", "#e6e6e6", "#f3c7b1")
 _IDLE = "#ffffff"
@@ -74,9 +74,9 @@ def plot_lanes(traces: Mapping[str, Trace], *, block: int = 0, warp: int = 0) ->
     told = "; ".join(f"{title}: {texts[title]}" for title in lanes)
     alt_text = f"Lanes at work in warp {warp} of block {block}, step by step. {told}."
     colours = ListedColormap([_IDLE, PALETTE["blue"]])
-    with styled_figure(9.0, 2.15 * len(traces) + 0.5, alt_text=alt_text, n_rows=len(traces)) as (figure, axes):
+    with styled_figure(9.0, 2.4 * len(traces) + 0.5, alt_text=alt_text, n_rows=len(traces)) as (figure, axes):
         for panel, (title, at_work) in zip(np.atleast_1d(axes), lanes.items(), strict=True):
-            panel.set_title(f"{title}: {texts[title]}", loc="left")
+            panel.set_title(f"{title}\n{texts[title]}", loc="left")
             image = at_work.T.astype(int)
             panel.pcolormesh(image, cmap=colours, vmin=0, vmax=1)
             if len(at_work) < longest:
@@ -137,7 +137,7 @@ def _draw_owners(panel: Axes, owner: Mapping[int, tuple[int, int]], n_elements: 
     for pair in dict.fromkeys(owner.values()):
         first = min(element for element, other in owner.items() if other == pair)
         row, column = divmod(first, per_row)
-        panel.text(column + 0.4, row + 0.52, f"B{pair[0]} W{pair[1]}", va="center", ha="left", fontsize=8.5)
+        panel.text(column + 0.4, row + 0.52, f"B{pair[0]} W{pair[1]}", va="center", ha="left", fontsize=SMALL)
     panel.set(xlim=(-0.1, per_row + 0.1), ylim=(n_rows + 0.1, -0.1), xlabel="element in the row")
     panel.set_xticks([0.5, 8.5, 16.5, 24.5, 31.5] if per_row == LANES else [0.5, per_row - 0.5])
     panel.set_xticklabels(["0", "8", "16", "24", "31"] if per_row == LANES else ["0", str(per_row - 1)])

@@ -163,6 +163,17 @@ def test_every_form_says_that_it_is_modelled() -> None:
     )
 
 
+def test_few_launches_stand_in_columns_and_many_in_rows() -> None:
+    one, many = (predict([counters(dram_read_bytes=10**9)] * n, gpu="V100") for n in (1, 8))
+    shown = one._repr_html_()
+    assert shown.startswith('<table><thead><tr><th scope="col">launch of</th><th scope="col">counters</th>')
+    n_terms = len(one.terms)
+    assert shown.count("<tr>") == 4 + n_terms
+    assert f'<th scope="row">DRAM bandwidth</th><td>{one.terms["dram"] * 1e6:,.2f}*</td>' in shown
+    assert many._repr_html_().count("<tr>") == 1 + 8 + 1
+    assert many._repr_html_().count('<th scope="col">') == 4 + n_terms
+
+
 def test_the_table() -> None:
     estimate = predict([counters(dram_read_bytes=10**9), counters(dram_write_bytes=4096)], gpu="V100")
     lines = estimate.table().splitlines()

@@ -104,7 +104,13 @@ def test_no_text_overlaps_another(name: str) -> None:
     renderer = canvas.get_renderer()
     axes = figure.axes[0]
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in axes.texts]
-    boxes += [("legend", legend.get_window_extent(renderer)) for legend in axes.findobj(mpl.legend.Legend)]
+    legends = figure.findobj(mpl.legend.Legend)
+    assert len(legends) == 2
+    boxes += [(f"legend {n}", legend.get_window_extent(renderer)) for n, legend in enumerate(legends)]
+    boxes += [("label", axes.xaxis.label.get_window_extent(renderer))]
+    for text, box in boxes:
+        assert figure.bbox.padded(1).contains(*box.min), text
+        assert figure.bbox.padded(1).contains(*box.max), text
     for (first, a), (second, b) in itertools.combinations(boxes, 2):
         assert first == second or not a.overlaps(b), (first, second)
 

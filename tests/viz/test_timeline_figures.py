@@ -106,7 +106,7 @@ def test_the_printed_timeline_shows_bytes_and_totals() -> None:
     shown = texts(figure)
     assert sum("8.2 kB" in text for text in shown) == 8
     assert sum("8.4 MB" in text for text in shown) == 8
-    assert any(text.startswith("small: 8 launches, 65.5 kB moved") for text in shown)
+    assert any(text.startswith("small\n8 launches, 65.5 kB moved") for text in shown)
     assert any("host waits" in text for text in shown)
     assert "small: 8 launches" in figure.alt_text
     assert "GPU idle" in figure.alt_text
