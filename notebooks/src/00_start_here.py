@@ -26,6 +26,9 @@
 #
 # Run a cell with <kbd>Shift</kbd>+<kbd>Enter</kbd>; **Run > Run All Cells** runs the whole page. The table tells what
 # is installed here and on what your kernels will run. It differs from machine to machine; nothing after it does.
+#
+# In a narrow window, <kbd>Ctrl</kbd>+<kbd>B</kbd> (<kbd>Cmd</kbd>+<kbd>B</kbd> on a Mac) closes the list of files on the
+# left, and figures and tables get its room; once more brings it back.
 
 # %% tags=["setup"]
 import torch

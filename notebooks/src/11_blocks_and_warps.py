@@ -135,11 +135,8 @@ plot_owner_map(maps, place=2, n_elements=N)  # place 2: the third array, out
 
 # %%
 M = 4096
-u, v, w = (
-    torch.randn(M, device=tk.device()),
-    torch.randn(M, device=tk.device()),
-    torch.empty(M, device=tk.device()),
-)
+u, v = torch.randn(2, M, device=tk.device())
+w = torch.empty_like(u)
 for block in (32, 33, 64, 100, 256):
     with tk.profile() as sized:
         add_cuda[triton.cdiv(M, block), block](u, v, w, M)
@@ -198,12 +195,8 @@ try:
     add_unmasked[4, 128](torch.randn(N), torch.randn(N), torch.empty(N), N)
 except KernelFault as fault:
     print(f"{fault.kind}: block {fault.block}, thread {fault.thread}")
-    print(
-        "it reaches for element",
-        128 * fault.block[0] + fault.thread[0],
-        "and the last one is",
-        N - 1,
-    )
+    reached = 128 * fault.block[0] + fault.thread[0]
+    print(f"it reaches for element {reached} and the last one is {N - 1}")
 
 # %% [markdown]
 # The emulator checks every access and names the first thread that stepped outside. A GPU notices only accesses to
@@ -275,10 +268,8 @@ for group in (1, 2, 16, 32, 64):
         two_ways_cuda[4, 256](x1, y1, 1024, 8, group)
     d = ways.total
     mean = d.thread_instructions / d.warp_instructions
-    counts = (
-        f"{d.divergent_branches:2} divergent branches, {d.warp_instructions:5,} instructions"
-    )
-    print(f"group {group:2}: {counts}, {mean:4.1f} lanes at work")
+    counts = f"{d.divergent_branches:2} divergent branches, {d.warp_instructions:5,}"
+    print(f"group {group:2}: {counts} warp instructions, {mean:4.1f} lanes")
 
 # %% [markdown]
 # The same arithmetic for the same elements, and where lanes disagree the warps need many more instructions: they go through *both*
@@ -392,9 +383,8 @@ leaky = tk.compile_cuda_c(leaky_source)["leaky"]
 torch.manual_seed(0)
 with tk.profile() as leaky_prof:
     leaky[4, 256](torch.randn(1024, device=tk.device()), y1, 1024)
-print(
-    "branches:", leaky_prof.total.branches, "  divergent:", leaky_prof.total.divergent_branches
-)
+print("branches:", leaky_prof.total.branches, end="   ")
+print("divergent:", leaky_prof.total.divergent_branches)
 
 # %% [markdown]
 # None. The only branch left is `if (i >= n)`. The compiler saw that the other one guards a single multiplication, computes it for all
@@ -478,9 +468,10 @@ print(
 # our smallest kernel: lines, and words that one has to learn because they mean something about GPUs.
 
 # %%
-SPECIAL = re.compile(
-    r"__\w+__|\b(?:blockIdx|blockDim|threadIdx)\b|\b(?:cuda|tl|triton)\.\w+|\bmask\b|\w+_ptr\b|\*(?=\w+[,)])"
+SPECIAL = (
+    r"__\w+__|\b(?:blockIdx|blockDim|threadIdx|mask|pointers)\b|\b(?:cuda|tl|triton)\.\w+"
 )
+POINTERS = r"\w+_ptr\b|\*(?=\w+[,)])"
 kernel_texts = {
     "CUDA C++": add_source,
     "Numba-CUDA": inspect.getsource(add_numba.py_func),
@@ -489,13 +480,9 @@ kernel_texts = {
 }
 for language, text in kernel_texts.items():
     n_lines = len([line for line in text.splitlines() if line.strip() and line.strip() != "}"])
-    words = sorted(
-        {
-            re.sub(r"\w+_ptr", "pointers", word).replace("*", "pointers")
-            for word in SPECIAL.findall(text)
-        }
-    )
-    print(f"{language:10} lines: {n_lines}  words to learn: {len(words)}  {' '.join(words)}")
+    words = sorted(set(re.findall(SPECIAL, re.sub(POINTERS, " pointers ", text))))
+    print(f"{language:10} lines: {n_lines}  words to learn: {len(words)}")
+    print("   ", *words)
 
 # %% [markdown]
 # For this kernel the claim cannot be confirmed: Triton's version is the longest and has the most words. What it does not have is

@@ -168,11 +168,10 @@ plot_cost_of_size(
 for name in ("A100-SXM4-40GB", "A100-SXM4-80GB", "H200-SXM5-141GB"):
     spec = gpu(name)
     n_ends = spec.small_kernel_s * spec.dram_triad_bytes_per_s / 8
-    print(
-        f"{name:15} floor {spec.small_kernel_s * 1e6:.1f} us, memory "
-        f"{spec.dram_triad_bytes_per_s / 1e9:5,.0f} GB/s "
-        f"(both cited): the floor ends at about {n_ends:9,.0f} elements (modelled)"
-    )
+    gb_per_s = spec.dram_triad_bytes_per_s / 1e9
+    floor = f"floor {spec.small_kernel_s * 1e6:.1f} us"
+    print(f"{name:15} {floor}, memory {gb_per_s:5,.0f} GB/s (both cited)")
+    print(f"{'':15} the floor ends at {n_ends:,.0f} elements (modelled)")
 
 # %% [markdown]
 # At a *larger* one. From the A100 to the H200 a launch became hardly cheaper, while memory became 2.6 times as fast; so a
@@ -420,10 +419,8 @@ for length in (128, 256, 512, 1024):
 
 # %%
 aten = registered_operators()["aten"]
-print(
-    f"aten, PyTorch's own: {len(aten.names):,} names, {aten.n_overloads:,} "
-    "overloads (same name, other arguments)"
-)
+print(f"aten, PyTorch's own: {len(aten.names):,} names,")
+print(f"{aten.n_overloads:,} overloads (same name, other arguments)")
 KINDS = {
     "in place (add_)": lambda name: name.endswith("_"),
     "backward passes": lambda name: "backward" in name,
@@ -505,13 +502,13 @@ work = {
 }
 
 # %%
-print(f"{'speed-up (modelled)':33}", *(f"{wish:>14}" for wish in wishes))
+print(f"{'speed-up (modelled)':30}", *(f"{wish:>13}" for wish in wishes))
 for task, calculate in work.items():
     with tk.profile() as work_prof:
         calculate()
     now_s = tk.predict(work_prof, gpu=a100).seconds
     gains = [now_s / tk.predict(work_prof, gpu=spec).seconds for spec in wishes.values()]
-    print(f"{task:33}", *(f"{gain:14.2f}" for gain in gains))
+    print(f"{task:30}", *(f"{gain:13.2f}" for gain in gains))
 
 # %% [markdown]
 # Each program answers to one wish and is (nearly) deaf to the other two. Why only 4 times as fast, if launches cost

@@ -299,13 +299,13 @@ intensities = {name: prof.flop / prof.dram_bytes for name, prof in profiles.item
 plot_rooflines(roofs, intensities)
 
 # %% [markdown]
-# *In words: five roofs of GPUs, one above the other, with ridge points (dots) from 35 FLOP per byte for the P100 to 339 for
-# the B200 and 356 for the H100, and far below them the roof of one core of this machine. The flat lines are half precision.
+# *In words: five roofs of GPUs, one above the other, with ridge points (dots) from 34 FLOP per byte for the P100 to 341 for
+# the H100 and 375 for the B200, and far below them the roof of one core of this machine. The flat lines are half precision.
 # A label with several names belongs to as many lines, from left to right, beginning with the one beside it. The lines of
 # seven operators, from add to 8 rows × matrix, cross all GPU roofs on the slope. Only attention and the large product lie
 # right of every ridge. The product of 512 lies between the ridges: right of V100's, left of A100's. (The slopes are
-# bandwidths that programs reach, a little below the data sheets'; so the ridges lie a little further right than in the
-# table.)*
+# bandwidths that programs reach, below the data sheets'; so the ridges lie further right than in the
+# table, most of all that of the B200, of whose 8 TB/s copies reach 6.)*
 #
 # Two things to see.
 #
@@ -379,7 +379,7 @@ for operator, counted in profiles.items():
 # **Predict before you run.** The width grows by 8. By how much does the intensity grow in the first case, and in the second?
 
 # %%
-print(f"{'d':>5} | {'tokens = d':^36} | {'tokens = 1':^36}")
+print(f"{'d':>4} | {'tokens = d':^35} | {'tokens = 1':^30}")
 for d in (256, 512, 1024, 2048):
     cells = []
     for tokens in (d, 1):
@@ -387,8 +387,8 @@ for d in (256, 512, 1024, 2048):
             torch.empty(shape, device="meta", dtype=half) for shape in ((tokens, d), (d, d))
         )
         c = record_accesses(lambda left=left, right=right: left @ right).counters
-        cells.append(f"{c.flop:14,} / {c.dram_bytes:10,} = {c.flop / c.dram_bytes:6.1f}")
-    print(f"{d:5} | {cells[0]:36} | {cells[1]:36}")
+        cells.append(f"{c.flop:,} / {c.dram_bytes:10,} = {c.flop / c.dram_bytes:5.1f}")
+    print(f"{d:4} | {cells[0]:>35} | {cells[1]:>30}")
 
 # %% [markdown]
 # With as many tokens as the width: FLOPs × 512 (8³), bytes × 64 (8²), intensity × 8, as claimed. With one token, **nothing**: FLOPs

@@ -332,15 +332,19 @@ tk.predict(fused_prof, gpu="A100-SXM4-40GB")
 #
 # PyTorch has a GELU of its own. It is one operator, written and tuned by hand, and the reason is now plain.
 
+
 # %%
+def a100_us(prof):
+    """Modelled time on an A100, microseconds."""
+    return tk.predict(prof, gpu="A100-SXM4-40GB").seconds * 1e6
+
+
 with tk.profile() as builtin_prof:
     torch.nn.functional.gelu(x, approximate="tanh")
 print("launches:      ", builtin_prof.n_launches)
 print("elements moved:", builtin_prof.dram_bytes / 4 / N, "N")
-eager_s, builtin_s = (
-    tk.predict(prof, gpu="A100-SXM4-40GB").seconds for prof in (eager_prof, builtin_prof)
-)
-print(f"A100 (modelled): {eager_s / builtin_s:.1f} times as fast as the eight operators")
+ratio_to_eager = a100_us(eager_prof) / a100_us(builtin_prof)
+print(f"A100 (modelled): {ratio_to_eager:.1f} times as fast as the eight operators")
 
 # %% [markdown]
 # This is how eager frameworks became faster for years: for every popular chain of operators somebody wrote a kernel,
@@ -483,11 +487,8 @@ labels = {
     "half_x": "0.5 * x",
     "gelu": "half_x * one_plus",
 }
-plot_fusion_graph(
-    graph,
-    {"every operator alone": eager(graph), "all in one kernel": [set(graph.names)]},
-    labels=labels,
-)
+groupings = {"every operator alone": eager(graph), "all in one kernel": [set(graph.names)]}
+plot_fusion_graph(graph, groupings, labels=labels)
 
 # %% [markdown]
 # *In words: a chain of seven operators from x down to gelu, with `half_x` as a branch of its own. On the left all
@@ -587,8 +588,8 @@ def share_kernel(x_ptr, y_ptr, n_elements, BLOCK_SIZE: tl.constexpr):
 # delivers three or four times as many bytes a second as its memory.)
 
 # %%
-print(f"{'':10} {'two launches':>26} | {'one launch':>36}")
-print(f"{'N':>10} {'DRAM':>10} {'A100':>15} | {'loaded':>9} {'DRAM':>10} {'A100':>15}")
+print(f"{'':8}   {'two launches':>18} | {'one launch':>28}")
+print(f"{'N':>8}   {'DRAM':>6} {'A100':>11} | {'loaded':>7} {'DRAM':>8} {'A100':>11}")
 for length in (2**12, 2**16, 2**18):
     numbers = torch.rand(length, device=tk.device())
     shares = torch.empty_like(numbers)
@@ -597,14 +598,10 @@ for length in (2**12, 2**16, 2**18):
     with tk.profile() as share_prof:
         share_kernel[(length // 1024,)](numbers, shares, length, BLOCK_SIZE=1024)
     torch.testing.assert_close(shares, expected_shares, rtol=1e-5, atol=0)
-    two_us, share_us = (
-        tk.predict(prof, gpu="A100-SXM4-40GB").seconds * 1e6 for prof in (two_prof, share_prof)
-    )
+    both = (two_prof, share_prof)
+    two, one = (f"{p.dram_bytes / 4 / length:6.1f} N {a100_us(p):8.1f} us" for p in both)
     loaded = share_prof.total.global_load_bytes / 4 / length
-    cells = f"{loaded:7.0f} N {share_prof.dram_bytes / 4 / length:8.1f} N {share_us:12.1f} us"
-    print(
-        f"{length:10,} {two_prof.dram_bytes / 4 / length:8.1f} N {two_us:12.1f} us | {cells}"
-    )
+    print(f"{length:8,} {two} | {loaded:5.0f} N {one}")
 
 # %% [markdown]
 # This is the surprise of the chapter: **one launch less, no byte more from DRAM, and with 262,144 elements about nine times
@@ -665,14 +662,13 @@ for k in (1, 64, 1024):
     joined[k] = (apart_prof, joint_prof)
 
 # %%
+print("times on an A100, modelled")
 for k_steps, pair_of_profs in joined.items():
     moved = [one.dram_bytes / 4 / M for one in pair_of_profs]
-    took_us = [tk.predict(one, gpu="A100-SXM4-40GB").seconds * 1e6 for one in pair_of_profs]
+    took_us = [a100_us(one) for one in pair_of_profs]
     texts = [f"{n} N {us:6.1f} us" for n, us in zip(moved, took_us, strict=True)]
-    print(
-        f"K = {k_steps:5}   two: {texts[0]}   one: {texts[1]}   "
-        f"{took_us[0] / took_us[1]:.2f} times as fast (A100, modelled)"
-    )
+    ratio = took_us[0] / took_us[1]
+    print(f"K = {k_steps:5}  two: {texts[0]}  one: {texts[1]}  {ratio:.2f} times as fast")
 
 # %% [markdown]
 # Every row saves the same 2N and the same launch, about as many microseconds each time. With K = 1 that is half of the time;
@@ -687,15 +683,13 @@ for k_steps, pair_of_profs in joined.items():
 # **Predict before you run.** Which of the three numbers can still fall after the fused rung: launches, bytes, instructions?
 
 # %%
+print("times on an A100, modelled")
 for rung in ladder("gelu"):
     with tk.profile() as rung_prof:
         rung.run(x[:M])
-    requests, a100_us = (
-        rung_prof.total.global_load_requests,
-        tk.predict(rung_prof, gpu="A100-SXM4-40GB").seconds * 1e6,
-    )
-    seen = f"{rung_prof.n_launches} launches {rung_prof.dram_bytes / 4 / M:4.0f} N {requests:7,} load requests"
-    print(f"{rung.name:12} {rung.language:9} {seen} {a100_us:6.1f} us (modelled, A100)")
+    requests, moved_n = rung_prof.total.global_load_requests, rung_prof.dram_bytes / 4 / M
+    seen = f"{rung_prof.n_launches} launches {moved_n:3.0f} N {requests:6,} load requests"
+    print(f"{rung.name:11} {rung.language:8} {seen} {a100_us(rung_prof):5.1f} us")
 
 # %% [markdown]
 # Below 2N: no. Only instructions can still fall. (A load request is one load instruction of 32 threads; inside PyTorch's
