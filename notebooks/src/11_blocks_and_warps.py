@@ -280,9 +280,8 @@ for group in (1, 2, 16, 32, 64):
 # Is it the fine mixture that hurts? No: `group` = 16 is exactly as bad as `group` = 1. And if only *one* lane of each warp disagrees?
 
 # %%
-one_lane = tk.compile_cuda_c(two_ways_source.replace("(i / group) % 2 == 0", "i % 32 != 0"))[
-    "two_ways"
-]
+one_lane_source = two_ways_source.replace("(i / group) % 2 == 0", "i % 32 != 0")
+one_lane = tk.compile_cuda_c(one_lane_source)["two_ways"]
 with tk.profile() as lonely:
     one_lane[4, 256](x1, y1, 1024, 8, 1)
 print(f"one lane of 32: {lonely.total.divergent_branches} divergent branches,", end=" ")
