@@ -107,7 +107,7 @@ def _draw_roof(axes: Axes, roof: Roof, index: int, ends: tuple[float, float]) ->
     label = f"{roof.name}: {ridge:.3g} FLOP/byte" + ("" if roof.how == "modelled" else f" ({roof.how})")
     axes.plot(xs, ys, color=PALETTE[colour], linestyle=dashes, linewidth=1.8, label=label)
     axes.plot([ridge], [roof.flop_per_s], "o", color=PALETTE[colour], markersize=5)
-    where: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": SMALL, "weight": "bold"}
+    where: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 10, "weight": "bold"}
     axes.annotate(roof.name, (ends[1], roof.flop_per_s), (-3, 3), **where)
 
 
@@ -122,7 +122,7 @@ def _draw_programs(axes: Axes, intensities: Mapping[str, float], floor: float) -
         axes.axvline(value, color="#999999", linewidth=0.9, zorder=0)
     for value, names in groups:
         axes.annotate(
-            textwrap.fill(", ".join(names), 20),
+            textwrap.fill(", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names), 20),
             (value, floor),
             (-3, 5),
             textcoords="offset points",

@@ -176,3 +176,17 @@ def test_the_figure_fits_a_narrow_window(figure: Figure) -> None:
         figure.expect(joined("cube", "scaled"))
     finally:
         figure.page.set_viewport_size({"width": 1200, "height": 900})
+
+
+def test_the_table_of_a_prediction_fits_the_page(fusion_lesson: Any) -> None:
+    table = fusion_lesson.scroll_to(fusion_lesson.page.locator("table", has_text="launch of"))
+    try:
+        for width in (1200, 800):
+            fusion_lesson.page.set_viewport_size({"width": width, "height": 900})
+            box = fusion_lesson.scroll_to(table).bounding_box()
+            fusion_lesson.screenshot(f"fusion-prediction-{width}")
+            assert box["x"] + box["width"] <= width
+            output = fusion_lesson.page.locator(".jp-OutputArea-output", has=table)
+            assert output.evaluate("box => box.scrollWidth <= box.clientWidth"), f"columns are hidden at {width}"
+    finally:
+        fusion_lesson.page.set_viewport_size({"width": 1200, "height": 900})

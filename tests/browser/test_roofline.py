@@ -141,5 +141,9 @@ def test_the_figure_fits_a_narrow_window(figure: Figure) -> None:
         figure.expect(arithmetic=-1.0)
         figure.notebook.screenshot("roofline-800")
         assert figure.root.locator("svg").first.bounding_box()["width"] <= figure.root.bounding_box()["width"]
+        table = figure.root.locator(".tk-scroll")
+        assert table.evaluate("box => box.scrollWidth <= box.clientWidth"), "columns are hidden"
+        sliders, canvas = figure.control("cache").bounding_box(), figure.root.locator(".tk-canvas").bounding_box()
+        assert canvas["y"] - sliders["y"] < 120, "what the sliders move is far below them"
     finally:
         figure.page.set_viewport_size({"width": 1200, "height": 900})
