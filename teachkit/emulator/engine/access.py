@@ -78,8 +78,42 @@ def load_values(
     if stride is None and not is_vector(address) and mask is None and not e.is_checked:
         return _load_scalar(e, space, address, low, high, bits, n)
     old = [e.vector(e.read(t, f"b{bits}")) for t in targets] or [e.vector(ir.Constant(ir.IntType(bits), 0))] * n
-    memory = _resolve(e, space, operand, address, low, high, lane_bytes, stride, None if mask is None else old)
+
+    def keep() -> None:
+        store_interleaved(e, old, e.scratch["packed"], 64, is_rare=True)
+
+    memory = _resolve(e, space, operand, address, low, high, lane_bytes, stride, None if mask is None else keep)
     return load_dealt(e, memory, bits, n)
+
+
+def load_packed(e: Emitter, space: str, operand: Address, lane_bytes: int) -> Value:
+    """Where ``lane_bytes`` of each lane lie side by side after a load. Lanes that are off get zeros."""
+    stride = _stride(e, operand)
+    address, low, high = place(e, space, operand, of_first=stride is not None)
+
+    def clear() -> None:
+        e.builder.store(ir.Constant(vector_of(I64, LANES * lane_bytes // 8), None), e.scratch["packed"], align=64)
+
+    return _resolve(e, space, operand, address, low, high, lane_bytes, stride, None if e.mask() is None else clear)
+
+
+def store_packed(e: Emitter, space: str, operand: Address, packed: Value, lane_bytes: int) -> None:
+    """The reverse: store from where the lanes' bytes lie side by side."""
+    stride = _stride(e, operand)
+    address, low, high = place(e, space, operand, of_first=stride is not None)
+
+    def fast(memory: Value) -> None:
+        whole = e.builder.load(packed, typ=vector_of(I32, LANES * lane_bytes // 4), align=4)
+        e.builder.store(whole, memory, align=4)
+
+    def slow(function: Value, arguments: list[Value]) -> None:
+        if stride is None:
+            arguments = [*arguments[:-1], packed]
+        else:  # the function writes the lanes' addresses behind the packed buffer
+            fast(e.scratch["packed"])
+        e.builder.call(function, arguments)
+
+    _split(e, space, operand, address, low, high, lane_bytes, stride, True, fast, slow)
 
 
 def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
@@ -155,14 +189,17 @@ def _resolve(
     high: Value,
     lane_bytes: int,
     stride: int | None,
-    old: list[Value] | None,
+    prepare: Callable[[], None] | None,
 ) -> Value:
-    """Pointer to the lanes' data in order: the memory itself, or the packed buffer after a gather over ``old``."""
+    """Pointer to the lanes' data in order: the memory itself, or the packed buffer after a gather into it.
+
+    ``prepare`` writes there what lanes get that are off.
+    """
     ends: list[tuple[Value, ir.Block]] = []
 
     def slow(function: Value, arguments: list[Value]) -> None:
-        if old is not None:
-            store_interleaved(e, old, e.scratch["packed"], 64, is_rare=True)
+        if prepare is not None:
+            prepare()
         e.builder.call(function, arguments)
         ends.append((e.scratch["packed"], e.builder.block))
 

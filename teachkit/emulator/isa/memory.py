@@ -125,13 +125,13 @@ def cp_async(e: Emitter, form: Form, target: Operand, source: Operand, size: Ope
             wanted = b.icmp_unsigned(">=", kept, e.constant(kept, size.value))
             part = b.icmp_unsigned("<", b.sub(kept, e.constant(kept, 1)), e.constant(kept, size.value - 1))
         e.guard = wanted if guard is None else b.and_(*e.alike(wanted, guard))
-    values = access.load_values(e, "global", source, 32, max(1, size.value // 4))
+    packed = access.load_packed(e, "global", source, size.value)
     e.guard = guard
     if part is not None:
         some = b.and_(b.bitcast(e.vector(part), I32), e.lanes())
         with b.if_then(b.icmp_unsigned("!=", some, I32(0))):
             e.fault(Fault.PARTIAL_COPY, site, some)
-    access.store(e, "shared", target, values, 32)
+    access.store_packed(e, "shared", target, packed, size.value)
 
 
 @instruction("cp.async.commit_group", "cp.async.wait_all", reads=(), writes="")

@@ -81,12 +81,12 @@ entry:
   ]
 
 words:
-  %w = load <32 x i32>, ptr %packed, align 64
+  %w = load <32 x i32>, ptr %packed, align 4
   call void @llvm.masked.scatter.v32i32.v32p0(<32 x i32> %w, <32 x ptr> align 4 %pointers, <32 x i1> %mask)
   ret void
 
 doubles:
-  %d = load <32 x i64>, ptr %packed, align 64
+  %d = load <32 x i64>, ptr %packed, align 8
   call void @llvm.masked.scatter.v32i64.v32p0(<32 x i64> %d, <32 x ptr> align 8 %pointers, <32 x i1> %mask)
   ret void
 
