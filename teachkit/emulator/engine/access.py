@@ -72,7 +72,7 @@ def load_values(
     Lanes that are off get what ``targets`` hold, or zero without ``targets``.
     """
     stride = _stride(e, operand)
-    address, low, high = place(e, space, operand, of_first=stride is not None)
+    address, low, high = whereabouts(e, space, operand, stride)
     lane_bytes = n * bits // 8
     mask = e.mask()
     if stride is None and not is_vector(address) and mask is None and not e.is_checked:
@@ -89,7 +89,7 @@ def load_values(
 def load_packed(e: Emitter, space: str, operand: Address, lane_bytes: int) -> Value:
     """Where ``lane_bytes`` of each lane lie side by side after a load. Lanes that are off get zeros."""
     stride = _stride(e, operand)
-    address, low, high = place(e, space, operand, of_first=stride is not None)
+    address, low, high = whereabouts(e, space, operand, stride)
 
     def clear() -> None:
         e.builder.store(ir.Constant(vector_of(I64, LANES * lane_bytes // 8), None), e.scratch["packed"], align=64)
@@ -100,7 +100,7 @@ def load_packed(e: Emitter, space: str, operand: Address, lane_bytes: int) -> Va
 def store_packed(e: Emitter, space: str, operand: Address, packed: Value, lane_bytes: int) -> None:
     """The reverse: store from where the lanes' bytes lie side by side."""
     stride = _stride(e, operand)
-    address, low, high = place(e, space, operand, of_first=stride is not None)
+    address, low, high = whereabouts(e, space, operand, stride)
 
     def fast(memory: Value) -> None:
         whole = e.builder.load(packed, typ=vector_of(I32, LANES * lane_bytes // 4), align=4)
@@ -119,7 +119,7 @@ def store_packed(e: Emitter, space: str, operand: Address, packed: Value, lane_b
 def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
     """The reverse of :func:`load`. Where lanes store to one address, the highest lane wins."""
     stride = _stride(e, operand)
-    address, low, high = place(e, space, operand, of_first=stride is not None)
+    address, low, high = whereabouts(e, space, operand, stride)
     n = len(values)
     lane_bytes = n * bits // 8
     values = [e.vector(value) for value in values]
@@ -163,6 +163,17 @@ def place(e: Emitter, space: str, operand: Address, *, of_first: bool = False) -
     root = root_of(e, operand)
     low, high = e.bounds[root] if root in e.bounds else (I64(0), I64(0))
     return address, low, high
+
+
+def whereabouts(e: Emitter, space: str, operand: Address, stride: int | None) -> tuple[Value, Value, Value]:
+    """The same for :func:`arguments_at`, where a vector of 32 bits is of offsets from the start of the interval."""
+    is_offset = space == "shared" and stride is None and _is_narrow(e, operand) and not e.is_checked
+    if is_offset:
+        offsets = e.read(operand.base, "u32")
+        if is_vector(offsets):
+            offsets = e.builder.add(offsets, e.constant(offsets, operand.offset)) if operand.offset else offsets
+            return offsets, e.scratch["shared_base"], e.scratch["shared_end"]
+    return place(e, space, operand, of_first=stride is not None)
 
 
 def root_of(e: Emitter, operand: Address) -> str | None:
@@ -246,29 +257,29 @@ def _split(
 
     def all_else() -> None:
         if stride is None:
-            b.store(e.vector(address), e.scratch["addresses"], align=64)
-            slow(runtime(e, f"tk_{verb}_{space}"), [e.context, e.scratch["addresses"], *rest])
+            slow(*arguments_at(e, f"tk_{verb}_{space}", address, rest))
         else:
             slow(_spread(e, f"tk_{verb}_{space}", stride, _is_narrow(e, operand)), [e.context, address, *rest])
 
+    if stride is None:
+        address = e.vector(address)
+    is_narrow = is_vector(address) and address.type.element == I32
     if e.is_checked:
         all_else()
         join = b.append_basic_block("checked")
         b.branch(join)
         b.position_at_end(join)
         return
-    first = address
-    if stride is None:
-        address = e.vector(address)
-        first = b.extract_element(address, I32(0))
+    start = address if stride is not None else b.extract_element(address, I32(0))
+    first = b.add(b.zext(start, I64), low) if is_narrow else start
     step = lane_bytes
     if stride is not None and (stride == lane_bytes or (not store and _gap(space, stride, lane_bytes))):
         together, step = lanes, stride
     elif stride is not None:
         together = I32(0)  # never in a row
     else:
-        steps = lane_constants(I64, [lane * lane_bytes for lane in range(LANES)])
-        in_a_row = b.icmp_unsigned("==", address, b.add(e.vector(first), steps))
+        steps = lane_constants(start.type, [lane * lane_bytes for lane in range(LANES)])
+        in_a_row = b.icmp_unsigned("==", address, b.add(e.vector(start), steps))
         together = b.and_(b.bitcast(in_a_row, I32), lanes)
     conditions = [b.icmp_signed("==", together, I32(-1)), _inside(e, first, LANES * step, low, high)]
     if lane_bytes > 1:
@@ -297,6 +308,17 @@ def _split(
     all_else()
     b.branch(join)
     b.position_at_end(join)
+
+
+def arguments_at(e: Emitter, name: str, address: Value, rest: list[Value]) -> tuple[Value, list[Value]]:
+    """The runtime's function ``name`` and its arguments for all lanes' addresses, or offsets from an interval's start.
+
+    ``rest`` are its arguments from the lanes on.
+    """
+    is_offset = address.type.element == I32
+    e.builder.store(address, e.scratch["addresses"], align=64)
+    function = _widened(e, name) if is_offset else runtime(e, name)
+    return function, [e.context, e.scratch["addresses"], *rest]
 
 
 def _is_narrow(e: Emitter, operand: Address) -> bool:
@@ -333,6 +355,26 @@ def _spread(e: Emitter, name: str, stride: int, is_narrow: bool) -> ir.Function:
 }}
 """
     parameters = [POINTER, I64, I32, I64, I64, I64, I64, POINTER]
+    return helper(e, own, ir.VoidType(), parameters, text)
+
+
+def _widened(e: Emitter, name: str) -> ir.Function:
+    """The runtime's function ``name`` for 32-bit offsets from ``low``, made addresses in place."""
+    runtime(e, name)
+    arguments = "i32 %lanes, i64 %low, i64 %high, i64 %place, i64 %size, ptr %packed"
+    own = f"{name}_at_offsets"
+    text = f"""define internal void @{own}(ptr %ctx, ptr %addresses, {arguments}) noinline cold {{
+  %offset = load <32 x i32>, ptr %addresses, align 64
+  %wide = zext <32 x i32> %offset to <32 x i64>
+  %window = insertelement <32 x i64> poison, i64 %low, i64 0
+  %windows = shufflevector <32 x i64> %window, <32 x i64> poison, <32 x i32> zeroinitializer
+  %host = add <32 x i64> %wide, %windows
+  store <32 x i64> %host, ptr %addresses, align 64
+  call void @{name}(ptr %ctx, ptr %addresses, {arguments})
+  ret void
+}}
+"""
+    parameters = [POINTER, POINTER, I32, I64, I64, I64, I64, POINTER]
     return helper(e, own, ir.VoidType(), parameters, text)
 
 

@@ -95,9 +95,8 @@ def stmatrix(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
             elements = e.builder.shuffle_vector(elements, Poison(elements.type), order)
         at = e.builder.gep(e.scratch["packed"], [I64(128 * matrix)], source_etype=I8)
         e.builder.store(elements, at, align=64)
-    host, low, high = access.place(e, "shared", target)
-    e.builder.store(e.vector(host), e.scratch["addresses"], align=64)
+    address, low, high = access.whereabouts(e, "shared", target, None)
     site = e.sites.access(e.instruction, "shared", True, 16)
     lanes = e.builder.and_(e.lanes(), I32((1 << 8 * n) - 1))
-    arguments = [e.context, e.scratch["addresses"], lanes, low, high, I64(site if e.sites.counting else ~site)]
-    e.builder.call(access.runtime(e, "tk_store_shared"), [*arguments, I64(16), e.scratch["packed"]])
+    rest = [lanes, low, high, I64(site if e.sites.counting else ~site), I64(16), e.scratch["packed"]]
+    e.builder.call(*access.arguments_at(e, "tk_store_shared", e.vector(address), rest))

@@ -219,11 +219,8 @@ def transposed(e: Emitter) -> ir.Function:
 
 def _read_rows(e: Emitter, source: Address, n: int) -> None:
     """The 8 n rows of 16 bytes side by side in the packed buffer, counted as one shared load."""
-    address = access.address_of(e, source, "shared")
-    host = e.builder.add(*e.alike(e.scratch["shared_base"], address))
-    e.builder.store(e.vector(host), e.scratch["addresses"], align=64)
+    address, low, high = access.whereabouts(e, "shared", source, None)
     site = e.sites.access(e.instruction, "shared", False, 16)
     lanes = e.builder.and_(e.lanes(), I32((1 << 8 * n) - 1))
-    place = I64(site if e.sites.counting else ~site)
-    arguments = [e.context, e.scratch["addresses"], lanes, e.scratch["shared_base"], e.scratch["shared_end"], place]
-    e.builder.call(access.runtime(e, "tk_load_shared"), [*arguments, I64(16), e.scratch["packed"]])
+    rest = [lanes, low, high, I64(site if e.sites.counting else ~site), I64(16), e.scratch["packed"]]
+    e.builder.call(*access.arguments_at(e, "tk_load_shared", e.vector(address), rest))
