@@ -87,7 +87,10 @@ def load_values(
 
 
 def load_packed(e: Emitter, space: str, operand: Address, lane_bytes: int) -> Value:
-    """Where ``lane_bytes`` of each lane lie side by side after a load. Lanes that are off get zeros."""
+    """Where ``lane_bytes`` of each lane lie side by side after a load. Lanes that are off get zeros.
+
+    It may be the memory that was loaded from, so nothing may be written there.
+    """
     stride = _stride(e, operand)
     address, low, high = whereabouts(e, space, operand, stride)
 
@@ -166,7 +169,7 @@ def place(e: Emitter, space: str, operand: Address, *, of_first: bool = False) -
 
 
 def whereabouts(e: Emitter, space: str, operand: Address, stride: int | None) -> tuple[Value, Value, Value]:
-    """The same for :func:`arguments_at`, where a vector of 32 bits is of offsets from the start of the interval."""
+    """As :func:`place`, for :func:`arguments_at`: a vector of 32 bits is of offsets from the start of the interval."""
     is_offset = space == "shared" and stride is None and _is_narrow(e, operand) and not e.is_checked
     if is_offset:
         offsets = e.read(operand.base, "u32")

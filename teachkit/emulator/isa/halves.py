@@ -51,22 +51,22 @@ def _flushed(e: Emitter, form: Form, bits: Value) -> Value:
     return e.select(is_tiny, b.and_(bits, e.constant(bits, 0x8000)), bits)
 
 
-@instruction("add[.rn][.ftz][.sat].(f16|f16x2)", "add[.rn][.sat].(bf16|bf16x2)")
+@instruction("add[.rn][.ftz][.sat].(f16|f16x2)", "add[.rn].(bf16|bf16x2)")
 def add_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return _halves(e, form, e.builder.fadd, a, b)
 
 
-@instruction("sub[.rn][.ftz][.sat].(f16|f16x2)", "sub[.rn][.sat].(bf16|bf16x2)")
+@instruction("sub[.rn][.ftz][.sat].(f16|f16x2)", "sub[.rn].(bf16|bf16x2)")
 def sub_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return _halves(e, form, e.builder.fsub, a, b)
 
 
-@instruction("mul[.rn][.ftz][.sat].(f16|f16x2)", "mul[.rn][.sat].(bf16|bf16x2)")
+@instruction("mul[.rn][.ftz][.sat].(f16|f16x2)", "mul[.rn].(bf16|bf16x2)")
 def mul_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return _halves(e, form, e.builder.fmul, a, b)
 
 
-@instruction("fma.rn[.ftz][.sat][.relu].(f16|f16x2)", "fma.rn[.sat][.relu].(bf16|bf16x2)", reads=("T", "T", "T"))
+@instruction("fma.rn[.ftz][.sat|.relu].(f16|f16x2)", "fma.rn[.relu].(bf16|bf16x2)", reads=("T", "T", "T"))
 def fma_half(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     """A double holds the exact product and sum well enough to round once."""
 

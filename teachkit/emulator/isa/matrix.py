@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from teachkit.emulator.engine import access
+from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import (
     I8,
     I16,
@@ -15,7 +18,7 @@ from teachkit.emulator.engine.emit import (
     lane_constants,
     vector_of,
 )
-from teachkit.emulator.isa.products import kept, product, product_in_place
+from teachkit.emulator.isa.products import ELEMENTS, kept, product, product_in_place
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand, Register
 
@@ -39,6 +42,8 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
     wide = "b64" if types[0] == "f64" else "b32"
     sources, results = [_items(operand) for operand in (a, b, c)], _items(d)
     sizes = [len(items) for items in (*sources, results)]
+    if sizes != _sizes(form.opcode, types):
+        raise e.unsupported(f"{sizes} registers of A, B, C and D, not {_sizes(form.opcode, types)}")
     targets = [place for item in results if (place := _place(e, item, wide)) is not None]
     operands = [item for items in sources for item in items]
     if e.active is None and e.guard is None and len(targets) == len(results):
@@ -50,6 +55,16 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
     words = [e.vector(e.read(item, wide)) for item in operands]
     for item, value in zip(results, product(e, types, how, sizes, words), strict=True):
         e.write(item, value, wide)
+
+
+def _sizes(opcode: str, types: tuple[str, ...]) -> list[int]:
+    """Registers that a lane has of A, B, C and D."""
+    m, n, k = (int(size) for size in re.findall(r"\d+", re.search(r"m\d+n\d+k\d+", opcode)[0]))  # type: ignore[index]
+    d_type, a_type, b_type, c_type = types
+    return [
+        n_elements // LANES // ELEMENTS.get(kind, 1)
+        for n_elements, kind in ((m * k, a_type), (n * k, b_type), (m * n, c_type), (m * n, d_type))
+    ]
 
 
 def _place(e: Emitter, operand: Operand, wide: str) -> Value | None:

@@ -113,6 +113,8 @@ def cp_async(e: Emitter, form: Form, target: Operand, source: Operand, size: Ope
     nothing and write zeros: by a source size of 0, or by a predicate to ignore the source."""
     if not (isinstance(target, Address) and isinstance(source, Address) and isinstance(size, Immediate)):
         raise e.unsupported("a copy size in a register")
+    if size.value not in ((16,) if ".cg." in form.opcode else (4, 8, 16)):
+        raise e.unsupported(f"a copy of {size.value} bytes")
     if "L2::cache_hint" in form.optional:
         rest = rest[:-1]
     b, guard, site = e.builder, e.guard, e.sites.n_slots

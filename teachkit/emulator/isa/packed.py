@@ -6,7 +6,7 @@ parts that they take of both registers, ``.b7021``, and the destination those th
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import I8, I16, I32, Emitter, Value
+from teachkit.emulator.engine.emit import I32, Emitter, Value
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, Part
 
@@ -63,7 +63,8 @@ def _video(n: int) -> list[str]:
 
 @instruction(*_video(2), *_video(4), reads=None)
 def video(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, c: Operand) -> None:
-    """The operation on each part, cut or clamped to its width; with ``.add`` the sum of all results and the third."""
+    """The operation on each part, cut or clamped to its width; with ``.add`` the third source and the sum of all
+    results, which are not cut."""
     to, of_a, of_b = (kind.startswith("s") for kind in form.required)
     width = 32 // int(form.base[-1])
     results = [_one(e, form.base[1:-1], x, y) for x, y in _rows(e, form, a, b, of_a, of_b)]
@@ -71,7 +72,7 @@ def video(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, c: Op
         low, high = (-(1 << width - 1), (1 << width - 1) - 1) if to else (0, (1 << width) - 1)
         results = [e.intrinsic("llvm.smin", value, e.constant(value, high)) for value in results]
         results = [e.intrinsic("llvm.smax", value, e.constant(value, low)) for value in results]
-    _merge(e, form, target, results, to, c)
+    _merge(e, form, target, results, c)
 
 
 def _rows(e: Emitter, form: Form, a: Operand, b: Operand, of_a: bool, of_b: bool) -> list[tuple[Value, Value]]:
@@ -109,7 +110,7 @@ def _one(e: Emitter, operation: str, a: Value, b: Value) -> Value:
     return _combined(e, operation, True, a, b)
 
 
-def _merge(e: Emitter, form: Form, target: Operand, results: list[Value], signed: bool, c: Operand) -> None:
+def _merge(e: Emitter, form: Form, target: Operand, results: list[Value], c: Operand) -> None:
     """Write the parts that the mask names, the others from the third source; or add them to it."""
     b, n = e.builder, len(results)
     width = 32 // n
@@ -121,8 +122,7 @@ def _merge(e: Emitter, form: Form, target: Operand, results: list[Value], signed
     third, *results = e.alike(e.read(c, "b32"), *results)
     if "add" in form.optional:
         for place in mask:
-            part = e.cast("trunc", results[place], I16 if width == 16 else I8)
-            third = b.add(third, e.cast("sext" if signed else "zext", part, I32))
+            third = b.add(third, results[place])
     else:
         parts = [results[i] if i in mask else b.lshr(third, e.constant(third, width * i)) for i in range(n)]
         third = _join(e, parts, width)
@@ -138,7 +138,7 @@ def video_set(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, c
     of_a, of_b = (kind.startswith("s") for kind in form.required[:2])
     how = _COMPARISONS[form.required[2]]
     rows = _rows(e, form, a, b, of_a, of_b)
-    _merge(e, form, target, [e.cast("zext", e.builder.icmp_signed(how, x, y), I32) for x, y in rows], False, c)
+    _merge(e, form, target, [e.cast("zext", e.builder.icmp_signed(how, x, y), I32) for x, y in rows], c)
 
 
 @instruction("cvt.pack.sat.(u16|s16).s32", reads=("s32", "s32"), writes="b32")

@@ -84,7 +84,7 @@ def video(form: Form) -> Operation:
         cut = _parts(_join(result, n), n, to_signed)
         written = np.isin(np.arange(n), _places(item, target, n, range(n), n))
         if after == "add":
-            word = words[2] + np.where(written, cut, 0).sum(-1)
+            word = words[2] + np.where(written, result, 0).sum(-1)
         else:
             word = _join(np.where(written, cut, _parts(words[2], n, False)), n)
         machine.write(_whole(target), word.astype(np.uint32), "b32", mask)

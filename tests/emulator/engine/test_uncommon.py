@@ -5,7 +5,7 @@ import pytest
 
 from teachkit.emulator import load_ptx
 from teachkit.emulator.isa.table import lookup
-from teachkit.errors import KernelFault
+from teachkit.errors import KernelFault, UnsupportedInstruction
 
 HINTS = [
     "prefetch.L1 [%rd10]",
@@ -122,3 +122,22 @@ mma.sync.aligned.m8n8k4.row.col.f16.f16.f16.f32 cvt.pack.sat.u16.s32.b32 prmt.b3
 @pytest.mark.parametrize("opcode", REFUSED.split())
 def test_what_is_said_to_be_refused_has_no_row(opcode):
     assert lookup(opcode) is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "cp.async.ca.shared.global [%r4], [%rd10], 32",
+        "cp.async.ca.shared.global [%r4], [%rd10], 12",
+        "cp.async.cg.shared.global [%r4], [%rd10], 4",
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+        "{%r1, %r2, %r3, %r4}, {%r1, %r2}, {%r1}, {%r1, %r2, %r3, %r4}",
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+        "{%r1, %r2}, {%r1, %r2, %r3, %r4}, {%r1, %r2}, {%r1, %r2, %r3, %r4}",
+        "fma.rn.sat.relu.f16x2 %r1, %r2, %r3, %r4",
+        "add.rn.sat.bf16x2 %r1, %r2, %r3",
+    ],
+)
+def test_what_no_assembler_takes_is_refused(both, statement):
+    with pytest.raises(UnsupportedInstruction, match=statement.split()[0].replace(".", r"\.")):
+        load_ptx(both.kernel(f"{statement};", pointers=("given",)))["k"][1, 32](both.array(32), both.array(32))

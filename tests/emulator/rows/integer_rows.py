@@ -211,7 +211,7 @@ def packed(Row, signed):
             if after == ".sat":
                 found = [min(max(x, low), high) for x in found]
             cut = [signed(x, bits) if to == "s" else x % (1 << bits) for x in found]
-            cases.append((a, b, 7, (7 + sum(cut)) % (1 << 32) if after == ".add" else join(cut)))
+            cases.append((a, b, 7, (7 + sum(found)) % (1 << 32) if after == ".add" else join(cut)))
         kinds = f"{to}32.{of}32.{of}32"
         made.append(Row(f"v{name}{n}.{kinds}{after}", "b32", ("b32", "b32", "b32"), tuple(cases)))
     for n, of in itertools.product((2, 4), "us"):

@@ -191,9 +191,9 @@ def _simd(Row):
                     if into and str(place) not in into[1:]:
                         continue
                     result = function(*pair)
+                    total += result  # of the whole result
                     result = clamp(result, to, 8 * size) if ending == ".sat" else as_kind(result, to, 8 * size)
                     octets[size * place : size * place + size] = (result % 256**size).to_bytes(size, "little")
-                    total += result
                 word = total % 2**32 if ending == ".add" else int.from_bytes(octets, "little")
                 cases.append((a, b, c, word))
             types = f"{of_a}32.{of_b}32.lt" if name == "vset" else f"{to}32.{of_a}32.{of_b}32"
