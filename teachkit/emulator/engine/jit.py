@@ -69,7 +69,7 @@ def target_machine() -> Any:
     llvm.initialize_native_asmprinter()
     name, features = cpu()
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=name, features=features, opt=1, reloc="pic")
+    return target.create_target_machine(cpu=name, features=features, opt=2, reloc="pic")
 
 
 @functools.cache
