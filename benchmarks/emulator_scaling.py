@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import statistics
 import subprocess
 import sys
@@ -94,6 +93,13 @@ def size_rows(budget_s: float) -> list[dict[str, Any]]:
     return rows
 
 
+def peak_bytes() -> int:
+    """Peak memory of this process. ``getrusage`` would not do: its peak survives exec, so a child starts at its
+    parent's."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+
+
 def memory_child(name: str, factor: int) -> None:
     """Print the tensors' bytes and by how many bytes a counted launch raised this process's peak."""
     from teachkit.emulator import observe
@@ -103,11 +109,11 @@ def memory_child(name: str, factor: int) -> None:
     with observe(lambda launch: launch.counters):
         case.launch(*inputs_of(case, case.benchmark_shape))  # compilers and the cache model's own code
         inputs = inputs_of(case, (first * factor, *rest))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_bytes()
         out = case.launch(*inputs)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    after = peak_bytes()
     n_bytes = sum(t.untyped_storage().nbytes() for t in (*inputs, out))
-    print(json.dumps([n_bytes, 1024 * (after - before)]))
+    print(json.dumps([n_bytes, after - before]))
 
 
 def memory_rows() -> list[dict[str, Any]]:
