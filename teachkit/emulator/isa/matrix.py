@@ -18,9 +18,9 @@ from teachkit.emulator.engine.emit import (
     lane_constants,
     vector_of,
 )
-from teachkit.emulator.isa.products import ELEMENTS, kept, product, product_in_place
+from teachkit.emulator.isa.products import ELEMENTS, items_of, kept, product, product_in_place
 from teachkit.emulator.isa.table import Form, instruction
-from teachkit.emulator.ptx.model import Address, Group, Operand, Register
+from teachkit.emulator.ptx.model import Address, Operand, Register
 
 
 @instruction(
@@ -40,7 +40,7 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
     types = form.required[-5:-1] if is_bits else form.required[-4:]
     how = form.required[-1] if is_bits else "satfinite" if "satfinite" in form.optional else ""
     wide = "b64" if types[0] == "f64" else "b32"
-    sources, results = [_items(operand) for operand in (a, b, c)], _items(d)
+    sources, results = [items_of(operand) for operand in (a, b, c)], items_of(d)
     sizes = [len(items) for items in (*sources, results)]
     if sizes != _sizes(form.opcode, types):
         raise e.unsupported(f"{sizes} registers of A, B, C and D, not {_sizes(form.opcode, types)}")
@@ -78,10 +78,6 @@ def _place(e: Emitter, operand: Operand, wide: str) -> Value | None:
     return e.registers[operand.name] if is_wide else None
 
 
-def _items(operand: Operand) -> tuple[Operand, ...]:
-    return operand.items if isinstance(operand, Group) else (operand,)
-
-
 @instruction("movmatrix.sync.aligned.m8n8.trans.b16", reads=None)
 def movmatrix(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     """The transpose of an 8x8 matrix of 16-bit elements, two a lane."""
@@ -101,8 +97,8 @@ def movmatrix(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
 def stmatrix(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     """The reverse of ``ldmatrix``: lane 8 m + r gives the address of row r of matrix m."""
     assert isinstance(target, Address)
-    n = len(_items(source))
-    sources = [e.vector(e.read(item, "b32")) for item in _items(source)]
+    n = len(items_of(source))
+    sources = [e.vector(e.read(item, "b32")) for item in items_of(source)]
     for matrix, value in enumerate(sources):
         elements = e.builder.bitcast(value, vector_of(I16, 64))
         if ".trans" in form.opcode:

@@ -37,6 +37,7 @@ from teachkit.emulator.engine.emit import (
 from teachkit.emulator.engine.processor import converts_half
 from teachkit.emulator.isa.floating import float_to_half, half_to_float, pack, upper
 from teachkit.emulator.isa.fp8 import e4m3_to_half
+from teachkit.emulator.ptx.model import Group, Operand
 
 ELEMENTS = {
     "f16": 2,
@@ -198,15 +199,35 @@ def _sums(
                 else:
                     name = "llvm.fma" if a_type == "f64" else "llvm.fmuladd"
                     sums[i] = e.intrinsic(name, values[half], column, sums[i])
+    if is_bits:
+        return sums
+    return registers_of(e, sums, d_type, c, how)
+
+
+def registers_of(e: Emitter, sums: list[Value], d_type: str, c: list[Value], how: str) -> list[Value]:
+    """Registers of D from its elements. Of integers ``sums`` are the products alone, and ``c`` the elements of C."""
     if d_type == "f16":
         short = [float_to_half(e, value, "f16") for value in sums]
         return [pack(e, short[i], short[i + 1]) for i in range(0, len(short), 2)]
-    if d_type == "s32" and not is_bits:
+    if d_type == "s32":
         whole = [e.cast("fptosi", value, I32) for value in sums]
         if how == "satfinite":
             return [e.intrinsic("llvm.sadd.sat", *pair) for pair in zip(c, whole, strict=True)]
-        return [b.add(*pair) for pair in zip(c, whole, strict=True)]
-    return [b.bitcast(value, before[0].type) for value in sums]
+        return [e.builder.add(*pair) for pair in zip(c, whole, strict=True)]
+    return [e.bits(value) for value in sums]
+
+
+def return_all(e: Emitter, words: list[Value]) -> None:
+    """End a function that gives several registers."""
+    result: Value = Poison(ir.LiteralStructType([word.type for word in words]))
+    for index, word in enumerate(words):
+        result = e.builder.insert_value(result, word, index)
+    e.builder.ret(result)
+
+
+def items_of(operand: Operand) -> tuple[Operand, ...]:
+    """The registers of a group, or the one that there is."""
+    return operand.items if isinstance(operand, Group) else (operand,)
 
 
 # ------------------------------------------------------------------------------------------- elements of a register

@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import I32, Emitter, Poison, Value, lane_constants
-from teachkit.emulator.isa.floating import float_to_half, pack
-from teachkit.emulator.isa.products import decoded
+from teachkit.emulator.isa.products import decoded, items_of, registers_of, return_all
 from teachkit.emulator.isa.table import Form, instruction
-from teachkit.emulator.ptx.model import Group, Operand
+from teachkit.emulator.ptx.model import Operand
 
 _Layout = Callable[[int, int], tuple[int, int]]  # lane and number of an element to its row and column
 _N_K = 4
@@ -47,19 +46,15 @@ C: dict[str, _Layout] = {
 )
 def mma_quadpairs(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) -> None:
     """D = A B + C for each quad pair."""
-    groups = [[e.vector(e.read(item, "b32")) for item in _items(operand)] for operand in (a, b, c)]
+    groups = [[e.vector(e.read(item, "b32")) for item in items_of(operand)] for operand in (a, b, c)]
     words = [word for group in groups for word in group]
     name = ".".join(["tk_mma_quadpairs", *form.required])
     function = e.module.globals.get(name)
     if function is None:
-        function = _define(e, form.required, name, len(groups[2]), len(_items(d)), words[0].type)
+        function = _define(e, form.required, name, len(groups[2]), len(items_of(d)), words[0].type)
     result = e.builder.call(function, words)
-    for index, item in enumerate(_items(d)):
+    for index, item in enumerate(items_of(d)):
         e.write(item, e.builder.extract_value(result, index), "b32")
-
-
-def _items(operand: Operand) -> tuple[Operand, ...]:
-    return operand.items if isinstance(operand, Group) else (operand,)
 
 
 def _define(e: Emitter, kinds: tuple[str, ...], name: str, n_c: int, n_d: int, word: ir.Type) -> ir.Function:
@@ -81,15 +76,7 @@ def _define(e: Emitter, kinds: tuple[str, ...], name: str, n_c: int, n_d: int, w
             right = b.at(tuple((k, column) for _, column in places))
             total = e.intrinsic("llvm.fmuladd", left, right, total)
         sums.append(total)
-    if d_type == "f16":
-        short = [float_to_half(e, value, "f16") for value in sums]
-        results = [pack(e, short[i], short[i + 1]) for i in range(0, 8, 2)]
-    else:
-        results = [e.builder.bitcast(value, word) for value in sums]
-    result: Value = Poison(shape)
-    for index, value in enumerate(results):
-        result = e.builder.insert_value(result, value, index)
-    e.builder.ret(result)
+    return_all(e, registers_of(e, sums, d_type, [], ""))
     e.builder = caller
     return function
 

@@ -14,10 +14,9 @@ from __future__ import annotations
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import F32, I32, Emitter, Poison, Value, lane_constants, vector_of
-from teachkit.emulator.isa.floating import float_to_half, pack
-from teachkit.emulator.isa.products import ELEMENTS, decoded
+from teachkit.emulator.isa.products import ELEMENTS, decoded, items_of, registers_of, return_all
 from teachkit.emulator.isa.table import Form, instruction
-from teachkit.emulator.ptx.model import Group, Immediate, Operand
+from teachkit.emulator.ptx.model import Immediate, Operand
 
 _SP = "mma.(sp|sp::ordered_metadata).sync.aligned"
 
@@ -38,7 +37,7 @@ def mma_sp(
     first = _first_lane(form.required[3], n_k, selector)
     if first is None:
         raise e.unsupported(f"sparsity selector {selector!r}")
-    groups = [[e.vector(e.read(item, "b32")) for item in _items(operand)] for operand in (a, b, c)]
+    groups = [[e.vector(e.read(item, "b32")) for item in items_of(operand)] for operand in (a, b, c)]
     words = [*groups[0], *groups[1], *groups[2], e.vector(e.read(metadata, "b32"))]
     how = "satfinite" if "satfinite" in form.optional else ""
     types = form.required[2:]
@@ -47,12 +46,8 @@ def mma_sp(
     if function is None:
         function = _define(e, types, how, name, [len(group) for group in groups], first, words[0].type)
     result = e.builder.call(function, words)
-    for index, item in enumerate(_items(d)):
+    for index, item in enumerate(items_of(d)):
         e.write(item, e.builder.extract_value(result, index), "b32")
-
-
-def _items(operand: Operand) -> tuple[Operand, ...]:
-    return operand.items if isinstance(operand, Group) else (operand,)
 
 
 def _n_lanes(kind: str, n_k: int) -> int:
@@ -85,19 +80,7 @@ def _define(
     c = [element for register in words[n_a + n_b :] for element in decoded(e, register, types[3])]
     is_integer = types[0] == "s32"
     sums = _sums(e, types[1], a, b, [ir.Splat(vector_of(F32), F32(0.0))] * 4 if is_integer else c, metadata, first)
-    if is_integer:
-        whole = [e.cast("fptosi", value, I32) for value in sums]
-        add = (lambda x, y: e.intrinsic("llvm.sadd.sat", x, y)) if how == "satfinite" else e.builder.add
-        results = [add(*pair) for pair in zip(c, whole, strict=True)]
-    elif types[0] == "f16":
-        short = [float_to_half(e, value, "f16") for value in sums]
-        results = [pack(e, short[i], short[i + 1]) for i in (0, 2)]
-    else:
-        results = [e.builder.bitcast(value, word) for value in sums]
-    result: Value = Poison(shape)
-    for index, value in enumerate(results):
-        result = e.builder.insert_value(result, value, index)
-    e.builder.ret(result)
+    return_all(e, registers_of(e, sums, types[0], c, how))
     e.builder = caller
     return function
 

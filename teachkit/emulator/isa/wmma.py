@@ -19,9 +19,9 @@ import re
 from teachkit.emulator.engine import access, ir, spaces
 from teachkit.emulator.engine.emit import I16, I32, I64, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.engine.interleave import interleave
-from teachkit.emulator.isa.products import ELEMENTS, product
+from teachkit.emulator.isa.products import ELEMENTS, items_of, product
 from teachkit.emulator.isa.table import Form, instruction
-from teachkit.emulator.ptx.model import Address, Group, Operand
+from teachkit.emulator.ptx.model import Address, Operand
 
 _HALF = "m16n16k16|m8n32k16|m32n8k16"
 _SPACE = "[.global|.shared|.shared::cta]"
@@ -73,7 +73,7 @@ def tiles(matrix: str, shape: str, kind: str) -> list[tuple[int, int]]:
 )
 def wmma_load(e: Emitter, form: Form, target: Operand, source: Operand, *stride: Operand) -> None:
     """Fill a fragment; ``stride`` is the number of elements from one row (or column) to the next."""
-    registers = _items(target)
+    registers = items_of(target)
     memory = _Matrix.of(e, form, source, stride)
     words = [word for tile in memory.tiles for word in memory.load(tile)]
     for index, register in enumerate(registers):
@@ -84,7 +84,7 @@ def wmma_load(e: Emitter, form: Form, target: Operand, source: Operand, *stride:
 def wmma_store(e: Emitter, form: Form, target: Operand, source: Operand, *stride: Operand) -> None:
     """The reverse, for the result."""
     memory = _Matrix.of(e, form, target, stride)
-    words = [e.vector(e.read(register, f"b{memory.word_bits}")) for register in _items(source)]
+    words = [e.vector(e.read(register, f"b{memory.word_bits}")) for register in items_of(source)]
     n = len(words) // len(memory.tiles)
     for index, tile in enumerate(memory.tiles):
         memory.store(tile, words[n * index : n * index + n])
@@ -115,7 +115,7 @@ def wmma_mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Oper
     halves, steps = min(m, 16) // 8, k // (4 * ELEMENTS[a_type])
     wide = "b64" if d_type == "f64" else "b32"
     words = {
-        name: [e.vector(e.read(item, wide)) for item in _items(operand)]
+        name: [e.vector(e.read(item, wide)) for item in items_of(operand)]
         for name, operand in (("a", a), ("b", b), ("c", c))
     }
     n_c, n_d = ((1 if kind == "f16" else 2) * halves for kind in (c_type, d_type))
@@ -127,12 +127,8 @@ def wmma_mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Oper
             before = words["c"][len(results) // n_d * n_c :][:n_c]
             sizes = (len(rows), len(columns), len(before), n_d)
             results += product(e, (d_type, a_type, b_type, c_type), how, sizes, [*rows, *columns, *before])
-    for register, value in zip(_items(d), results, strict=True):
+    for register, value in zip(items_of(d), results, strict=True):
         e.write(register, value, wide)
-
-
-def _items(operand: Operand) -> tuple[Operand, ...]:
-    return operand.items if isinstance(operand, Group) else (operand,)
 
 
 @dataclasses.dataclass
