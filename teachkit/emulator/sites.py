@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from teachkit.emulator.counters import Counters
-from teachkit.emulator.engine.context import LANES, SLOTS_PER_ACCESS
+from teachkit.emulator.engine.context import CONFLICT_SLOT, LANES, RUN_SLOT, SLOTS_PER_ACCESS
 from teachkit.emulator.isa.counting import worth
 from teachkit.emulator.ptx.model import Address, Instruction, Register, SourceLine, Symbol
 
@@ -27,9 +27,10 @@ class Site:
     ==========  ====================================================
     kind        counters from ``slot``
     ==========  ====================================================
-    ``block``   times a warp ran it; lanes that ran it
+    ``block``   times a warp ran it; unless all lanes always do, lanes that ran it
     ``access``  requests; lanes; sectors or wavefronts; excess wavefronts, a global load's wavefronts,
-                or an atomic's largest conflict
+                or an atomic's largest conflict; of further requests, in which all lanes touched one run of memory,
+                their number, and their sectors beyond one each
     ``guard``   lanes on which a guarded instruction took effect
     ``branch``  times lanes disagreed
     ==========  ====================================================
@@ -47,12 +48,14 @@ class Site:
     block_slot: int = 0
     is_part: bool = False  # lanes of an instruction whose other lanes, in another space, have a site before
     is_again: bool = False  # one more access of an instruction whose lanes another site counts
+    run_passes: int = 0  # wavefronts of a request in which all lanes touch one run of memory
+    is_whole: bool = False  # a block that all lanes of a warp run
     root: str = ""  # the parameter or variable that the address is computed from, where it is surely one
 
     @property
     def max_slot(self) -> int | None:
         """The counter that workers do not add up: the greatest of theirs is the launch's."""
-        return self.slot + SLOTS_PER_ACCESS - 1 if self.is_atomic else None
+        return self.slot + CONFLICT_SLOT if self.is_atomic else None
 
 
 @dataclasses.dataclass
@@ -74,10 +77,10 @@ class SiteBuilder:
         self.sites.append(Site(kind, slot, block_slot=self.block_slot, **fields))
         return slot
 
-    def block(self) -> int:
-        """A basic block begins."""
+    def block(self, is_whole: bool) -> int:
+        """A basic block begins; ``is_whole`` where all lanes run it."""
         self.block_slot = self.n_slots
-        return self._new("block", 2)
+        return self._new("block", 1 if is_whole else 2, is_whole=is_whole)
 
     def access(
         self,
@@ -87,6 +90,7 @@ class SiteBuilder:
         lane_bytes: int,
         is_atomic: bool = False,
         is_part: bool = False,
+        run_passes: int = 0,
     ) -> int:
         """A memory access."""
         return self._new(
@@ -98,6 +102,7 @@ class SiteBuilder:
             lane_bytes=lane_bytes,
             is_atomic=is_atomic,
             is_part=is_part,
+            run_passes=run_passes,
             is_again=self.is_again,
             root=self._root(instruction) if space in ("global", "const") else "",
         )
@@ -131,8 +136,10 @@ class SiteBuilder:
 def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceLine | None, dict[str, int]]:
     """Counter values by kernel source line (None: instructions without one)."""
     lines: dict[SourceLine | None, dict[str, int]] = {}
+    whole: dict[int, bool] = {}
     for site in sites:
         if site.kind == "block":
+            whole[site.slot] = site.is_whole
             continue
         source = None if site.source is None else SourceLine(site.source.file, site.source.line)
         line = lines.setdefault(source, {})
@@ -141,7 +148,8 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
             if amount:
                 line[name] = _joined(name, line.get(name, 0), int(amount))
 
-        warps, block_lanes = int(counts[site.block_slot]), int(counts[site.block_slot + 1])
+        warps = int(counts[site.block_slot])
+        block_lanes = LANES * warps if whole[site.block_slot] else int(counts[site.block_slot + 1])
         if site.kind == "branch":
             add("branches", warps)
             add("divergent_branches", int(counts[site.slot]))
@@ -150,7 +158,7 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
         if site.kind == "guard":
             lanes = int(counts[site.slot])
         elif site.kind == "access":
-            lanes = int(counts[site.slot + 1])
+            lanes = int(counts[site.slot + 1] + LANES * counts[site.slot + RUN_SLOT])
             if site.opcode.startswith(("ldmatrix", "stmatrix")):  # all lanes run it, 8 a matrix give an address
                 lanes = lanes * 4 // int(site.opcode.split(".x")[1][0])
             for name, amount in _access(site, counts[site.slot : site.slot + SLOTS_PER_ACCESS]):
@@ -170,7 +178,12 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
 
 
 def _access(site: Site, counts: npt.NDArray[np.int64]) -> list[tuple[str, int]]:
-    requests, lanes, measure, excess = (int(n) for n in counts)
+    requests, lanes, measure, excess, runs, more = (int(n) for n in counts)
+    requests, lanes = requests + runs, lanes + LANES * runs
+    if site.space == "shared":
+        measure += runs * site.run_passes
+    elif not site.is_atomic:
+        measure, excess = measure + runs + more, excess + runs * site.run_passes
     direction = "store" if site.is_store else "load"
     if site.is_atomic:
         return [("atomic_requests", requests), ("atomic_max_conflict", excess)]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import barriers, flow
-from teachkit.emulator.engine.access import add_counts
+from teachkit.emulator.engine import barriers, flow, tally
 from teachkit.emulator.engine.context import (
     FRAME_BARRIER,
     FRAME_EXPECTED,
@@ -35,7 +34,7 @@ class BlockEnds(Suspensions):
         if self.stack is not None and isinstance(last, StackCall):
             site = self.sites.guard(last, is_part=not last.is_counted)
             if self.mode.counting and last.is_counted:
-                add_counts(self.e, site, [self.builder.zext(self.e.intrinsic("llvm.ctpop", lanes), I64)])
+                tally.add_lanes(self.e, site, lanes)
             self._send(block, [(block.successors[0], self.stack.call(self.e, last, lanes, site))])
             return
         if last is not None and flow.dispatches(last):
@@ -144,13 +143,13 @@ class BlockEnds(Suspensions):
         if not self.mode.counting:
             return
         if ways is None:
-            add_counts(self.e, guard_slot, [b.select(condition, I64(LANES), I64(0))])
+            tally.add(self.e, guard_slot, b.select(condition, I64(LANES), I64(0)))
             return
         taken, rest = ways
-        add_counts(self.e, guard_slot, [b.zext(self.e.intrinsic("llvm.ctpop", taken), I64)])
+        tally.add_lanes(self.e, guard_slot, taken)
         if branch_slot is not None:
             split = b.and_(b.icmp_signed("!=", taken, I32(0)), b.icmp_signed("!=", rest, I32(0)))
-            add_counts(self.e, branch_slot, [b.zext(split, I64)])
+            tally.add(self.e, branch_slot, b.zext(split, I64))
 
     def _barrier(self, block: flow.Block, last: Instruction, lanes: Value) -> None:
         b, e = self.builder, self.e
@@ -182,7 +181,7 @@ class BlockEnds(Suspensions):
         waiting = b.and_(b.bitcast(e.vector(condition), I32), lanes)
         slot = self.sites.guard(last)
         if self.mode.counting:
-            add_counts(e, slot, [b.zext(e.intrinsic("llvm.ctpop", waiting), I64)])
+            tally.add_lanes(e, slot, waiting)
         wait, past = (self.warp.append_basic_block(f"{name}{block.index}") for name in ("wait", "past"))
         b.cbranch(b.icmp_unsigned("!=", waiting, I32(0)), wait, past)
         b.position_at_end(past)

@@ -34,7 +34,16 @@ TRACE_SECTOR_SHIFT = 8  # address / 32
 
 CLOCK_STEP = 32  # cycles that a reading of the clock takes; nothing else takes any
 
-SLOTS_PER_ACCESS = 4  # requests, lanes, sectors or wavefronts, excess wavefronts or the largest conflict
+# requests, lanes, sectors or wavefronts, excess wavefronts or the largest conflict; then, of requests that are not in
+# these: how many were one run of memory by all lanes, and sectors of theirs beyond one each
+SLOTS_PER_ACCESS = 6
+CONFLICT_SLOT, RUN_SLOT = 3, 4
+
+# One number tells the runtime what an access is: its site, and from these bits on
+APART_BYTES = 32  # bytes a lane, 8 bits
+APART_INTERVAL = 40  # 1 + the number of the interval it must stay in, 0 where that is unknown; 14 bits
+APART_HOW = 56  # How
+APART_SILENT = 1 << 63  # it is not counted
 
 
 class Status(enum.IntEnum):
@@ -44,6 +53,15 @@ class Status(enum.IntEnum):
     BARRIER = 1
     YIELDED = 2
     TOGETHER = 3  # some lanes need others of their warp that are parked
+
+
+class How(enum.IntEnum):
+    """How the lanes' addresses of an access are given."""
+
+    EACH = 0  # in the staging buffer
+    OFFSETS = 1  # there, as offsets in shared memory of 32 bits
+    BY_STRIDE = 2  # the first and the stride
+    BY_STRIDE_IN_32_BITS = 3  # of offsets in shared memory
 
 
 class Fault(enum.IntEnum):
@@ -81,6 +99,7 @@ class Context(ctypes.Structure):
         ("params", ctypes.c_void_p),
         ("shared", ctypes.c_void_p),
         ("shared_bytes", ctypes.c_int64),
+        ("shared_end", ctypes.c_int64),  # of what may be touched
         ("local", ctypes.c_void_p),
         ("staging", ctypes.c_void_p),  # packed data of 32 lanes, then their addresses
         ("globals", ctypes.c_void_p),  # u64[n]: host address of each module variable

@@ -54,7 +54,7 @@ class Emitter:
     builder: ir.IRBuilder
     module: ir.Module
     context: Value
-    registers: dict[str, Value]
+    registers: dict[str, Value]  # where registers are that live across blocks; the others are in ``values``
     residents: dict[str, ir.VectorType]  # registers that stay in the warp's frame, and their types
     register_types: dict[str, str]
     uniform: frozenset[str]
@@ -67,6 +67,7 @@ class Emitter:
     sites: Any
     scratch: dict[str, Value]
     parameter_offsets: dict[str, int] = dataclasses.field(default_factory=dict)
+    values: dict[str, Value] = dataclasses.field(default_factory=dict)  # of the current block
     active: Value | None = None
     guard: Value | None = None
     lane_zero: bool = False  # while set, registers with a stride read as their value in lane 0
@@ -108,12 +109,24 @@ class Emitter:
         return self.builder.add(self.vector(value), steps)
 
     def _fetch(self, register: str) -> Value:
-        place = self.registers[register]
+        place = self.registers.get(register)
+        if place is None:
+            known = self.values.get(register)
+            return self._nothing(register) if known is None else known
         shape = self.residents.get(register)
         return self.builder.load(place) if shape is None else self.builder.load(place, typ=shape, align=RESIDENT_ALIGN)
 
+    def _nothing(self, register: str) -> Value:
+        """What a register holds that no instruction has written."""
+        element = ir.IntType(WIDTHS[self.register_types[register]])
+        is_scalar = register in self.uniform or register in self.strides
+        return ir.Constant(element if is_scalar else vector_of(element), None)
+
     def put(self, register: str, value: Value) -> None:
         """Store what a register holds, in the shape in which it is kept."""
+        if register not in self.registers:
+            self.values[register] = value
+            return
         align = RESIDENT_ALIGN if register in self.residents else None
         self.builder.store(value, self.registers[register], align=align)
 

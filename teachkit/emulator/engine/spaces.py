@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from teachkit.emulator.engine import access
+from teachkit.emulator.engine import addresses, apart
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Value, lane_constants
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
@@ -35,7 +35,7 @@ def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: i
 
 def generic_space(e: Emitter, operand: Address) -> str:
     """The space that a generic address is sure to be in: "global", or "generic" where it has to be looked up."""
-    root = access.root_of(e, operand)
+    root = addresses.root_of(e, operand)
     return "global" if root in e.bounds and root not in e.constants else "generic"
 
 
@@ -53,14 +53,13 @@ def in_local(e: Emitter, host: Value) -> Value:
 
 def _move(e: Emitter, space: str, operand: Address, lane_bytes: int, verb: str) -> None:
     b = e.builder
-    address = e.vector(access.address_of(e, operand, space))
+    address = e.vector(addresses.address_of(e, operand, space))
     b.store(address, e.scratch["addresses"], align=64)
     lanes = e.lanes()
     if space in ("local", "argument"):
         _private(e, lanes, lane_bytes, verb, is_counted=space == "local")
     elif space == "const":
-        root = access.root_of(e, operand)
-        low, high = e.bounds[root] if root in e.bounds else (I64(0), I64(0))
+        low, high, _ = addresses.interval_of(e, operand)
         _call(e, f"tk_{verb}_private", "const", lanes, low, high, lane_bytes, verb)
     else:
         _generic(e, operand, address, lanes, lane_bytes, verb)
@@ -77,15 +76,15 @@ def move_at(
     if space == "generic":
         _generic(e, operand, address, lanes, lane_bytes, verb)
     else:
-        low, high = access.place(e, space, operand)[1:]
-        _call(e, f"tk_{verb}_{space}", space, lanes, low, high, lane_bytes, verb)
+        place = addresses.host_place(e, space, operand)
+        _call(e, f"tk_{verb}_{space}", space, lanes, place.low, place.high, lane_bytes, verb)
     e.sites.is_again = False
 
 
 def _generic(e: Emitter, operand: Address, address: Value, lanes: Value, lane_bytes: int, verb: str) -> None:
     """Shared lanes, those of constant tables and parameters, private ones; global memory is the rest."""
     b = e.builder
-    shared = access.in_window(e, address, lanes, "shared")
+    shared = addresses.in_window(e, address, lanes, "shared")
     rest = b.and_(lanes, b.not_(shared))
     limits = (e.scratch["shared_base"], e.scratch["shared_end"])
     _call(e, f"tk_{verb}_shared", "shared", shared, *limits, lane_bytes, verb)
@@ -101,8 +100,7 @@ def _generic(e: Emitter, operand: Address, address: Value, lanes: Value, lane_by
     if e.local_bytes:
         private = b.and_(b.bitcast(in_local(e, address), I32), rest)
         rest = b.and_(rest, b.not_(private))
-    root = access.root_of(e, operand)
-    low, high = e.bounds[root] if root in e.bounds else (I64(0), I64(0))
+    low, high, _ = addresses.interval_of(e, operand)
     _call(e, f"tk_{verb}_global", "global", rest, low, high, lane_bytes, verb, is_part=True)
     if e.local_bytes:
         b.store(b.sub(address, lane_base(e)), e.scratch["addresses"], align=64)
@@ -130,4 +128,4 @@ def _call(
     place = I64(site if e.sites.counting else ~site)
     arguments = [e.context, e.scratch["addresses"], lanes, low, high, place, I64(lane_bytes), e.scratch["packed"]]
     with e.builder.if_then(e.builder.icmp_unsigned("!=", lanes, I32(0))):
-        e.builder.call(access.runtime(e, function), arguments)
+        e.builder.call(apart.runtime(e, function), arguments)

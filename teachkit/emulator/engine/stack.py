@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teachkit.emulator.engine import access, ir
+from teachkit.emulator.engine import apart, ir
 from teachkit.emulator.engine.context import LANES, Fault
 from teachkit.emulator.engine.emit import I1, I8, I32, I64, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.helpers import helper
@@ -85,7 +85,7 @@ class Stack:
         e.builder.store(value, e.scratch["packed"], align=64)
         limits = [e.scratch["local_base"], I64(e.local_bytes)]
         arguments = [e.context, e.scratch["addresses"], lanes, *limits, I64(-1), I64(n_bytes), e.scratch["packed"]]
-        e.builder.call(access.runtime(e, "tk_store_local"), arguments)
+        e.builder.call(apart.runtime(e, "tk_store_local"), arguments)
 
     def _put(self, e: Emitter, at: Value, value: Value, lanes: Value) -> None:
         element = value.type.element

@@ -8,8 +8,7 @@ import gc
 from collections.abc import Iterator
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import flow
-from teachkit.emulator.engine.access import add_counts
+from teachkit.emulator.engine import flow, tally
 from teachkit.emulator.engine.block_ends import BlockEnds
 from teachkit.emulator.engine.context import (
     LANES,
@@ -104,6 +103,7 @@ class _Translator(BlockEnds):
         b.position_at_end(self.labels[block.index])
         lanes: Value = I32(-1)
         e.active = e.carry = None
+        e.values.clear()
         if self.masked:
             following = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
             lanes = b.load(self.masks[block.index])
@@ -126,13 +126,12 @@ class _Translator(BlockEnds):
         self._terminate(block, last, lanes)
 
     def _count_block(self, lanes: Value) -> None:
-        slot = self.sites.block()
+        slot = self.sites.block(is_whole=not self.masked)
         if not self.mode.counting:
             return
-        n: Value = I64(LANES)
+        tally.add(self.e, slot, I64(1))
         if self.masked:
-            n = self.builder.zext(self.e.intrinsic("llvm.ctpop", lanes), I64)
-        add_counts(self.e, slot, [I64(1), n])
+            tally.add_lanes(self.e, slot + 1, lanes)
 
     def _instruction(self, instruction: Instruction) -> None:
         e = self.e
@@ -176,5 +175,4 @@ class _Translator(BlockEnds):
             return
         slot = self.sites.guard(instruction)
         if self.mode.counting:
-            lanes = self.e.lanes()
-            add_counts(self.e, slot, [self.builder.zext(self.e.intrinsic("llvm.ctpop", lanes), I64)])
+            tally.add_lanes(self.e, slot, self.e.lanes())

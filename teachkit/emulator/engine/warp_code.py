@@ -18,6 +18,7 @@ from teachkit.emulator.engine.inline import flatten, function_addresses
 from teachkit.emulator.engine.layout import local_layout, parameter_layout, shared_layout
 from teachkit.emulator.engine.recursion import STACK_BYTES, StackCall, Stacked, frame_bytes
 from teachkit.emulator.engine.stack import Stack
+from teachkit.emulator.engine.steps import steps_of
 from teachkit.emulator.ptx.model import Function, Module
 from teachkit.emulator.sites import SiteBuilder
 
@@ -99,13 +100,28 @@ class WarpCode:
     def _is_scalar(self, name: str) -> bool:
         return name in self.uniform or name in self.affine
 
+    def _passing(self) -> frozenset[str]:
+        """Registers that never live from one block to another, so that they need no memory: LLVM's own values will do.
+
+        Not those that tensor cores work on, which must lie in memory, nor any where a stack is kept.
+        """
+        if self.stack is not None:
+            return frozenset()
+        placed = {
+            name for step in steps_of(self.blocks) if "mma" in step.mnemonic for name in (*step.reads, *step.writes)
+        }
+        return frozenset(self.function.registers) - self.crossing - placed
+
     def _emitter(self, module: Module) -> Emitter:
         b = self.builder
         registers = {}
         residents = {name: vector_of(ir.IntType(self.layout.width(name))) for name in self.layout.residents()}
+        passing = self._passing()
         for name, kind in self.function.registers.items():
             if name in residents:
                 registers[name] = b.gep(self.warp.args[1], [I64(self.layout.slots[name])], source_etype=I8)
+                continue
+            if name in passing:
                 continue
             element = ir.IntType(WIDTHS[kind])
             shape = element if self._is_scalar(name) else vector_of(element)
@@ -131,12 +147,7 @@ class WarpCode:
         packed = e.field("staging", POINTER)
         addresses = b.gep(packed, [I64(LANES * MAX_LANE_BYTES)], source_etype=I8)
         e.scratch = {"packed": packed, "addresses": addresses, "sites": e.field("sites", POINTER)}
-        shared = e.field("shared", I64)
-        n_bytes = e.field("shared_bytes", I64)
-        # Dynamic memory comes in larger pieces than asked for; compilers know, and read whole vectors at its end.
-        pieces = b.and_(b.add(n_bytes, I64(15)), I64(-16))
-        is_dynamic = b.icmp_unsigned(">", n_bytes, I64(self.shared_bytes))
-        e.scratch |= {"shared_base": shared, "shared_end": b.add(shared, b.select(is_dynamic, pieces, n_bytes))}
+        e.scratch |= {"shared_base": e.field("shared", I64), "shared_end": e.field("shared_end", I64)}
         e.scratch["params"] = e.field("params", POINTER)
         e.parameter_offsets = self.parameter_offsets
         e.functions = function_addresses(module)

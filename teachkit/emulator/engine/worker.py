@@ -47,6 +47,9 @@ class Worker:
         self.context = c = Context()
         self._memory: list[Any] = []
         c.shared, c.shared_bytes = self._room(max(shared_bytes, 1) + LANES), shared_bytes
+        # Dynamic memory comes in larger pieces than asked for; compilers know, and read whole vectors at its end.
+        is_dynamic = shared_bytes > program.shared_bytes
+        c.shared_end = c.shared + (-(-shared_bytes // 16) * 16 if is_dynamic else shared_bytes)
         c.frames, c.frame_bytes = self._room(n_warps * program.frame_bytes), program.frame_bytes
         if program.waits.size:
             c.masks_at, c.n_masks = program.masks_at, program.n_masks

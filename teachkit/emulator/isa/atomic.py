@@ -8,7 +8,7 @@ floats, and in what ``atom`` returns) the launcher runs them one after another.
 from __future__ import annotations
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import access, ir
+from teachkit.emulator.engine import addresses, ir
 from teachkit.emulator.engine.context import LANES, TRACE_ATOMIC_BIT, TRACE_STORE_BIT
 from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.engine.helpers import helper
@@ -81,16 +81,16 @@ def _atomic(e: Emitter, form: Form, address: Operand, sources: tuple[Operand, ..
 
 def live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int) -> Value:
     """The lanes that may go on, after bounds and counting; their host addresses are left in memory."""
-    host, low, high = access.place(e, "shared" if space == "shared" else "global", address)
-    host = e.vector(host)
+    place = addresses.host_place(e, "shared" if space == "shared" else "global", address)
+    host = e.vector(place.address)
     e.builder.store(host, e.scratch["addresses"], align=64)
     lanes = e.lanes()
-    if space != "global or shared" or access.root_of(e, address) in e.bounds:
-        return _checked(e, space, lanes, low, high, lane_bytes)
-    shared = access.in_window(e, host, lanes, "shared")
+    if space != "global or shared" or addresses.root_of(e, address) in e.bounds:
+        return _checked(e, space, lanes, place.low, place.high, lane_bytes)
+    shared = addresses.in_window(e, host, lanes, "shared")
     first = _checked(e, "shared", shared, e.scratch["shared_base"], e.scratch["shared_end"], lane_bytes)
     rest = e.builder.and_(lanes, e.builder.not_(shared))
-    return e.builder.or_(first, _checked(e, "global", rest, low, high, lane_bytes, is_part=True))
+    return e.builder.or_(first, _checked(e, "global", rest, place.low, place.high, lane_bytes, is_part=True))
 
 
 def _checked(

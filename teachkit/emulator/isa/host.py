@@ -5,7 +5,7 @@ Source: PTX ISA, "call"; CUDA Programming Guide, "Formatted Output" and "Asserti
 
 from __future__ import annotations
 
-from teachkit.emulator.engine import access, ir
+from teachkit.emulator.engine import apart, ir
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import I32, I64, POINTER, Emitter, Value, vector_of
 from teachkit.emulator.engine.inline import call_parts, called
@@ -51,4 +51,4 @@ def _private(e: Emitter, function: str, name: str, lanes: Value, n_bytes: int) -
     e.builder.store(e.vector(e.symbol(name, "u64")), e.scratch["addresses"], align=64)
     limits = [e.scratch["local_base"], I64(e.local_bytes)]
     arguments = [e.context, e.scratch["addresses"], lanes, *limits, I64(-1), I64(n_bytes), e.scratch["packed"]]
-    e.builder.call(access.runtime(e, function), arguments)
+    e.builder.call(apart.runtime(e, function), arguments)

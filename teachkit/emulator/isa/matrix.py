@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from teachkit.emulator.engine import access
+from teachkit.emulator.engine import apart
+from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import (
     I8,
@@ -106,8 +107,7 @@ def stmatrix(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
             elements = e.builder.shuffle_vector(elements, Poison(elements.type), order)
         at = e.builder.gep(e.scratch["packed"], [I64(128 * matrix)], source_etype=I8)
         e.builder.store(elements, at, align=64)
-    address, low, high = access.whereabouts(e, "shared", target, None)
+    place = place_of(e, "shared", target)
     site = e.sites.access(e.instruction, "shared", True, 16)
     lanes = e.builder.and_(e.lanes(), I32((1 << 8 * n) - 1))
-    rest = [lanes, low, high, I64(site if e.sites.counting else ~site), I64(16), e.scratch["packed"]]
-    e.builder.call(*access.arguments_at(e, "tk_store_shared", e.vector(address), rest))
+    apart.call(e, "store", "shared", place, lanes, 16, site, e.scratch["packed"])

@@ -13,6 +13,7 @@ asynchronous copy is finished when it is issued, so ``cp.async.mbarrier.arrive``
 from __future__ import annotations
 
 from teachkit.emulator.engine import access, ir, spaces
+from teachkit.emulator.engine.addresses import address_of
 from teachkit.emulator.engine.context import offset
 from teachkit.emulator.engine.emit import I8, I32, I64, Emitter, Value, vector_of
 from teachkit.emulator.engine.helpers import helper
@@ -133,7 +134,7 @@ def _store(e: Emitter, form: Form, address: Operand, word: Value) -> None:
 def _load(e: Emitter, form: Form, address: Operand) -> Value:
     assert isinstance(address, Address)
     e.builder.store(ir.Constant(vector_of(I64), None), e.scratch["packed"], align=64)
-    host = e.vector(access.address_of(e, address, "shared"))
+    host = e.vector(address_of(e, address, "shared"))
     space = _space(form)
     if space == "shared":
         host = e.builder.add(host, e.vector(e.scratch["shared_base"]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from teachkit.emulator.engine import access, ir, spaces
+from teachkit.emulator.engine import access, apart, ir, spaces
+from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import Fault
 from teachkit.emulator.engine.emit import I8, I16, I32, I64, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.helpers import helper
@@ -221,8 +222,7 @@ def transposed(e: Emitter) -> ir.Function:
 
 def _read_rows(e: Emitter, source: Address, n: int) -> None:
     """The 8 n rows of 16 bytes side by side in the packed buffer, counted as one shared load."""
-    address, low, high = access.whereabouts(e, "shared", source, None)
+    place = place_of(e, "shared", source)
     site = e.sites.access(e.instruction, "shared", False, 16)
     lanes = e.builder.and_(e.lanes(), I32((1 << 8 * n) - 1))
-    rest = [lanes, low, high, I64(site if e.sites.counting else ~site), I64(16), e.scratch["packed"]]
-    e.builder.call(*access.arguments_at(e, "tk_load_shared", e.vector(address), rest))
+    apart.call(e, "load", "shared", place, lanes, 16, site, e.scratch["packed"])

@@ -16,7 +16,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from teachkit.emulator.engine import access, ir, spaces
+from teachkit.emulator.engine import ir, spaces
+from teachkit.emulator.engine.addresses import address_of
 from teachkit.emulator.engine.emit import I16, I32, I64, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.engine.interleave import interleave
 from teachkit.emulator.isa.products import ELEMENTS, items_of, product
@@ -156,7 +157,7 @@ class _Matrix:
         space = next((part.partition("::")[0] for part in form.optional), "generic")
         if space == "generic":
             space = spaces.generic_space(e, operand)
-        base = access.address_of(e, operand, space)
+        base = address_of(e, operand, space)
         if space == "shared":
             base = e.builder.add(*e.alike(e.scratch["shared_base"], base))
         m, n, k = _sizes(shape)

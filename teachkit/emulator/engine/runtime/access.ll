@@ -145,7 +145,152 @@ end:
   ret void
 }
 
-; The four entry points of generated code. `site` < 0 means that nothing is counted; the site number for a
+; What generated code calls of an access that is no run of memory. The bits of `what` are those of `APART_...`.
+define void @tk_apart_load_global(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride) {
+  %addresses = call ptr @tk_addresses(ptr %ctx)
+  %interval = call ptr @tk_interval(ptr %ctx, i64 %what)
+  %p.high = getelementptr i64, ptr %interval, i64 1
+  %low = load i64, ptr %interval
+  %high = load i64, ptr %p.high
+  call void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride)
+  %site = call i64 @tk_site(i64 %what)
+  %size = call i64 @tk_size(i64 %what)
+  %packed = call ptr @tk_packed(ptr %ctx)
+  call void @tk_load_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed)
+  ret void
+}
+
+define void @tk_apart_store_global(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride, ptr %packed) {
+  %addresses = call ptr @tk_addresses(ptr %ctx)
+  %interval = call ptr @tk_interval(ptr %ctx, i64 %what)
+  %p.high = getelementptr i64, ptr %interval, i64 1
+  %low = load i64, ptr %interval
+  %high = load i64, ptr %p.high
+  call void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride)
+  %site = call i64 @tk_site(i64 %what)
+  %size = call i64 @tk_size(i64 %what)
+  call void @tk_store_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed)
+  ret void
+}
+
+define void @tk_apart_load_shared(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride) {
+  %addresses = call ptr @tk_addresses(ptr %ctx)
+  %p.low = getelementptr i8, ptr %ctx, i64 «shared»
+  %p.high = getelementptr i8, ptr %ctx, i64 «shared_end»
+  %low = load i64, ptr %p.low
+  %high = load i64, ptr %p.high
+  call void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride)
+  %site = call i64 @tk_site(i64 %what)
+  %size = call i64 @tk_size(i64 %what)
+  %packed = call ptr @tk_packed(ptr %ctx)
+  call void @tk_load_shared(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed)
+  ret void
+}
+
+define void @tk_apart_store_shared(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride, ptr %packed) {
+  %addresses = call ptr @tk_addresses(ptr %ctx)
+  %p.low = getelementptr i8, ptr %ctx, i64 «shared»
+  %p.high = getelementptr i8, ptr %ctx, i64 «shared_end»
+  %low = load i64, ptr %p.low
+  %high = load i64, ptr %p.high
+  call void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride)
+  %site = call i64 @tk_site(i64 %what)
+  %size = call i64 @tk_size(i64 %what)
+  call void @tk_store_shared(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed)
+  ret void
+}
+
+define internal ptr @tk_packed(ptr %ctx) {
+  %p.packed = getelementptr i8, ptr %ctx, i64 «staging»
+  %packed = load ptr, ptr %p.packed
+  ret ptr %packed
+}
+
+define internal ptr @tk_addresses(ptr %ctx) {
+  %packed = call ptr @tk_packed(ptr %ctx)
+  %addresses = getelementptr i8, ptr %packed, i64 512
+  ret ptr %addresses
+}
+
+define internal i64 @tk_site(i64 %what) {
+  %site = and i64 %what, 4294967295
+  %not = xor i64 %site, -1
+  %is.silent = icmp slt i64 %what, 0
+  %given = select i1 %is.silent, i64 %not, i64 %site
+  ret i64 %given
+}
+
+define internal i64 @tk_size(i64 %what) {
+  %shifted = lshr i64 %what, 32
+  %size = and i64 %shifted, 255
+  ret i64 %size
+}
+
+@tk_everywhere = internal constant [2 x i64] zeroinitializer
+
+define internal ptr @tk_interval(ptr %ctx, i64 %what) {
+  %shifted = lshr i64 %what, 40
+  %number = and i64 %shifted, 16383
+  %before = sub i64 %number, 1
+  %p.bounds = getelementptr i8, ptr %ctx, i64 «bounds»
+  %bounds = load ptr, ptr %p.bounds
+  %own = getelementptr [2 x i64], ptr %bounds, i64 %before
+  %is.unknown = icmp eq i64 %number, 0
+  %interval = select i1 %is.unknown, ptr @tk_everywhere, ptr %own
+  ret ptr %interval
+}
+
+; Writes the lanes' addresses, unless they are there.
+define internal void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride) {
+entry:
+  %shifted = lshr i64 %what, 56
+  %how = and i64 %shifted, 3
+  switch i64 %how, label %end [
+    i64 1, label %offsets
+    i64 2, label %by.stride
+    i64 3, label %by.stride.in.32.bits
+  ]
+
+offsets:
+  %offset = load <32 x i32>, ptr %addresses, align 64
+  br label %widen
+
+by.stride:
+  %first.1 = insertelement <32 x i64> poison, i64 %first, i64 0
+  %first.n = shufflevector <32 x i64> %first.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %stride.1 = insertelement <32 x i64> poison, i64 %stride, i64 0
+  %stride.n = shufflevector <32 x i64> %stride.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %step = mul <32 x i64> %stride.n, <i64 0, i64 1, i64 2, i64 3, i64 4, i64 5, i64 6, i64 7, i64 8, i64 9, i64 10, i64 11, i64 12, i64 13, i64 14, i64 15, i64 16, i64 17, i64 18, i64 19, i64 20, i64 21, i64 22, i64 23, i64 24, i64 25, i64 26, i64 27, i64 28, i64 29, i64 30, i64 31>
+  %each = add <32 x i64> %first.n, %step
+  store <32 x i64> %each, ptr %addresses, align 64
+  br label %end
+
+by.stride.in.32.bits:
+  %from.low = sub i64 %first, %low
+  %short = trunc i64 %from.low to i32
+  %short.1 = insertelement <32 x i32> poison, i32 %short, i64 0
+  %short.n = shufflevector <32 x i32> %short.1, <32 x i32> poison, <32 x i32> zeroinitializer
+  %gap = trunc i64 %stride to i32
+  %gap.1 = insertelement <32 x i32> poison, i32 %gap, i64 0
+  %gap.n = shufflevector <32 x i32> %gap.1, <32 x i32> poison, <32 x i32> zeroinitializer
+  %gaps = mul <32 x i32> %gap.n, <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %around = add <32 x i32> %short.n, %gaps
+  br label %widen
+
+widen:
+  %from.start = phi <32 x i32> [ %offset, %offsets ], [ %around, %by.stride.in.32.bits ]
+  %wide = zext <32 x i32> %from.start to <32 x i64>
+  %low.1 = insertelement <32 x i64> poison, i64 %low, i64 0
+  %low.n = shufflevector <32 x i64> %low.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %host = add <32 x i64> %wide, %low.n
+  store <32 x i64> %host, ptr %addresses, align 64
+  br label %end
+
+end:
+  ret void
+}
+
+; What they go through. `site` < 0 means that nothing is counted; the site number for a
 ; fault report then travels in its complement.
 define void @tk_load_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed) {
   %live = call i32 @tk_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, i64 0)
