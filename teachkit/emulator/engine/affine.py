@@ -18,9 +18,12 @@ _WORD = 0xFFFFFFFF
 _LONG = 0xFFFFFFFFFFFFFFFF
 
 
+_MAX_BLOCK_THREADS = 1024
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Affine:
-    """``value[lane] = base + lane * stride``.
+    """``value[lane] = base + lane * stride``, modulo the register's size.
 
     ``bits`` are the bits that ``base`` may have set. Where they are disjoint from those of ``lane * stride``
     the sum has no carries (``exact``), and so survives widening from 32 to 64 bits.
@@ -28,12 +31,16 @@ class Affine:
 
     stride: int
     bits: int
-    exact: bool
 
     @property
     def lane_bits(self) -> int:
         """The bits that ``lane * stride`` may have set."""
         return _lane_bits(self.stride)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the sum has no carries."""
+        return self.bits & self.lane_bits == 0
 
 
 @functools.lru_cache(maxsize=4096)
@@ -44,10 +51,22 @@ def _lane_bits(stride: int) -> int:
     return found
 
 
+def _of(stride: int, bits: int, mask: int) -> Affine | None:
+    """None where the lanes' part is more than the register holds."""
+    return None if _lane_bits(stride) & ~mask else Affine(stride, bits & mask)
+
+
+def _lowest(bits: int) -> int:
+    return bits & -bits
+
+
 def affine_registers(
-    function: Function, steps: list[Step], uniform: frozenset[str], refused: set[str]
+    function: Function, steps: list[Step], uniform: frozenset[str], refused: set[str], rows: bool
 ) -> dict[str, Affine]:
-    """Registers of the form above, ``refused`` ones aside. A stride of 0 is one value a warp after all."""
+    """Registers of the form above, ``refused`` ones aside. A stride of 0 is one value a warp after all.
+
+    ``rows``: a warp is a part of a row of its block, whose width is a multiple of 32.
+    """
     n_threads = function.directives.get("reqntid", ())
     linear = bool(n_threads) and all(n == 1 for n in n_threads[1:])
     known: dict[str, Affine] = {}
@@ -55,7 +74,8 @@ def affine_registers(
     for step in steps:
         for name in step.writes:
             definitions.setdefault(name, []).append(step)
-    facts = _Facts(function, known, refused, uniform, n_threads[0] if linear else 0)
+    width = n_threads[0] if linear else _MAX_BLOCK_THREADS if rows else 0
+    facts = _Facts(function, known, refused, uniform, width, rows)
     changed = True
     while changed:
         changed = False
@@ -66,7 +86,7 @@ def affine_registers(
             found = [facts.result(step) for step in sources]
             merged = _merge(before, found)
             if merged is _VARYING and name in uniform:
-                merged = Affine(0, _mask(function.registers[name]), True)
+                merged = Affine(0, _mask(function.registers[name]))
             if merged is _VARYING:
                 known.pop(name, None)
                 refused.add(name)
@@ -101,8 +121,7 @@ def _merge(before: Affine | None, found: list[_Found]) -> _Found:
     bits = 0
     for value in values:
         bits |= value.bits
-    exact = all(v.exact for v in values) and bits & values[0].lane_bits == 0
-    return Affine(values[0].stride, bits, exact)
+    return Affine(values[0].stride, bits)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,11 +132,12 @@ class _Facts:
     known: dict[str, Affine]
     refused: set[str]
     uniform: frozenset[str]
-    n_threads: int
+    n_threads: int  # of a block, if they are known to be a line
+    rows: bool
 
     def operand(self, operand: Operand, mask: int) -> _Found:
         if isinstance(operand, Immediate) and operand.kind == "int":
-            return Affine(0, operand.value & mask, True)
+            return Affine(0, operand.value & mask)
         if not isinstance(operand, Register):
             return _VARYING
         name = operand.name
@@ -125,11 +145,13 @@ class _Facts:
             return self.known[name]
         if name == "%tid.x" and self.n_threads:
             width = (1 << max(self.n_threads - 1, 31).bit_length()) - 1
-            return Affine(1, width & ~31, True)
+            return Affine(1, width & ~31)
         if name == "%laneid":
-            return Affine(1, 0, True)
-        if name.startswith(("%ctaid", "%nctaid", "%ntid")):
-            return Affine(0, mask, True)
+            return Affine(1, 0)
+        if name == "%ntid.x" and self.rows:
+            return Affine(0, (2 * _MAX_BLOCK_THREADS - 1) & -LANES)
+        if name.startswith(("%ctaid", "%nctaid", "%ntid")) or (self.rows and name in ("%tid.y", "%tid.z")):
+            return Affine(0, mask)
         if name in self.refused or name not in self.function.registers:
             return _VARYING
         return None
@@ -162,62 +184,72 @@ def _move(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None])
     return v[0] if len(v) == 1 else None
 
 
+def _cvta(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    moves = any(part.startswith("shared") for part in modifiers)  # to or from where the block's memory is
+    return _of(v[0].stride, mask if moves else v[0].bits, mask)
+
+
 def _add(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
-    if len(v) != 2 or len(modifiers) != 1:
+    return _sum(v[0], v[1], mask) if len(v) == 2 and len(modifiers) == 1 else None
+
+
+def _sub(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
+    a, b = v
+    if len(modifiers) != 1 or b.stride:
         return None
-    return _sum(v[0], v[1], mask)
+    return _of(a.stride, -_lowest(a.bits | b.bits), mask)
 
 
-def _sum(a: Affine, b: Affine, mask: int) -> Affine:
-    stride = a.stride + b.stride
-    all_a, all_b = a.bits | a.lane_bits, b.bits | b.lane_bits
-    if a.exact and b.exact and all_a & all_b == 0:
-        return Affine(stride, a.bits | b.bits, True)
+def _sum(a: Affine, b: Affine, mask: int) -> Affine | None:
     # Carries can set any bit from the lowest that either may have.
-    lowest = (all_a | all_b) & -(all_a | all_b)
-    return Affine(stride, mask & -lowest, stride == 0)
+    bits = -_lowest(a.bits | b.bits) if a.bits & b.bits else a.bits | b.bits
+    return _of(a.stride + b.stride, bits, mask)
 
 
 def _or(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
     a, b = v
     if a.stride == 0 and b.stride == 0:
-        return Affine(0, a.bits | b.bits, True)
-    total = _sum(a, b, mask)
-    return total if total.exact else None
+        return Affine(0, a.bits | b.bits)
+    is_sum = a.exact and b.exact and (a.bits | a.lane_bits) & (b.bits | b.lane_bits) == 0
+    return _sum(a, b, mask) if is_sum else None
 
 
 def _and(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
     a, b = v
     if a.stride == 0 and b.stride == 0:
-        return Affine(0, a.bits & b.bits, True)
+        return Affine(0, a.bits & b.bits)
     if c[0] is not None:
         a, b, c = b, a, c[::-1]
     if c[1] is None or not a.exact:
         return None
     kept = a.lane_bits & c[1] & mask
     if kept == a.lane_bits:
-        return Affine(a.stride, a.bits & c[1] & mask, True)
-    return Affine(0, a.bits & c[1] & mask, True) if kept == 0 else None
+        return Affine(a.stride, a.bits & c[1] & mask)
+    return Affine(0, a.bits & c[1] & mask) if kept == 0 else None
 
 
 def _shl(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
     a, amount = v[0], c[1]
     if a.stride == 0 and v[1].stride == 0 and amount is None:
-        return Affine(0, mask, True)
-    if amount is None or not 0 <= amount < 64 or not a.exact or (a.lane_bits << amount) & ~mask:
+        return Affine(0, mask)
+    if amount is None or not 0 <= amount < 64:
         return None
-    return Affine(a.stride << amount, (a.bits << amount) & mask, True)
+    return _of(a.stride << amount, a.bits << amount, mask)
 
 
 def _shr(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
     a, amount = v[0], c[1]
     if a.stride == 0 and v[1].stride == 0:
-        return Affine(0, mask, True)
-    if modifiers[-1].startswith("s") or amount is None or not 0 <= amount < 32 or not a.exact:
+        return Affine(0, mask)
+    top = mask ^ (mask >> 1)
+    if amount is None or not 0 <= amount < mask.bit_length() or not a.exact or a.lane_bits & top:
         return None
+    bits = a.bits >> amount
+    if modifiers[-1].startswith("s") and a.bits & top:
+        bits |= mask ^ (mask >> amount)  # copies of the sign
     if a.lane_bits >> amount == 0:
-        return Affine(0, a.bits >> amount, True)
-    return Affine(a.stride >> amount, a.bits >> amount, True) if a.stride % (1 << amount) == 0 else None
+        return Affine(0, bits)
+    return Affine(a.stride >> amount, bits) if a.stride % (1 << amount) == 0 else None
 
 
 def _bfe(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
@@ -225,35 +257,44 @@ def _bfe(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) 
         return None
     shifted = _shr(modifiers, mask, v[:2], c[:2])
     field = (1 << min(c[2], 64)) - 1
-    return None if shifted is None else _and(modifiers, mask, [shifted, Affine(0, field, True)], [None, field])
+    return None if shifted is None else _and(modifiers, mask, [shifted, Affine(0, field)], [None, field])
 
 
 def _mul(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
     a, b = v[:2]
     if c[0] is not None:
         a, b, c = b, a, [c[1], c[0], *c[2:]]
+    is_wide = "wide" in modifiers
+    result = _LONG if is_wide else mask
+    if "hi" in modifiers:
+        return Affine(0, mask) if a.stride == 0 and b.stride == 0 else None
+    bits = -(_lowest(a.bits) * _lowest(b.bits))
     if a.stride == 0 and b.stride == 0:
-        lowest = (a.bits & -a.bits) * (b.bits & -b.bits)
-        return Affine(0, (_LONG if "wide" in modifiers else mask) & -lowest, True)
-    if "wide" not in modifiers or c[1] is None or c[1] < 0 or not a.exact or not modifiers[-1].endswith("32"):
+        return Affine(0, bits & result)
+    if c[1] is None or c[1] < 0 or (is_wide and not (a.exact and modifiers[-1].endswith("32"))):
         return None
-    return Affine(a.stride * c[1], _LONG, False)
+    return _of(a.stride * c[1], bits, result)
 
 
 def _mad(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
     product = _mul(modifiers, mask, v, c)
-    return None if product is None else _sum(product, v[2], _LONG if "wide" in modifiers else mask)
+    is_plain = not {"hi", "sat", "cc"} & set(modifiers)
+    return _sum(product, v[2], _LONG if "wide" in modifiers else mask) if product is not None and is_plain else None
 
 
 def _cvt(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
-    if modifiers not in (["s64", "s32"], ["u64", "u32"]) or not v[0].exact:
+    a = v[0]
+    if modifiers in (["u32", "u64"], ["s32", "s64"], ["u32", "s64"], ["s32", "u64"]):
+        return _of(a.stride, a.bits & _WORD, _WORD)
+    if modifiers not in (["s64", "s32"], ["u64", "u32"]) or not a.exact:
         return None
-    return Affine(v[0].stride, _LONG if modifiers[0] == "s64" else v[0].bits, modifiers[0] == "u64")
+    return Affine(a.stride, a.bits | (_LONG ^ _WORD) if modifiers[0] == "s64" else a.bits)
 
 
 _RULES = {
     "mov": _move,
     "add": _add,
+    "sub": _sub,
     "or": _or,
     "and": _and,
     "shl": _shl,
@@ -262,5 +303,5 @@ _RULES = {
     "mul": _mul,
     "mad": _mad,
     "cvt": _cvt,
-    "cvta": _move,
+    "cvta": _cvta,
 }

@@ -37,7 +37,9 @@ def call(
     arguments = [e.context, lanes, I64(what), first, stride]
     if verb == "store":
         arguments.append(packed)
-    b.call(_entry(e, f"tk_apart_{verb}_{space}", [a.type for a in arguments]), arguments)
+    function = _entry(e, f"tk_apart_{verb}_{space}", [a.type for a in arguments])
+    function.convention = "preserve_allcc"  # so that the kernel need not put its registers away around the call
+    b.call(function, arguments)
 
 
 def runtime(e: Emitter, name: str) -> Value:
@@ -47,7 +49,7 @@ def runtime(e: Emitter, name: str) -> Value:
     return _entry(e, name, [POINTER, POINTER, I32, I64, I64, I64, I64, POINTER])
 
 
-def _entry(e: Emitter, name: str, parameters: list[ir.Type]) -> Value:
+def _entry(e: Emitter, name: str, parameters: list[ir.Type]) -> ir.Function:
     function = e.module.globals.get(name)
     if function is None:
         function = ir.Function(e.module, ir.FunctionType(ir.VoidType(), parameters), name)

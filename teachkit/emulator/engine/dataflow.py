@@ -12,6 +12,7 @@ from teachkit.emulator.engine.steps import Step, steps_of
 from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Register, Symbol
 
 _UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size")
+_UNIFORM_IN_ROWS = ("%tid.y", "%tid.z")
 _VARYING_RESULTS = frozenset(
     "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma mbarrier call addc subc madc".split()
 )
@@ -71,13 +72,13 @@ def _varying(
             targets = [
                 name for name in step.writes if name not in varying and name not in known and name in function.registers
             ]
-            if targets and _is_varying(step, varying, function, divergent):
+            if targets and _is_varying(step, varying, function, divergent, known):
                 varying.update(targets)
                 changed = True
     return frozenset(varying)
 
 
-def _is_varying(step: Step, varying: set[str], function: Function, divergent: bool) -> bool:
+def _is_varying(step: Step, varying: set[str], function: Function, divergent: bool, known: frozenset[str]) -> bool:
     instruction = step.instruction
     if step.mnemonic in _VARYING_RESULTS:
         return True
@@ -93,21 +94,27 @@ def _is_varying(step: Step, varying: set[str], function: Function, divergent: bo
     for name in step.reads:
         if name in varying:
             return True
-        if name not in function.registers and not name.startswith(_UNIFORM_SPECIAL):
+        if name not in function.registers and name not in known and not name.startswith(_UNIFORM_SPECIAL):
             return True
     return False
 
 
-def scalars(function: Function, blocks: list[Block], partial_warps: bool) -> tuple[Uniformity, dict[str, Affine]]:
-    """Uniform registers, and those with a constant stride between lanes; each analysis helps the other."""
+def scalars(
+    function: Function, blocks: list[Block], partial_warps: bool, rows: bool
+) -> tuple[Uniformity, dict[str, Affine]]:
+    """Uniform registers, and those with a constant stride between lanes; each analysis helps the other.
+
+    ``rows``: a warp is a part of a row of its block, so that of its threads' numbers only x differs.
+    """
     known: frozenset[str] = frozenset()
+    special = frozenset(_UNIFORM_IN_ROWS if rows else ())
     steps = steps_of(blocks)
     n_definitions = _n_definitions(steps, blocks)
     while True:
-        facts = _uniformity(function, steps, n_definitions, partial_warps, known)
+        facts = _uniformity(function, steps, n_definitions, partial_warps, known | special)
         # Where lanes can part, each may have its value from another definition.
         several = {name for name, n in n_definitions.items() if facts.divergent and n > 1}
-        affine = affine_registers(function, steps, facts.uniform, several)
+        affine = affine_registers(function, steps, facts.uniform, several, rows)
         found = known | {name for name, a in affine.items() if a.stride == 0}
         if found == known:
             return facts, {name: a for name, a in affine.items() if a.stride}

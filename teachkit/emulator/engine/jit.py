@@ -69,7 +69,7 @@ def target_machine() -> Any:
     llvm.initialize_native_asmprinter()
     name, features = cpu()
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=name, features=features, opt=2, reloc="pic")
+    return target.create_target_machine(cpu=name, features=features, opt=2, reloc="pic", codemodel="small")
 
 
 @functools.cache
@@ -131,6 +131,8 @@ def runtime() -> dict[str, int]:
     """Addresses of the functions of ``runtime/*.ll``, compiled once and cached like a kernel."""
     files = sorted(Path(__file__).with_name("runtime").glob("*.ll"))
     template = "\n".join(file.read_text() for file in files)
+    features = cpu()[1]
+    template = template.replace("«features»", features and f"{features},")
     text = re.sub("«([a-z_.]+)»", lambda match: str(offset(match[1])), template)
     code = cached("runtime", text, lambda: (compile_object(text), {}))[0]
     with _lock:

@@ -97,7 +97,8 @@ def run(
     """Run every block. See :meth:`teachkit.emulator.kernel.Kernel.launch`."""
     n_block_threads = block[0] * block[1] * block[2]
     checking = checks.active()
-    program = program_of(kernel, Mode(counting, n_block_threads % LANES != 0, checking is not None))
+    mode = Mode(counting, n_block_threads % LANES != 0, checking is not None, rows=block[0] % LANES == 0)
+    program = program_of(kernel, mode)
     shared = program.shared_bytes
     if shared_bytes:
         shared = -(-shared // 16) * 16 + shared_bytes

@@ -32,6 +32,7 @@ class Mode:
     counting: bool = True
     partial_warps: bool = False
     checked: bool = False
+    rows: bool = False  # a block is a multiple of 32 threads wide: a warp is a part of one of its rows
 
 
 class WarpCode:
@@ -41,7 +42,7 @@ class WarpCode:
         self.function = function = flatten(module, function)
         self.mode, self.module = mode, module
         self.blocks = flow.build(function)
-        facts, self.affine = scalars(function, self.blocks, mode.partial_warps)
+        facts, self.affine = scalars(function, self.blocks, mode.partial_warps, mode.rows)
         self.masked = facts.divergent
         if self.masked and waits([b for b in self.blocks if b.is_resume_point], self.blocks):
             self.blocks = flow.build(function, apart=True)

@@ -211,7 +211,8 @@ class IRBuilder:
                 raise TypeError(f"expected ({expected}) for {function.ref}, got {', '.join(map(str, arguments))}")
         result = function.ftype.return_type
         text = ", ".join([f"{a.type.text} {a.ref}" for a in arguments])
-        call = f"call {result.text} {function.ref}({text})"
+        convention = f"{function.convention} " if function.convention else ""
+        call = f"call {convention}{result.text} {function.ref}({text})"
         if result is not _VOID:
             return self._new(result, call)
         self._append(f"  {call}")

@@ -39,7 +39,10 @@ class FunctionType:
 
 
 class Function(Value):
-    """A function of a module: declared, unless it has blocks. ``attributes`` such as "cold" follow its head."""
+    """A function of a module: declared, unless it has blocks. ``attributes`` such as "cold" follow its head.
+
+    ``convention`` is that of its calls, the target's own where it is empty.
+    """
 
     def __init__(self, module: Module, ftype: FunctionType, name: str) -> None:
         super().__init__(PointerType(), f'@"{name}"')
@@ -50,7 +53,7 @@ class Function(Value):
         self.args = tuple(Value(shape, f"%a{i}") for i, shape in enumerate(ftype.args))
         self.blocks: list[Block] = []
         self.attributes: set[str] = set()
-        self.linkage = ""
+        self.linkage = self.convention = ""
         self.number = itertools.count().__next__  # values and blocks need names of their own in a function
 
     def append_basic_block(self, name: str) -> Block:
@@ -62,7 +65,13 @@ class Function(Value):
     def __str__(self) -> str:
         arguments = ", ".join([f"{a.type.text} {a.ref}" for a in self.args])
         verb = "define" if self.blocks else "declare"
-        words = [verb, self.linkage, f"{self.ftype.return_type} {self.ref}({arguments})", *sorted(self.attributes)]
+        words = [
+            verb,
+            self.linkage,
+            self.convention,
+            f"{self.ftype.return_type} {self.ref}({arguments})",
+            *sorted(self.attributes),
+        ]
         head = " ".join(filter(None, words))
         if not self.blocks:
             return head

@@ -146,7 +146,10 @@ end:
 }
 
 ; What generated code calls of an access that is no run of memory. The bits of `what` are those of `APART_...`.
-define void @tk_apart_load_global(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride) {
+; They leave all registers as they were, so LLVM must not clear the upper halves of vectors when they return.
+attributes #0 = { "target-features"="«features»-vzeroupper" }
+
+define preserve_allcc void @tk_apart_load_global(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride) #0 {
   %addresses = call ptr @tk_addresses(ptr %ctx)
   %interval = call ptr @tk_interval(ptr %ctx, i64 %what)
   %p.high = getelementptr i64, ptr %interval, i64 1
@@ -160,7 +163,7 @@ define void @tk_apart_load_global(ptr %ctx, i32 %active, i64 %what, i64 %first, 
   ret void
 }
 
-define void @tk_apart_store_global(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride, ptr %packed) {
+define preserve_allcc void @tk_apart_store_global(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride, ptr %packed) #0 {
   %addresses = call ptr @tk_addresses(ptr %ctx)
   %interval = call ptr @tk_interval(ptr %ctx, i64 %what)
   %p.high = getelementptr i64, ptr %interval, i64 1
@@ -173,7 +176,7 @@ define void @tk_apart_store_global(ptr %ctx, i32 %active, i64 %what, i64 %first,
   ret void
 }
 
-define void @tk_apart_load_shared(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride) {
+define preserve_allcc void @tk_apart_load_shared(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride) #0 {
   %addresses = call ptr @tk_addresses(ptr %ctx)
   %p.low = getelementptr i8, ptr %ctx, i64 «shared»
   %p.high = getelementptr i8, ptr %ctx, i64 «shared_end»
@@ -187,7 +190,7 @@ define void @tk_apart_load_shared(ptr %ctx, i32 %active, i64 %what, i64 %first, 
   ret void
 }
 
-define void @tk_apart_store_shared(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride, ptr %packed) {
+define preserve_allcc void @tk_apart_store_shared(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride, ptr %packed) #0 {
   %addresses = call ptr @tk_addresses(ptr %ctx)
   %p.low = getelementptr i8, ptr %ctx, i64 «shared»
   %p.high = getelementptr i8, ptr %ctx, i64 «shared_end»
