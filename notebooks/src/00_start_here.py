@@ -192,7 +192,7 @@ print(
     prof.dram_bytes,
     "=",
     prof.dram_bytes / N,
-    "bytes an element (modelled cache)",
+    "an element (modelled cache)",
 )
 for gpu in ("V100-SXM2-16GB", "A100-SXM4-40GB", "H100-SXM5-80GB"):
     print(f"{gpu}: {tk.predict(prof, gpu=gpu).seconds * 1e6:.1f} microseconds (modelled)")

@@ -150,7 +150,7 @@ for way, loop in loops.items():
 for kind in ("scalar", "SIMD"):
     counts = vector_instructions(loops[kind])
     told = (f"{n:4} with {n_bytes}-byte" for n_bytes, n in counts.items())
-    print(f"{kind:7}", "  ".join(told), "registers")
+    print(f"{kind:6}", "  ".join(told), "registers")
 
 # %% [markdown]
 # Now the times, **measured** on your machine, for the whole frame (the Python loop gets a hundredth of it, and its time is
@@ -165,14 +165,13 @@ calls = {"Python loop": (convert, (few, np.empty_like(few)), 100)}
 calls |= {"NumPy": (convert_numpy, (frame,), 1)}
 calls |= {f"Numba, {name}": (call, to_yuv, 1) for name, call in loops.items()}
 per_frame_s = {}
-print("measured, the fastest of nine runs:")
+print("measured, the fastest of nine runs")
+print(f"{'':21} {'ms':>9} {'ns a pixel':>11} {'times Python':>13}")
 for version, (function, args, times) in calls.items():
     seconds = times * min(time_function(function, *args, n_warmup=1, n_runs=9).times_s)
     per_frame_s[version] = seconds
     ns, ratio = seconds / N * 1e9, per_frame_s["Python loop"] / seconds
-    print(
-        f"{version:21} {seconds * 1e3:8.2f} ms {ns:9.3f} ns a pixel {ratio:7,.0f} times Python"
-    )
+    print(f"{version:21} {seconds * 1e3:9.2f} {ns:11.3f} {ratio:13,.0f}")
 
 # %% [markdown]
 # Compare with your first number. Usually the biggest step is leaving Python: an interpreter spends most of its
@@ -261,10 +260,7 @@ with tk.profile() as alone_prof:
 for how, run in (("a thread a pixel", spread_prof), ("one thread for all", alone_prof)):
     c = run.total
     lanes = c.thread_instructions / c.warp_instructions
-    print(
-        f"{how:19} {c.warp_instructions:8,} warp instructions, {lanes:5.2f} "
-        "lanes at work in each"
-    )
+    print(f"{how:19} {c.warp_instructions:8,} warp instructions, {lanes:5.2f} lanes at work")
 
 # %% [markdown]
 # The same 4,096 pixels, with more than 20 times as many instructions, each for one lane of 32. And a single GPU lane is no

@@ -291,7 +291,7 @@ print(f"{lonely.total.warp_instructions:,} warp instructions")
 # Hardly fewer (the condition itself is simpler to compute). A warp pays in full as soon as one lane disagrees. Only when the border
 # falls between warps, at 32, the cost is gone.
 #
-# Here are the lanes of the first warp, with two groups side by side.
+# Here are the lanes of the first warp, with `group` = 1 and with `group` = 32.
 
 # %%
 small_x = torch.rand(128) + 0.5
@@ -427,8 +427,9 @@ numbers = torch.arange(64, dtype=torch.float32)
 with tk.emulator.check(race=True, init=False, raises=False) as found:
     reverse[1, 64](numbers, torch.empty(64))
 for finding in found.of_kind("race"):
-    print(f"{finding.what}: {finding.thread.action} in {finding.thread.source_text}")
-    print(f"  and {finding.other.action} in {finding.other.source_text}")
+    print(f"{finding.what}:")
+    for side in (finding.thread, finding.other):
+        print(f"  {side.action} in {side.source_text}")
 
 # %% [markdown]
 # Nobody does. This is a [data race](glossary/data-race.md): two threads at one place, at least one of them writes, and nothing puts
@@ -523,3 +524,5 @@ for language, text in kernel_texts.items():
 # | `vector_add` | the kernel of this chapter from memory, for any size and block, with every byte moved once |
 # | `diverge_less` | a rearrangement after which lanes of a warp agree |
 # | `find_the_race` | the name of the racy one of four kernels, and its repair |
+#
+# **Next:** [20 Eager execution](20_eager_execution.ipynb), where PyTorch launches the kernels, and you count them.

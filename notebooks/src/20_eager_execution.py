@@ -217,7 +217,8 @@ print(f"{by_hand.n_launches} launches, {by_hand.dram_bytes / 4 / N:.0f} N elemen
 # `x + …`, `SCALE * …`, `tanh`, `1 + …`, and the last `*`. Six of them read one tensor and write one (2N each), two read two
 # and write one (3N each): 12N + 6N.
 # </details>
-#
+
+# %% [markdown]
 # No operator knows what comes next. `x ** 3` cannot leave its result in a [register](glossary/register.md) for
 # `0.044715 * …` to pick up, because its kernel is over by then; the only place that outlives a kernel is memory.
 #
@@ -389,7 +390,7 @@ def attention_by_hand(q, k, v):
 
 
 # %%
-print(f"{'S':>5} | {'by hand':>24} | {'built in':>24} | {'bytes':>6} {'FLOP':>5}")
+print(f"{'S':>5} | {'by hand':>21} | {'built in':>21} | {'bytes':>6} {'FLOP':>5}")
 for length in (128, 256, 512, 1024):
     q, k, v = (torch.randn(1, 4, length, 64, device=tk.device()) for _ in range(3))
     with tk.profile() as hand:
@@ -403,7 +404,7 @@ for length in (128, 256, 512, 1024):
         f"{c.n_launches} launches, {c.dram_bytes / 1e6:6.1f} MB" for c in (hand.total, own)
     )
     ratios = f"{hand.dram_bytes / own.dram_bytes:5.1f}x {hand.flop / own.flop:4.2f}x"
-    print(f"{length:5} | {next(cells):>24} | {next(cells):>24} | {ratios}")
+    print(f"{length:5} | {next(cells):>21} | {next(cells):>21} | {ratios}")
 
 # %% [markdown]
 # By hand the traffic grows nearly fourfold, with S², and built in twofold, with S: at 1,024 it moves 25 times fewer bytes
@@ -496,8 +497,8 @@ matrix, small, large = (
     torch.ones(shape, device=tk.device()) for shape in ((1024, 1024), SMALL, LARGE)
 )
 work = {
-    "GELU by hand, 1,024 elements": lambda: gelu_by_hand(small),
-    "GELU by hand, 4 million elements": lambda: gelu_by_hand(large),
+    "by hand, 1,024 elements": lambda: gelu_by_hand(small),
+    "by hand, 4 million elements": lambda: gelu_by_hand(large),
     "matrix product, 1,024 x 1,024": lambda: matrix @ matrix,
 }
 
@@ -551,3 +552,5 @@ for task, calculate in work.items():
 # | `count_launches` | the counter: a dispatch mode that knows what is free |
 # | `fewer_launches` | a step of SGD on any number of tensors in three launches instead of three for each |
 # | `hidden_sync` | a training loop that waits once instead of twice in every step |
+#
+# **Next:** [30 The roofline](30_roofline.ipynb), where the three regimes become a picture.

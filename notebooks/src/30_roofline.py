@@ -244,8 +244,8 @@ OPERATORS = {
 # vector, with 34 million FLOPs, lie nearer to the addition or to the product? (A product [M, K] × [K, N] has 2MNK FLOPs.)
 #
 # (Nine of the ten are computed while they are counted. The large product is only counted: `device="meta"` makes tensors
-# with a shape and no memory, of which PyTorch works out the shape of the result. Counting needs no more, and a CPU without
-# 16-bit arithmetic would compute a minute for it.)
+# that have a shape and no memory, and from two shapes PyTorch works out that of the product. `CountByShape` counts as
+# `tk.profile()` does and needs no more; to compute the product would take a minute on a CPU without 16-bit arithmetic.)
 
 # %%
 profiles = {}
@@ -268,7 +268,8 @@ for name, run in OPERATORS.items():
 # [M, K] × [K, N]. Bytes: each tensor that an operator takes or returns, once. Counting a tanh as 20 instead of 1 would move GELU
 # to 2.5 FLOP/byte: still far left of every ridge.
 # </details>
-#
+
+# %% [markdown]
 # Between the addition and the large product lie nearly four orders of magnitude. And what counts is not whether it is "a
 # matrix product": a matrix times a vector reads every weight for two FLOPs and lies with the pointwise operators. With 8
 # rows it is 8 times better, because each weight, once read, is used 8 times. **Reuse** is what makes intensity.
@@ -501,3 +502,5 @@ explore_roofline(recorded)
 # | `cost_model` | FLOPs and bytes of six operators from their shapes, equal to what is counted |
 # | `which_bound` | what limits each of twelve operators, on GPUs you have not seen |
 # | `smallest_compute_bound_batch` | how many rows a layer needs until arithmetic is the limit, if ever |
+#
+# **Next:** [40 Fusion by hand](40_fusion_by_hand.ipynb), where eight operators become one kernel.

@@ -668,7 +668,7 @@ for k_steps, pair_of_profs in joined.items():
     took_us = [a100_us(one) for one in pair_of_profs]
     texts = [f"{n} N {us:6.1f} us" for n, us in zip(moved, took_us, strict=True)]
     ratio = took_us[0] / took_us[1]
-    print(f"K = {k_steps:5}  two: {texts[0]}  one: {texts[1]}  {ratio:.2f} times as fast")
+    print(f"K = {k_steps:4}  two: {texts[0]}  one: {texts[1]}  {ratio:.2f} times as fast")
 
 # %% [markdown]
 # Every row saves the same 2N and the same launch, about as many microseconds each time. With K = 1 that is half of the time;
@@ -709,7 +709,7 @@ for rung in ladder("gelu"):
 # | C06 | More built-in operators mean fewer memory reads and writes, so eager got faster by growing operators | Holds for the traffic: `F.gelu` is 1 launch and 2N instead of 8 and 18N (attention: chapter 20). "Faster" follows for tensors larger than the cache: 9 times on an A100, where DRAM bandwidth binds | counted; time modelled |
 # | C20 | Operator fusion computes several functions in one pass and writes no intermediate | Holds. The kernel in Triton, CUDA C++ and Numba-CUDA: 1 launch, 2N, a ninth of the bytes. The NumPy one-liner: 8 passes, 18N, not fused, though one line | counted |
 # | C20, continued | It is the main optimisation for eager-style models | Only where bytes or launches decide. The same saving was worth 2.00 times the speed beside little arithmetic and 1.06 times beside much. A reduction fused by force lost: one launch less, no DRAM byte more, about 9 times slower | counted; time modelled |
-# | C05, C07 | PyTorch grew to more than 2,000 operators; a chip that must optimise them all favours the incumbent | Not tested here. This chapter shows the mechanism: a built-in saves 16N for one formula and nothing for its neighbour. Chapter 53 counts the operators | - |
+# | C05, C07 | PyTorch grew to more than 2,000 operators; a chip that must optimise them all favours the incumbent | Not tested here. This chapter shows the mechanism: a built-in saves 16N for one formula and nothing for its neighbour. Chapter 20 counts the operators | - |
 
 # %% [markdown]
 # ## Summary

@@ -62,17 +62,19 @@ class Progress:
         return "\n".join([*lines, *([self.trouble] if self.trouble else [])])
 
     def _repr_html_(self) -> str:
+        left = 'style="text-align:left"'  # Jupyter puts cells and heads on the right
         rows = "".join(
-            f'<tr><td style="text-align:left">{html.escape(s.chapter)}</td>'
-            f'<td style="text-align:left">{html.escape(s.slug)}</td><td>{_mark(s)}</td>'
+            f"<tr><td {left}>{html.escape(s.chapter)}</td>"
+            f"<td {left}>{html.escape(s.slug)}</td><td {left}>{_mark(s)}</td>"
             f"<td>{s.points} / {s.max_points}</td><td>{_attempts(s)}</td></tr>"
             for s in self.standings
         )
-        head = "<tr><th>chapter</th><th>exercise</th><th></th><th>points</th><th>attempts</th></tr>"
+        words = "".join(f"<th {left}>{name}</th>" for name in ("chapter", "exercise", "state"))
+        head = f"<tr>{words}<th>points</th><th>attempts</th></tr>"
         trouble = f"<p>{html.escape(self.trouble)}</p>" if self.trouble else ""
         return (
             f"<p><b>{self.n_solved} of {len(self.standings)}</b> exercises solved</p>"
-            f"<table>{head}{rows}</table>{trouble}"
+            f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>{trouble}"
         )
 
 

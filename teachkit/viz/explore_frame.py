@@ -9,7 +9,6 @@ The browser draws; every number comes from Python with the figure.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ import traitlets
 
 from teachkit.emulator.steps import Trace
 from teachkit.viz.frame_schedule import Schedule, cpu_schedule, gpu_schedule, pixels_of_warps
+from teachkit.viz.html_table import html_table
 from teachkit.viz.script import FOLDER, script
 
 
@@ -99,12 +99,10 @@ def _fallback_text(schedules: Sequence[Schedule]) -> str:
 
 def _fallback_html(schedules: Sequence[Schedule]) -> str:
     """A table, for readers without a running kernel."""
-    rows = "".join(
-        f"<tr><td>{html.escape(s.title)}</td><td>{s.n_lanes:,}</td><td>{len(s.steps):,}</td></tr>" for s in schedules
-    )
+    head = ("machine", "pixels in a step, at most", "steps")
+    rows = [(s.title, f"{s.n_lanes:,}", f"{len(s.steps):,}") for s in schedules]
     return (
         "<p>This figure is interactive in JupyterLab while its kernel runs: it plays each machine's way through the "
         "frame. What it comes to (modelled: in a step every lane finishes one pixel):</p>"
-        "<table><thead><tr><th>machine</th><th>pixels in a step, at most</th><th>steps</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
+        + html_table(head, rows, words=[0])
     )

@@ -10,7 +10,6 @@ report of that ``id``, and until the answer arrives the figure says that it wait
 from __future__ import annotations
 
 import contextlib
-import html
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from teachkit.viz.fusion_report import (
     report_plan,
     seconds_text,
 )
+from teachkit.viz.html_table import html_table
 from teachkit.viz.layout import graph_edges, graph_positions
 from teachkit.viz.script import FOLDER, script
 
@@ -151,12 +151,9 @@ def _fallback_html(graph: Graph, gpus: Sequence[str]) -> str:
         cells += (
             [seconds_text(plan.seconds[gpu]) for gpu in gpus] if plan.reason is None else ["cannot run"] * len(gpus)
         )
-        rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-    head = ["grouping", "launches", "bytes", *(f"{gpu} (modelled)" for gpu in gpus)]
+        rows.append(cells)
+    head = ["grouping", "launches", "bytes", *gpus]
     return (
-        "<p>This figure is interactive in JupyterLab while its kernel runs. Its two ends:</p><table><thead><tr>"
-        + "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-        + "</tr></thead><tbody>"
-        + "".join(rows)
-        + "</tbody></table>"
+        "<p>This figure is interactive in JupyterLab while its kernel runs. Its two ends, with modelled times:</p>"
+        + html_table(head, rows, words=[0])
     )

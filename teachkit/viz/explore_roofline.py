@@ -23,6 +23,7 @@ from teachkit.measure.accesses import Program
 from teachkit.model.cached_traffic import with_cache
 from teachkit.model.estimate import time_text
 from teachkit.model.time_model import achievable_dram_bytes_per_s, predict
+from teachkit.viz.html_table import html_table
 from teachkit.viz.plot_roofline import _si
 from teachkit.viz.plot_timeline import short_bytes
 from teachkit.viz.script import FOLDER, script
@@ -181,12 +182,9 @@ class RooflineExplorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget 
     def _fallback_html(self) -> str:
         """A table for readers without a running kernel."""
         rows = [_row(0, name, where)["cells"] for name, where in self.places.items()]
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in HEAD)
         return (
             "<p>This figure is interactive in JupyterLab while its kernel runs. Modelled for "
-            f"{html.escape(self.settings.gpu)} as it is:</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"{html.escape(self.settings.gpu)} as it is:</p>" + html_table(HEAD, rows, words=[0, len(HEAD) - 1])
         )
 
 

@@ -21,6 +21,7 @@ from teachkit.hardware.spec import gpu as data_sheet
 from teachkit.model.estimate import time_text
 from teachkit.model.subject import launches_of
 from teachkit.model.timeline import Timeline, timeline
+from teachkit.viz.html_table import html_table
 from teachkit.viz.plot_timeline import short_bytes
 from teachkit.viz.script import FOLDER, script
 
@@ -150,12 +151,10 @@ class TimelineExplorer(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget 
             settings = dataclasses.replace(self.settings, log2_elements=log2)
             for title, plan in self._lay_out(settings).items():
                 rows.append([f"{2**log2:,}", title, total_text(plan)])
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         return (
             "<p>This figure is interactive in JupyterLab while its kernel runs. Modelled for "
             f"{html.escape(self.settings.gpu)}, a host that spends {self.settings.host_us:g} µs on an operator:</p>"
-            f"<table><thead><tr><th>elements</th><th>program</th><th>what happens</th></tr></thead>"
-            f"<tbody>{body}</tbody></table>"
+            + html_table(("elements", "program", "what happens"), rows, words=[1, 2])
         )
 
 

@@ -8,7 +8,6 @@ The browser draws; every number comes from Python with the figure.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ import traitlets
 
 from teachkit.emulator.steps import LANES, Step, Touch, Trace
 from teachkit.errors import TraceError
+from teachkit.viz.html_table import html_table
 from teachkit.viz.script import FOLDER, script
 
 MAX_STEPS = 8000
@@ -165,12 +165,9 @@ def _fallback_text(trace: Trace) -> str:
 
 def _fallback_html(trace: Trace) -> str:
     """A table of the warps, for readers without a running kernel."""
-    rows = "".join(
-        f"<tr><td>{html.escape(title)}</td><td>{n}</td><td>{mean:.1f}</td></tr>" for title, n, mean in _rows(trace)
-    )
+    head = ("warp", "steps", f"lanes at work, of {LANES}, on average")
+    rows = [(title, str(n), f"{mean:.1f}") for title, n, mean in _rows(trace)]
     return (
         "<p>This figure is interactive in JupyterLab while its kernel runs: it plays every instruction of every warp, "
-        "with the lanes at work and the elements they touch. In sum (counted):</p>"
-        "<table><thead><tr><th>warp</th><th>steps</th><th>lanes at work, of 32, on average</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
+        "with the lanes at work and the elements they touch. In sum (counted):</p>" + html_table(head, rows, words=[0])
     )

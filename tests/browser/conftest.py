@@ -83,6 +83,37 @@ PRINTED_JS = """async (code) => {
   return printed;
 }"""
 
+THEME_JS = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+THEME_SHOWN_JS = "(theme) => document.body.dataset.jpThemeName === theme"
+
+# Every text in an element whose contrast with the colour behind it is below 4.5, the least that WCAG 2.1 asks for
+# (success criterion 1.4.3, which leaves out controls that are switched off). Texts in a drawing are compared with the
+# ground of the whole drawing.
+FAINT_TEXTS_JS = """(root) => {
+  const rgba = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return [n[0], n[1], n[2], n[3] ?? 1]; };
+  const over = ([r, g, b, a], ground) => [r, g, b].map((value, i) => a * value + (1 - a) * ground[i]);
+  const ground = (element) => {
+    if (element === null) return [255, 255, 255];
+    const own = rgba(getComputedStyle(element).backgroundColor);
+    return own[3] === 1 ? own.slice(0, 3) : over(own, ground(element.parentElement));
+  };
+  const luminance = (colour) => colour
+    .map((value) => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, i) => sum + value * [0.2126, 0.7152, 0.0722][i], 0);
+  const faint = [];
+  for (const element of root.querySelectorAll('*')) {
+    const text = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE)
+      .map((node) => node.textContent.trim()).join(' ').trim();
+    if (!text || element.tagName === 'STYLE' || element.closest(':disabled')) continue;
+    const style = getComputedStyle(element), behind = ground(element);
+    const ink = rgba(element instanceof SVGElement ? style.fill : style.color);
+    const [low, high] = [luminance(over(ink, behind)), luminance(behind)].sort((a, b) => a - b);
+    const contrast = (high + 0.05) / (low + 0.05);
+    if (contrast < 4.5) faint.push(`${text}: ${contrast.toFixed(1)}`);
+  }
+  return faint;
+}"""
+
 NOTEBOOK_JS = "() => window.jupyterapp.shell.currentWidget.context.model.toJSON()"
 
 
@@ -145,6 +176,21 @@ class OpenNotebook:
                 return
             self.page.keyboard.press("Tab")
         raise AssertionError(f"{control} was not reached with {max_tabs} presses of Tab")
+
+    def faint_texts(self, figure: Locator, name: str) -> list[str]:
+        """The texts of a figure that are hard to read in JupyterLab's dark theme, each with its contrast."""
+        try:
+            self._choose_theme("JupyterLab Dark")
+            self.scroll_to(figure)
+            self.screenshot(f"{name}-dark")
+            texts: list[str] = figure.evaluate(FAINT_TEXTS_JS)
+        finally:
+            self._choose_theme("JupyterLab Light")
+        return texts
+
+    def _choose_theme(self, theme: str) -> None:
+        self.page.evaluate(THEME_JS, theme)
+        self.page.wait_for_function(THEME_SHOWN_JS, arg=theme, timeout=START_LIMIT_S * 1000)
 
     def show_pictures(self, prefix: str) -> list[int]:
         """Own widths of all printed figures; each is kept as a screenshot, wide and narrow, and must fit."""

@@ -132,3 +132,7 @@ def test_the_figure_fits_a_narrow_window(player: Player) -> None:
         assert box["x"] + box["width"] <= player.page.viewport_size["width"]
     finally:
         player.page.set_viewport_size({"width": 1200, "height": 900})
+
+
+def test_every_text_of_the_figure_can_be_read_in_the_dark_theme(player: Player) -> None:
+    assert player.notebook.faint_texts(player.root, "trace") == []

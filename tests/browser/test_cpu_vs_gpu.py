@@ -114,3 +114,7 @@ def test_the_figure_fits_a_narrow_window(frame: Frame) -> None:
         assert canvas["x"] + canvas["width"] <= window["width"]
     finally:
         frame.page.set_viewport_size({"width": 1200, "height": 900})
+
+
+def test_every_text_of_the_figure_can_be_read_in_the_dark_theme(frame: Frame) -> None:
+    assert frame.notebook.faint_texts(frame.root, "frame") == []

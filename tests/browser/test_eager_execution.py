@@ -156,3 +156,7 @@ def test_the_figure_fits_a_narrow_window(figure: Figure) -> None:
         assert drawing["width"] <= frame["width"]
     finally:
         figure.page.set_viewport_size({"width": 1200, "height": 900})
+
+
+def test_every_text_of_the_figure_can_be_read_in_the_dark_theme(figure: Figure) -> None:
+    assert figure.notebook.faint_texts(figure.root, "timeline") == []

@@ -190,3 +190,7 @@ def test_the_table_of_a_prediction_fits_the_page(fusion_lesson: Any) -> None:
             assert output.evaluate("box => box.scrollWidth <= box.clientWidth"), f"columns are hidden at {width}"
     finally:
         fusion_lesson.page.set_viewport_size({"width": 1200, "height": 900})
+
+
+def test_every_text_of_the_figure_can_be_read_in_the_dark_theme(figure: Figure) -> None:
+    assert figure.notebook.faint_texts(figure.root, "fusion") == []

@@ -147,3 +147,7 @@ def test_the_figure_fits_a_narrow_window(figure: Figure) -> None:
         assert canvas["y"] - sliders["y"] < 120, "what the sliders move is far below them"
     finally:
         figure.page.set_viewport_size({"width": 1200, "height": 900})
+
+
+def test_every_text_of_the_figure_can_be_read_in_the_dark_theme(figure: Figure) -> None:
+    assert figure.notebook.faint_texts(figure.root, "roofline") == []
