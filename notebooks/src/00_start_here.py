@@ -131,13 +131,13 @@ print("together:    ", (n_loaded + n_stored) / N, "bytes an element")
 # for awkward ones.
 
 # %%
-print(f"{'n':>7} {'bytes read':>11} {'expected':>9} {'written':>8} {'expected':>9}")
+print(f"{'n':>5} {'bytes read':>10} {'expected':>8} {'written':>7} {'expected':>8}")
 for n in (1, 7, 8, 255, 256, 257, 1024, 1025, 10_007):
     with tk.profile() as small:
         add(first[:n], second[:n])
     got = (small.total.compulsory_read_bytes, small.total.compulsory_write_bytes)
     n_sectors = triton.cdiv(n, 8)
-    print(f"{n:7} {got[0]:11} {2 * 32 * n_sectors:9} {got[1]:8} {32 * n_sectors:9}")
+    print(f"{n:5} {got[0]:10} {2 * 32 * n_sectors:8} {got[1]:7} {32 * n_sectors:8}")
     assert got == (2 * 32 * n_sectors, 32 * n_sectors)
 
 # %% [markdown]

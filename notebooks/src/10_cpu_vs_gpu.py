@@ -441,7 +441,7 @@ for n, launch_s, origin in zip(there.sizes, there.seconds, origins, strict=True)
     print(f"{n:11,} pixels: {launch_s * 1e6:9.2f} microseconds ({origin})")
 
 # %% [markdown]
-# A thousand pixels or a hundred thousand, it makes hardly a difference: the GPU spends its 2.7 microseconds on the
+# A thousand pixels or a hundred thousand, it makes hardly a difference: most of the GPU's 3 microseconds go into the
 # [launch](glossary/launch-overhead.md). CPUs charge by the pixel, GPUs by the launch.
 #
 # What is missing is the way there. A GPU has its own memory. A frame that was read from a file lies in the CPU's; it has to

@@ -97,10 +97,7 @@ with tk.profile() as prof, tk.emulator.trace() as traces:
 print("same as PyTorch:", all(torch.equal(out, x + y) for out in outs))
 for trace in traces:
     n_threads = trace.n_blocks * trace.n_threads
-    print(
-        f"{trace.name:10}  {trace.n_blocks} blocks of {trace.n_threads} threads "
-        f"= {n_threads} threads"
-    )
+    print(f"{trace.name:10} {trace.n_blocks} blocks of {trace.n_threads}: {n_threads} threads")
 
 # %% [markdown]
 # Four blocks, 512 threads, 12 of them without an element, 16 warps. In Triton two blocks, and here is a difference in the words:

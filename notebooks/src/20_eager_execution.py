@@ -497,19 +497,19 @@ matrix, small, large = (
     torch.ones(shape, device=tk.device()) for shape in ((1024, 1024), SMALL, LARGE)
 )
 work = {
-    "by hand, 1,024 elements": lambda: gelu_by_hand(small),
-    "by hand, 4 million elements": lambda: gelu_by_hand(large),
+    "GELU by hand, 1,024 elements": lambda: gelu_by_hand(small),
+    "GELU by hand, 4 million elements": lambda: gelu_by_hand(large),
     "matrix product, 1,024 x 1,024": lambda: matrix @ matrix,
 }
 
 # %%
-print(f"{'speed-up (modelled)':30}", *(f"{wish:>13}" for wish in wishes))
+print(f"{'speed-up (modelled)':32}", *(f"{wish:>13}" for wish in wishes))
 for task, calculate in work.items():
     with tk.profile() as work_prof:
         calculate()
     now_s = tk.predict(work_prof, gpu=a100).seconds
     gains = [now_s / tk.predict(work_prof, gpu=spec).seconds for spec in wishes.values()]
-    print(f"{task:30}", *(f"{gain:13.2f}" for gain in gains))
+    print(f"{task:32}", *(f"{gain:13.2f}" for gain in gains))
 
 # %% [markdown]
 # Each program answers to one wish and is (nearly) deaf to the other two. Why only 4 times as fast, if launches cost

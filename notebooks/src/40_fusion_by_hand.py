@@ -306,7 +306,7 @@ runs = {
 }
 for run_name, run_prof in (runs | {"fused, small": small_fused_prof}).items():
     if run_prof.seconds is None:
-        print(f"{run_name}: not measured, there is no GPU here")
+        print(f"{run_name}: not measured, no GPU here")
     else:
         print(
             f"{run_name}: {run_prof.seconds * 1e6:8.1f} microseconds (measured "
