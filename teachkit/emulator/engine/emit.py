@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import struct
 from collections.abc import Sequence
 from typing import Any
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import CLOCK_STEP, LANES, offset
 from teachkit.emulator.engine.recursion import STACK
+from teachkit.emulator.ptx.lex import converted
 from teachkit.emulator.ptx.model import Immediate, Instruction, Negated, Operand, PredicatePair, Register, Symbol
 from teachkit.errors import UnsupportedInstruction
 
@@ -144,12 +144,14 @@ class Emitter:
         return value
 
     def _immediate(self, operand: Immediate, ptx_type: str) -> Value:
+        width = WIDTHS[ptx_type]
         if ptx_type in ("f32", "f64"):
-            return self.float_constant(ptx_type, _float_of(operand, ptx_type))
-        bits = operand.value
-        if operand.kind == "f32" and WIDTHS[ptx_type] == 64:
-            raise self.unsupported("a single-precision constant where 64 bits are expected")
-        return ir.Constant(ir.IntType(WIDTHS[ptx_type]), bits % (1 << WIDTHS[ptx_type]))
+            if operand.kind == "int":
+                raise self.unsupported("an integer constant where a floating-point number is expected")
+            return ir.FloatBits(F32 if width == 32 else F64, converted(operand, ptx_type).value)
+        if operand.kind != "int" and operand.kind != f"f{width}":
+            raise self.unsupported(f"a {operand.kind} constant where {width} bits are expected")
+        return ir.Constant(ir.IntType(width), operand.value % (1 << width))
 
     def float_constant(self, ptx_type: str, number: float) -> Value:
         """``number`` as a scalar float."""
@@ -397,14 +399,3 @@ def lane_numbers() -> ir.Constant:
 
 def _element(shape: ir.Type) -> Any:
     return shape.element if isinstance(shape, ir.VectorType) else shape
-
-
-def _float_of(operand: Immediate, ptx_type: str) -> float:
-    if operand.kind == "f32":
-        number: float = struct.unpack("<f", operand.value.to_bytes(4, "little"))[0]
-    elif operand.kind == "f64":
-        number = struct.unpack("<d", operand.value.to_bytes(8, "little"))[0]
-    else:  # an integer where a float is wanted is its bits
-        code, size = ("<f", 4) if ptx_type == "f32" else ("<d", 8)
-        number = struct.unpack(code, (operand.value % (1 << 8 * size)).to_bytes(size, "little"))[0]
-    return number

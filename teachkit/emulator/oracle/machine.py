@@ -20,6 +20,7 @@ from teachkit.emulator.oracle.table import Lanes, decode, unsupported
 from teachkit.emulator.oracle.tally import LANES
 from teachkit.emulator.oracle.values import UINT, Array, encode, is_signed, raw, width
 from teachkit.emulator.oracle.values import decode as decode_bits
+from teachkit.emulator.ptx.lex import converted
 from teachkit.emulator.ptx.model import Address, Immediate, Instruction, Negated, Operand, Part, Register, Symbol
 
 EXITED = np.iinfo(np.int64).max
@@ -201,6 +202,8 @@ class Machine:
         if isinstance(operand, Immediate):
             if kind == "pred":
                 return np.array([operand.value != 0])
+            if operand.kind != "int":
+                operand = converted(operand, f"f{width(kind)}")
             return decode_bits(np.array([operand.value % (1 << width(kind))], UINT[width(kind)]), kind)
         symbol, offset = (operand.base, operand.offset) if isinstance(operand, Address) else (operand, 0)
         assert isinstance(symbol, Symbol)

@@ -269,12 +269,9 @@ class BodyParser:
             if token == "-" and (part is not None or self._resolve(cursor.peek()) in self.registers):
                 name = cursor.next()
                 return dataclasses.replace(part or Part(self._register(name)), negated=True)
-            cursor.position -= 1
-            return Immediate(cursor.integer())
-        number = constant(token, float_type)
-        if number is not None:
-            return number
         cursor.position -= 1
+        if token in "-+" or constant(token) is not None:
+            return cursor.number(float_type)
         name = cursor.word("an operand")
         unique = self._resolve(name) or name
         if unique in self.registers or name == "_":

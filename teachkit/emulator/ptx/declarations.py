@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from teachkit.emulator.ptx.lex import Cursor, constant
-from teachkit.emulator.ptx.model import Immediate, Variable
+from teachkit.emulator.ptx.lex import Cursor, constant, converted
+from teachkit.emulator.ptx.model import Variable
 
 TYPE_BYTES = (
     {f"{kind}{bits}": bits // 8 for kind in "bsu" for bits in (8, 16, 32, 64)}
@@ -137,7 +137,7 @@ def _initial_value(
         if shift == 0:
             relocations.append((len(data), symbol))
         data += (addend >> shift & 0xFF).to_bytes(1, "little")
-    elif token[0].isdigit() or token in "+-":
+    elif token in "+-" or constant(token) is not None:
         data += _number(cursor, type_name, scalar_bytes)
     else:
         offset = len(data)
@@ -147,21 +147,19 @@ def _initial_value(
 
 
 def _number(cursor: Cursor, type_name: str, scalar_bytes: int) -> bytes:
-    sign = -1 if cursor.peek() == "-" else 1
-    if cursor.peek() in "+-":
-        cursor.next()
-    value = constant(cursor.peek(), "f32" if type_name.endswith("f32") else "f64")
-    if value is None:
-        raise cursor.error("a number")
-    cursor.next()
-    if value.kind == "int":
-        return (sign * value.value % (1 << 8 * scalar_bytes)).to_bytes(scalar_bytes, "little")
-    bits = value.value ^ (_sign_bit(value) if sign < 0 else 0)
-    return bits.to_bytes(scalar_bytes, "little")
-
-
-def _sign_bit(value: Immediate) -> int:
-    return 1 << (31 if value.kind == "f32" else 63)
+    scalar = type_name.rpartition(".")[2]
+    is_float = scalar in ("f32", "f64")
+    start = cursor.position
+    value = cursor.number("f32" if scalar_bytes == 4 else "f64")
+    if value.kind != "int" and not is_float and scalar not in ("b32", "b64"):
+        cursor.position = start
+        raise cursor.error(f"an integer for .{scalar}")
+    if value.kind == "int" and is_float:
+        cursor.position = start
+        raise cursor.error(f"a floating-point number for .{scalar}")
+    if scalar == "f32":
+        value = converted(value, "f32")
+    return (value.value % (1 << 8 * scalar_bytes)).to_bytes(scalar_bytes, "little")
 
 
 def _symbol(cursor: Cursor) -> tuple[str, int]:

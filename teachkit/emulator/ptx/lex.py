@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import struct
 
@@ -19,7 +20,7 @@ _TOKEN = re.compile(
     | 0[dD][0-9a-fA-F]{16}(?![0-9a-fA-F])
     | 0[xX][0-9a-fA-F]+U?
     | 0[bB][01]+U?
-    | \d+\.\d*(?:[eE][+-]?\d+)? | \d+[eE][+-]?\d+
+    | (?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)? | \d+[eE][+-]?\d+
     | \d+U?
     | \.[A-Za-z_][\w$]*
     | [A-Za-z_$%][\w$]*(?:(?:\.|::)\w+)*
@@ -123,6 +124,23 @@ class Cursor:
         self.position += 1
         return sign * value.value
 
+    def number(self, float_type: str) -> Immediate:
+        """A constant with any number of signs; a decimal fraction becomes ``float_type``."""
+        is_negative = is_signed = False
+        while self.peek() in ("-", "+"):
+            is_signed = True
+            is_negative ^= self.next() == "-"
+        token = self.peek()
+        value = constant(token, float_type)
+        if value is None or (is_signed and token[:2].lower() in ("0f", "0d")):  # those have their sign among the bits
+            raise self.error("an unsigned number" if value is None else "a number in decimal digits behind a sign")
+        self.position += 1
+        if not is_negative:
+            return value
+        if value.kind == "int":
+            return Immediate(-value.value)
+        return Immediate(value.value ^ (1 << (31 if value.kind == "f32" else 63)), value.kind)
+
     def skip_block(self) -> None:
         """Step over ``{ ... }`` with everything nested in it."""
         self.expect("{")
@@ -134,7 +152,7 @@ class Cursor:
 
 def constant(token: str, float_type: str = "f64") -> Immediate | None:
     """The unsigned constant that ``token`` spells, or None; a decimal fraction becomes ``float_type``."""
-    if not token or not token[0].isdigit():
+    if not token or not (token[0].isdigit() or (token[0] == "." and token[1:2].isdigit())):
         return None
     prefix = token[:2].lower()
     if prefix == "0f":
@@ -144,9 +162,20 @@ def constant(token: str, float_type: str = "f64") -> Immediate | None:
     if prefix in ("0x", "0b"):
         return Immediate(int(token.rstrip("U"), 0))
     if "." in token or "e" in token.lower():
-        if float_type == "f32":
-            return Immediate(int.from_bytes(struct.pack("<f", float(token)), "little"), "f32")
-        return Immediate(int.from_bytes(struct.pack("<d", float(token)), "little"), "f64")
+        return converted(Immediate(int.from_bytes(struct.pack("<d", float(token)), "little"), "f64"), float_type)
     digits = token.rstrip("U")
     is_octal = len(digits) > 1 and digits[0] == "0"
     return Immediate(int(digits, 8 if is_octal else 10))
+
+
+def converted(number: Immediate, float_type: str) -> Immediate:
+    """A floating constant as one of ``float_type``, rounded to nearest; too large is infinite."""
+    if number.kind == float_type:
+        return number
+    source, target = ("<f", "<d") if float_type == "f64" else ("<d", "<f")
+    (value,) = struct.unpack(source, number.value.to_bytes(struct.calcsize(source), "little"))
+    try:
+        octets = struct.pack(target, value)
+    except OverflowError:
+        octets = struct.pack(target, math.copysign(math.inf, value))
+    return Immediate(int.from_bytes(octets, "little"), float_type)

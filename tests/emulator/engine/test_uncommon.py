@@ -141,3 +141,52 @@ def test_what_is_said_to_be_refused_has_no_row(opcode):
 def test_what_no_assembler_takes_is_refused(both, statement):
     with pytest.raises(UnsupportedInstruction, match=statement.split()[0].replace(".", r"\.")):
         load_ptx(both.kernel(f"{statement};", pointers=("given",)))["k"][1, 32](both.array(32), both.array(32))
+
+
+LITERALS = [
+    ("mov.f32 %f1, -1.5", "f32", -1.5),
+    ("add.f32 %f1, %f2, -1.5", "f32", 0.5),
+    ("fma.rn.f32 %f1, %f2, -1.5, .25", "f32", -2.75),
+    ("selp.f32 %f1, -1.5, 2.5, %p1", "f32", -1.5),
+    ("slct.f32.s32 %f1, 0.1, -2.5, %r1", "f32", 0.1),
+    ("slct.f32.s32 %f1, 1e40, -2.5, %r1", "f32", np.inf),
+    ("cvt.rn.f32.f64 %f1, -0.1", "f32", -0.1),
+    ("mov.f32 %f1, 0d3FF8000000000000", "f32", 1.5),
+    ("mov.f64 %fd1, -0.1", "f64", -0.1),
+    ("add.f64 %fd1, %fd2, -1.5e3", "f64", -1498.0),
+    ("cvt.f64.f32 %fd1, -0.1", "f64", float(np.float32(-0.1))),
+    ("mov.b64 %fd1, -0.1", "f64", -0.1),
+]
+
+
+@pytest.mark.parametrize(("statement", "kind", "value"), LITERALS, ids=[statement for statement, _, _ in LITERALS])
+def test_decimal_literals(both, statement, kind, value):
+    result = {"f32": "%f1", "f64": "%fd1"}[kind]
+    body = f"""mov.f32 %f2, 2.0; mov.f64 %fd2, 2.0; setp.lt.u32 %p1, %r1, 64;
+    mul.wide.u32 %rd2, %r1, 8; add.s64 %rd2, %rd0, %rd2; {statement}; st.global.{kind} [%rd2], {result};"""
+    run = both.run_both(both.kernel(body), "k", 1, 32, [out := both.array(64)])
+    run.check_memory()
+    dtype = np.dtype({"f32": np.float32, "f64": np.float64}[kind])
+    assert (out.view(dtype)[:: 8 // dtype.itemsize] == dtype.type(value)).all()
+
+
+@pytest.mark.parametrize("statement", ["mov.f32 %f1, 1", "mov.b32 %r2, 1.5", "mov.b64 %rd2, 0f3F800000"])
+def test_a_literal_of_another_kind_is_refused(both, statement):
+    """So does ptxas: "Arguments mismatch"."""
+    with pytest.raises(UnsupportedInstruction, match="constant where"):
+        load_ptx(both.kernel(statement + ";"))["k"][1, 32](both.array(32))
+
+
+def test_moves_keep_signalling_nans(both):
+    statements = {
+        "mov.f32 %f1, 0f7F800001": 0x7F800001,
+        "mov.f32 %f1, 0fFFA12345": 0xFFA12345,
+        "mov.f32 %f2, 0f7F812345; mov.f32 %f1, %f2": 0x7F812345,
+        "selp.f32 %f1, 0f7F800001, 0fFF800001, %p1": [0x7F800001] * 9 + [0xFF800001] * 23,
+        "mov.f32 %f1, 0f7FC00001": 0x7FC00001,
+    }
+    for statement, expected in statements.items():
+        body = f"setp.lt.u32 %p1, %r1, 9; {statement}; st.global.f32 [%rd1], %f1;"
+        run = both.run_both(both.kernel(body), "k", 1, 32, [out := both.array(32)])
+        run.check_memory()
+        assert (out == np.array(expected, np.uint32)).all(), statement

@@ -4,6 +4,7 @@ import pathlib
 import struct
 import time
 
+import numpy as np
 import pytest
 
 from teachkit.emulator.ptx import parse, print_module
@@ -191,6 +192,56 @@ def test_parameters_and_directives():
 
 
 @pytest.mark.parametrize(
+    ("literal", "value"),
+    [
+        ("-1.5", -1.5),
+        ("- 1.5", -1.5),
+        ("--1.5", 1.5),
+        ("-+1.5", -1.5),
+        ("+.5", 0.5),
+        (".5e-1", 0.05),
+        ("5.", 5.0),
+        ("1.e3", 1000.0),
+        ("-1.5E+3", -1500.0),
+        ("1e3", 1000.0),
+        ("-0.0", -0.0),
+        ("0.1", 0.1),
+        # Halfway between two single-precision numbers but for digits that double precision drops: even is nearest.
+        ("1.00000017881393432617187499", 1.000000178813934326171875),
+        ("1e-50", 1e-50),
+    ],
+)
+def test_decimal_fractions(literal, value):
+    """The values that ptxas 12.8 puts into the machine code: decimal digits mean double precision, then rounded."""
+    single, double = np.float32(value).view(np.uint32), np.float64(value).view(np.uint64)
+    assert one(f"mov.f32 %f1, {literal};").operands[1] == Immediate(int(single), "f32")
+    assert one(f"mov.f64 %rd1, {literal};").operands[1] == Immediate(int(double), "f64")
+    stored = one(f"st.global.v2.f32 [%rd1], {{{literal}, %f1}};").operands[1]
+    assert stored == Group((Immediate(int(single), "f32"), Register("%f1")))
+    text = HEADER + "".join(
+        f".global .{kind} {kind}[2] = {{{literal}, 2.5}};\n" for kind in ("f32", "f64", "b32", "b64")
+    )
+    module = parse(text)
+    for kind, expected in {"f32": single, "b32": single, "f64": double, "b64": double}.items():
+        second = np.float32(2.5) if expected is single else np.float64(2.5)
+        assert module.variables[kind].initial == expected.tobytes() + second.tobytes()
+    assert parse(print_module(module)) == module
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_decimal_fraction_too_large_for_single_precision_is_infinite(sign):
+    bits = int(np.float32(f"{sign}inf").view(np.uint32))
+    assert one(f"mov.f32 %f1, {sign}1e40;").operands[1] == Immediate(bits, "f32")
+    (variable,) = parse(f"{HEADER}.global .f32 x = {sign}1e40;").variables.values()
+    assert variable.initial == bits.to_bytes(4, "little")
+
+
+def test_a_double_initialises_a_single():
+    (variable,) = parse(HEADER + ".global .f32 x = 0d3FF8000000000000;").variables.values()
+    assert variable.initial == struct.pack("<f", 1.5)
+
+
+@pytest.mark.parametrize(
     ("text", "line", "expected"),
     [
         ("", 1, ".version"),
@@ -202,6 +253,11 @@ def test_parameters_and_directives():
         (HEADER + ".entry k() {\n.reg .b31 %r1;\n}", 5, "a register type"),
         (HEADER + ".entry k() {\n.loc 1 x 3\n}", 5, "an integer"),
         (HEADER + ".global .b32 x = {;\n", 4, "a symbol"),
+        (HEADER + ".global .f32 x = 1;\n", 4, "a floating-point number"),
+        (HEADER + ".global .u32 x = 1.5;\n", 4, "an integer"),
+        (HEADER + ".global .f32 x = -0f3f800000;\n", 4, "decimal digits behind a sign"),
+        (HEADER + ".entry k() {\nmov.f32 %f1, -0f3f800000;\n}", 5, "decimal digits behind a sign"),
+        (HEADER + ".entry k() {\nmov.f32 %f1, 1.5f;\n}", 5, "','"),
     ],
 )
 def test_syntax_errors_say_where_and_what(text, line, expected):

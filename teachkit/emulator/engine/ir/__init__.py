@@ -20,6 +20,7 @@ from teachkit.emulator.engine.ir.types import Type as Type
 from teachkit.emulator.engine.ir.types import VectorType as VectorType
 from teachkit.emulator.engine.ir.types import VoidType as VoidType
 from teachkit.emulator.engine.ir.values import Constant as Constant
+from teachkit.emulator.engine.ir.values import FloatBits as FloatBits
 from teachkit.emulator.engine.ir.values import Poison as Poison
 from teachkit.emulator.engine.ir.values import Splat as Splat
 from teachkit.emulator.engine.ir.values import Value as Value

@@ -74,7 +74,7 @@ class IntType(Type):
         return "0" if value is None else str(int(value))
 
 
-class _FloatingType(Type):
+class FloatingType(Type):
     """``code``: of the type in Python's ``struct``."""
 
     __slots__ = ("code",)
@@ -88,8 +88,17 @@ class _FloatingType(Type):
         (rounded,) = struct.unpack(self.code, struct.pack(self.code, 0.0 if value is None else value))
         return f"0x{int.from_bytes(struct.pack('>d', rounded)):016x}"
 
+    def literal_of_bits(self, bits: int) -> str:
+        """The value with these bits, signalling NaN too, which conversion to ``double`` would make quiet."""
+        size = struct.calcsize(self.code)
+        if size == 4 and bits & 0x7F800000 == 0x7F800000:
+            bits = (bits & 1 << 31) << 32 | 0x7FF << 52 | (bits & 0x7FFFFF) << 29
+        elif size < 8:
+            return self.literal(struct.unpack(self.code, bits.to_bytes(size, "little"))[0])
+        return f"0x{bits:016x}"
 
-class HalfType(_FloatingType):
+
+class HalfType(FloatingType):
     """IEEE half precision."""
 
     __slots__ = ()
@@ -98,7 +107,7 @@ class HalfType(_FloatingType):
         super().__init__("half", "f16", "e")
 
 
-class FloatType(_FloatingType):
+class FloatType(FloatingType):
     """IEEE single precision."""
 
     __slots__ = ()
@@ -107,7 +116,7 @@ class FloatType(_FloatingType):
         super().__init__("float", "f32", "f")
 
 
-class DoubleType(_FloatingType):
+class DoubleType(FloatingType):
     """IEEE double precision."""
 
     __slots__ = ()

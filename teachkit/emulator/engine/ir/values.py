@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from teachkit.emulator.engine.ir.types import Type
+    from teachkit.emulator.engine.ir.types import FloatingType, Type
 
 
 class Value:
@@ -35,6 +35,15 @@ class Constant(Value):
 
     def __init__(self, shape: Type, value: Any) -> None:
         self.type, self.ref = shape, shape.literal(value)
+
+
+class FloatBits(Constant):
+    """A floating constant by its bits: a Python float would make a signalling NaN a quiet one."""
+
+    __slots__ = ()
+
+    def __init__(self, shape: FloatingType, bits: int) -> None:
+        self.type, self.ref = shape, shape.literal_of_bits(bits)
 
 
 class Splat(Constant):
