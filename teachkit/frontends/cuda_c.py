@@ -1,18 +1,24 @@
 """CUDA C++ source to kernels, through NVRTC, which needs neither a GPU nor a driver.
 
-The compiler is NVIDIA's, under its own licence, and comes with the extra ``cuda``.
+The compiler is NVIDIA's, under its own licence, and comes with the extra ``cuda``. What it makes is kept on disk, next
+to the emulator's machine code, for programs whose every header is known.
 Not modelled: several translation units, dynamic parallelism, textures.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from teachkit.errors import CompileError, MissingCompilerError
 from teachkit.frontends.cuda_headers import include_folders, missing_header_hint
+from teachkit.frontends.cuda_sources import digest_of_sources
 from teachkit.frontends.numba_link import RUNTIME
 from teachkit.frontends.ptx_link import link
 from teachkit.frontends.standard_headers import standard_headers
@@ -41,7 +47,7 @@ def compile_cuda_c(
     KernelModule
         Kernels by name: ``compile_cuda_c(source)["add"][grid, block](x, y, out, n)`` with CPU tensors or NumPy
         arrays on the emulator, with CUDA tensors on the GPU. A kernel is found by the name it has in the
-        source, ``extern "C"`` or not, and by its mangled name.
+        source, ``extern "C"`` or not, and by its mangled name. Its ``messages`` are the compiler's warnings.
 
     Raises
     ------
@@ -56,24 +62,65 @@ def compile_cuda_c(
     target = f"--gpu-architecture=compute_{architecture()}"
     given = [] if any(o.startswith(("--std", "-std")) for o in options) else ["--std=c++17"]
     flags = [target, "-lineinfo", *given, *options, *(f"-I{folder}" for folder in include_folders())]
-    plain = _plain_kernels(source)
-    try:
-        text, names = _compiled(nvrtc, source, file_name, flags, [*instantiate, *plain])
-    except CompileError as error:
-        if "__nv_name_map" not in error.messages or not plain:
-            raise
-        # A kernel in a namespace, or called like a function that CUDA has: its name alone says too little.
-        text, names = _compiled(nvrtc, source, file_name, flags, list(instantiate))
-        names |= _by_mangled_name(text, plain)
-    module = KernelModule(text, names, _with_runtime(text))
+
+    def build() -> tuple[bytes, dict[str, Any]]:
+        text, names, messages = _named(nvrtc, source, file_name, flags, instantiate)
+        return text.encode(), {"names": names, "messages": messages}
+
+    code, facts = _cached(nvrtc, source, file_name, flags, instantiate, build)
+    text = code.decode()
+    module = KernelModule(text, facts["names"], _with_runtime(text), facts["messages"])
     module.emulated.sources[file_name] = source
     return module
 
 
+def _cached(
+    nvrtc: Any, source: str, file_name: str, flags: list[str], instantiate: Sequence[str], build: Any
+) -> tuple[bytes, dict[str, Any]]:
+    """What ``build`` gives, from the disk where an earlier process has compiled the same."""
+    from teachkit.emulator.engine import jit
+
+    folders = include_folders()
+    folder = os.path.dirname(os.path.abspath(file_name))  # stands in the PTX, too
+    digest = digest_of_sources(source, folder, flags, standard_headers(folders), folders)
+    if digest is None:
+        code, facts = build()
+        return code, facts
+    key = json.dumps([_library(nvrtc), flags, source, file_name, list(instantiate), digest])
+    return jit.cached("CUDA C++", key, build, "cuda_c")
+
+
+@functools.cache
+def _library(nvrtc: Any) -> str:
+    """Which NVRTC this is: its version has two numbers only, so also when its file was changed."""
+    found = [str(_checked(nvrtc.nvrtcVersion()))]
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/maps").read_text().splitlines()
+        for file in sorted({line.split(maxsplit=5)[5] for line in lines if "libnvrtc" in line}):
+            status = os.stat(file)
+            found.append(f"{file} {status.st_size} {status.st_mtime_ns}")
+    return " ".join(found)
+
+
+def _named(
+    nvrtc: Any, source: str, file_name: str, flags: list[str], instantiate: Sequence[str]
+) -> tuple[str, dict[str, str], str]:
+    """PTX, the name in it of each kernel, and the compiler's warnings."""
+    plain = _plain_kernels(source)
+    try:
+        return _compiled(nvrtc, source, file_name, flags, [*instantiate, *plain])
+    except CompileError as error:
+        if "__nv_name_map" not in error.messages or not plain:
+            raise
+        # A kernel in a namespace, or called like a function that CUDA has: its name alone says too little.
+        text, names, messages = _compiled(nvrtc, source, file_name, flags, list(instantiate))
+        return text, names | _by_mangled_name(text, plain), messages
+
+
 def _compiled(
     nvrtc: Any, source: str, file_name: str, flags: list[str], kernels: list[str]
-) -> tuple[str, dict[str, str]]:
-    """PTX, and the name in it of each of ``kernels``."""
+) -> tuple[str, dict[str, str], str]:
+    """PTX, the name in it of each of ``kernels``, and the compiler's warnings."""
     program = _created(nvrtc, source, file_name)
     try:
         wanted = list(dict.fromkeys(kernels))
@@ -84,7 +131,8 @@ def _compiled(
             messages = _log(nvrtc, program)
             raise CompileError("CUDA C++", messages, missing_header_hint(messages))
         text = _text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
-        return text, {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
+        names = {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
+        return text, names, _log(nvrtc, program)
     finally:
         nvrtc.nvrtcDestroyProgram(program)
 

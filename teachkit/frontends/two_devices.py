@@ -17,10 +17,12 @@ from teachkit.errors import LaunchError
 
 class KernelModule(Mapping[str, "TwoDeviceKernel"]):
     """Kernels of one PTX text. ``names`` maps names in the source to names in the PTX; ``emulated`` is the text for
-    the emulator, where that needs more than the driver does."""
+    the emulator, where that needs more than the driver does; ``messages`` are the compiler's warnings."""
 
-    def __init__(self, ptx: str, names: Mapping[str, str] | None = None, emulated: str | None = None) -> None:
-        self.ptx = ptx
+    def __init__(
+        self, ptx: str, names: Mapping[str, str] | None = None, emulated: str | None = None, messages: str = ""
+    ) -> None:
+        self.ptx, self.messages = ptx, messages
         self.names = dict(names or {})
         self._loaded = load_ptx(emulated or ptx)
 
