@@ -20,6 +20,7 @@ from teachkit.emulator.engine.recursion import Landing
 from teachkit.emulator.engine.warp_code import Mode
 from teachkit.emulator.isa.table import lookup
 from teachkit.emulator.ptx.model import Function, Instruction, Module
+from teachkit.emulator.ptx.wide import halved
 from teachkit.emulator.sites import Site
 
 
@@ -52,6 +53,8 @@ def translate(module: Module, function: Function, mode: Mode) -> Translation:
         At the first instruction that is not on the whitelist, with its PTX line and kernel source line.
     """
     with _collector_paused():
+        module = halved(module)
+        function = module.functions[function.name]
         return _Translator(module, function, mode).run()
 
 

@@ -16,6 +16,7 @@ from teachkit.emulator.engine.interleave import interleave
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand, Register
 
+I128 = ir.IntType(128)
 _ORDER = "[.relaxed|.acquire|.release|.acq_rel|.sc][.cta|.cluster|.gpu|.sys]"
 _SPACE = "[.global|.shared|.shared::cta]"
 _HOW = f"{_ORDER}{_SPACE}[.noftz][.L2::cache_hint]"
@@ -44,6 +45,28 @@ def atom(e: Emitter, form: Form, target: Operand, address: Operand, *sources: Op
             order = lane_constants(I32, range(index, LANES * len(targets), len(targets)))
             value = e.builder.shuffle_vector(old, Poison(old.type), order)
         e.write(item, value, f"b{WIDTHS[form.type]}")
+
+
+@instruction(f"atom{_HOW}.(exch|cas).b128", reads=None)
+def atom_b128(e: Emitter, form: Form, target: Operand, address: Operand, *sources: Operand) -> None:
+    """Two registers of 64 bits hold the value. Not every processor swaps 16 bytes at once, so that blocks run one
+    after another."""
+    assert isinstance(address, Address)
+    if "L2::cache_hint" in form.optional:
+        sources = sources[:-1]
+    if not all(isinstance(operand, Group) and len(operand.items) == 2 for operand in sources):
+        raise e.unsupported("128 bits that are no register")
+    e.is_ordered = True
+    halves = [[e.vector(e.read(item, "b64")) for item in source.items] for source in sources]  # type: ignore[union-attr]
+    operands = [e.builder.bitcast(interleave(e, pair), vector_of(I128)) for pair in halves]
+    live = live_lanes(e, _space(form), address, 16)
+    first, second = (operands * 2)[:2]
+    function = _lane_loop(e, form.required[0], "b128", 1)
+    old = e.builder.call(function, [e.scratch["addresses"], live, first, second])
+    old = e.builder.bitcast(old, vector_of(I64, 2 * LANES))
+    for index, item in enumerate(target.items if isinstance(target, Group) else ()):
+        order = lane_constants(I32, range(index, 2 * LANES, 2))
+        e.write(item, e.builder.shuffle_vector(old, Poison(old.type), order), "b64")
 
 
 @instruction(
@@ -110,7 +133,7 @@ def _checked(
 
 def _lane_loop(e: Emitter, operation: str, kind: str, n: int) -> ir.Function:
     """A function of the lanes' addresses, the live lanes and two operands that gives the old values."""
-    bits = WIDTHS[kind]
+    bits = 128 if kind == "b128" else WIDTHS[kind]
     name = f"tk_{operation}_{kind}_{n}"
     shape = vector_of(ir.IntType(bits), LANES * n)
     steps = []
@@ -154,6 +177,15 @@ end:
 
 def _update(e: Emitter, operation: str, kind: str, i: int) -> list[str]:
     """Lines that put the old value of element ``i`` into ``%old{i}``."""
+    if kind == "b128":
+        new = [f"%new{i} = freeze i128 %b{i}"]
+        if operation == "cas":
+            new = [
+                f"%c{i} = extractelement <{LANES} x i128> %c, i32 %which{i}",
+                f"%same{i} = icmp eq i128 %old{i}, %b{i}",
+                f"%new{i} = select i1 %same{i}, i128 %c{i}, i128 %old{i}",
+            ]
+        return [f"%old{i} = load i128, ptr %at{i}, align 16", *new, f"store i128 %new{i}, ptr %at{i}, align 16"]
     bits = WIDTHS[kind]
     if operation == "cas" and kind[0] == "b" and not kind.startswith("bf"):
         return [

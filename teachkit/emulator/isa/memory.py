@@ -7,10 +7,11 @@ from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import Fault
 from teachkit.emulator.engine.emit import I8, I16, I32, I64, WIDTHS, Emitter, Value, vector_of
 from teachkit.emulator.engine.helpers import helper
+from teachkit.emulator.isa.move import element_type
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Operand
 
-TYPES = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64"
+TYPES = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64|b128"
 # Hints say how long data may stay in which cache; they do not change what is loaded.
 CACHE = "[.ca|.cg|.cs|.cv|.lu|.nc|.wb|.wt|.ca.nc]"
 EVICT = "[.L1::evict_last|.L1::evict_first|.L1::evict_normal|.L1::evict_unchanged|.L1::no_allocate]"
@@ -86,20 +87,21 @@ def st_shared(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
 def _load(e: Emitter, form: Form, space: str, target: Operand, source: Operand) -> None:
     assert isinstance(source, Address)
     targets = target.items if isinstance(target, Group) else (target,)
-    if len(targets) * WIDTHS[form.type] // 8 > access.MAX_LANE_BYTES:
+    kind = element_type(e, form)
+    if len(targets) * WIDTHS[kind] // 8 > access.MAX_LANE_BYTES:
         raise e.unsupported("more than 16 bytes a lane")
     load = access.load if space in ("global", "shared") else spaces.load
-    load(e, space, source, targets, form.type)
+    load(e, space, source, targets, kind)
 
 
 def _store(e: Emitter, form: Form, space: str, target: Operand, source: Operand) -> None:
     assert isinstance(target, Address)
     sources = source.items if isinstance(source, Group) else (source,)
-    kind = f"b{WIDTHS[form.type]}"
-    if len(sources) * WIDTHS[form.type] // 8 > access.MAX_LANE_BYTES:
+    bits = WIDTHS[element_type(e, form)]
+    if len(sources) * bits // 8 > access.MAX_LANE_BYTES:
         raise e.unsupported("more than 16 bytes a lane")
     store = access.store if space in ("global", "shared") else spaces.store
-    store(e, space, target, [e.read(item, kind) for item in sources], WIDTHS[form.type])
+    store(e, space, target, [e.read(item, f"b{bits}") for item in sources], bits)
 
 
 @instruction(

@@ -43,6 +43,24 @@ def _split(e: Emitter, group: Group, value: Value, width: int) -> None:
         e.write(item, e.cast("trunc", shifted, ir.IntType(part)) if len(group.items) > 1 else shifted, f"b{part}")
 
 
+@instruction("mov.b128", reads=None)
+def mov_b128(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    """A pair of 64-bit registers or four of 32 bits from such a pair or four, lowest first."""
+    if not (isinstance(target, Group) and isinstance(source, Group)):
+        raise e.unsupported("128 bits that are neither a register nor two or four parts")
+    halves = [_halves_of(e, group) for group in (target, source)]
+    values = [_join(e, half, 64) for half in halves[1]]
+    for half, value in zip(halves[0], values, strict=True):
+        _split(e, half, value, 64)
+
+
+def _halves_of(e: Emitter, group: Group) -> tuple[Group, Group]:
+    n = len(group.items) // 2
+    if len(group.items) not in (2, 4):
+        raise e.unsupported(f"128 bits in {len(group.items)} parts")
+    return Group(group.items[:n]), Group(group.items[n:])
+
+
 @instruction(*(f"cvta[.to].{space}.(u32|u64)" for space in ("global", "const", "param", "param::entry")), reads=("T",))
 def cvta_global(e: Emitter, form: Form, a: Value) -> Value:
     """Global and constant memory and parameters are the host's, so their addresses are generic as they stand."""
@@ -86,24 +104,30 @@ def isspacep(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
 
 
 @instruction(
-    "ld.param[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64)",
-    "ld.param::entry[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64)",
-    "ld.param::func[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64)",
+    "ld.param[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64|b128)",
+    "ld.param::entry[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64|b128)",
+    "ld.param::func[.v2|.v4].(b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64|b128)",
     reads=None,
 )
 def ld_param(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     assert isinstance(source, Address)
+    targets = target.items if isinstance(target, Group) else (target,)
+    kind = element_type(e, form)
     if not isinstance(source.base, Symbol):
-        items = target.items if isinstance(target, Group) else (target,)
-        spaces.load(e, "generic", source, items, form.type)
+        spaces.load(e, "generic", source, targets, kind)
         return
     if source.base.name not in e.parameter_offsets:
-        items = target.items if isinstance(target, Group) else (target,)
-        spaces.load(e, "argument", source, items, form.type)
+        spaces.load(e, "argument", source, targets, kind)
         return
     at = e.parameter_offsets[source.base.name] + source.offset
-    width = WIDTHS[form.type]
-    targets = target.items if isinstance(target, Group) else (target,)
+    width = WIDTHS[kind]
     for index, item in enumerate(targets):
         slot = e.builder.gep(e.scratch["params"], [I64(at + index * width // 8)], source_etype=I8)
-        e.write(item, e.builder.load(slot, typ=ir.IntType(width), align=width // 8), form.type)
+        e.write(item, e.builder.load(slot, typ=ir.IntType(width), align=width // 8), kind)
+
+
+def element_type(e: Emitter, form: Form) -> str:
+    """Type of each register that a load or store names; 128 bits are two of 64."""
+    if form.type == "b128" and form.optional & {"v2", "v4"}:
+        raise e.unsupported("more than 16 bytes a lane")
+    return "b64" if form.type == "b128" else form.type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from teachkit.emulator.oracle.table import Form, Operation, Step, instruction
 from teachkit.emulator.oracle.values import Array, decode, encode, raw, width
-from teachkit.emulator.ptx.model import Group, Instruction
+from teachkit.emulator.ptx.model import Group, Instruction, Operand
 
 if TYPE_CHECKING:
     from teachkit.emulator.oracle.machine import Machine
@@ -53,7 +54,9 @@ def atomic(form: Form) -> Operation:
     space = form.maybe("global", "shared", "shared::cta", default="generic").partition("::")[0]
     update = _UPDATES[form.one(*_UPDATES)]
     n = int(form.maybe("v2", "v4", "v8", default="v1")[1:])
-    kind = form.one(*_INTEGERS, *_FLOATS)
+    kind = form.one(*_INTEGERS, *_FLOATS, "b128")
+    if kind == "b128":
+        return Step(functools.partial(_exchange_pair, space=space, has_policy=has_policy))
     size = width(kind) // 8
 
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
@@ -78,6 +81,28 @@ def atomic(form: Form) -> Operation:
                 machine.write(register, old, raw(kind), mask)
 
     return Step(run)
+
+
+def _exchange_pair(machine: Machine, item: Instruction, mask: Array, *, space: str, has_policy: bool) -> None:
+    """``exch`` and ``cas`` of 16 bytes, in two registers."""
+    target, address, *values = item.operands[:-1] if has_policy else item.operands
+    operands = [_octets(machine, value, mask.size) for value in values]
+    before = np.zeros((mask.size, 16), np.uint8)
+    for part in machine.access.parts(item, space, address, 16, mask):
+        machine.tally.atomic_access(item, part.offsets, part.lanes, 16, is_global=part.space == "global")
+        for i, lane in enumerate(part.lanes):
+            one = part.only(i)
+            before[lane] = machine.access.fetch(one, 16)[0]
+            if len(operands) == 1 or (before[lane] == operands[0][lane]).all():
+                machine.access.put(one, operands[-1][lane][None])
+    halves = before.view(np.uint64)
+    for e, register in enumerate(target.items if isinstance(target, Group) else ()):
+        machine.write(register, halves[:, e], "b64", mask)
+
+
+def _octets(machine: Machine, pair: Operand, n: int) -> Array:
+    halves = [np.broadcast_to(machine.read(half, "b64"), n) for half in _elements(pair)]
+    return np.ascontiguousarray(np.stack(halves, axis=1)).view(np.uint8).reshape(n, 16)
 
 
 def _elements(operand: Any) -> tuple[Any, ...]:

@@ -118,7 +118,10 @@ def _common(form: Form) -> tuple[str, int, str]:
         form.flag(modifier)
     space = form.maybe(*_SPACES, default="generic").partition("::")[0]
     n = int(form.maybe("v2", "v4", "v8", default="v1")[1:])
-    return space, n, form.one(*_TYPES)
+    kind = form.one(*_TYPES, "b128")
+    if kind == "b128" and n == 1:
+        n, kind = 2, "b64"  # a pair of registers
+    return space, n, kind
 
 
 def _elements(operand: Operand, n: int) -> tuple[Operand, ...]:

@@ -24,12 +24,12 @@ def move(form: Form) -> Operation:
 
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
         target, source = item.operands
-        if isinstance(source, Group):
+        if kind == "b128":
+            _move_parts(machine, item, mask)
+        elif isinstance(source, Group):
             _pack(machine, item, kind, mask)
         elif isinstance(target, Group):
             _unpack(machine, item, kind, mask)
-        elif kind == "b128":
-            raise unsupported(item, "a whole 128-bit move")
         else:
             machine.write(target, machine.read(source, raw(kind)), raw(kind), mask)
 
@@ -44,6 +44,22 @@ def _pack(machine: Machine, item: Instruction, kind: str, mask: Array) -> None:
     for i, operand in enumerate(source.items):
         total |= machine.read(operand, part).astype(np.uint64) << np.uint64(i * width(part))
     machine.write(target, total.astype(UINT[width(kind)]), raw(kind), mask)
+
+
+def _move_parts(machine: Machine, item: Instruction, mask: Array) -> None:
+    """128 bits in two or four registers on either side: by way of their 16 bytes."""
+    target, source = item.operands
+    if not (isinstance(target, Group) and isinstance(source, Group)):
+        raise unsupported(item, "128 bits that are no registers")
+    size = 16 // len(source.items)
+    octets = np.zeros((mask.size, 16), np.uint8)
+    for i, operand in enumerate(source.items):
+        values = np.broadcast_to(machine.read(operand, f"b{8 * size}"), mask.size)
+        octets[:, i * size : (i + 1) * size] = np.ascontiguousarray(values).view(np.uint8).reshape(mask.size, size)
+    size = 16 // len(target.items)
+    for i, operand in enumerate(target.items):
+        part = np.ascontiguousarray(octets[:, i * size : (i + 1) * size])
+        machine.write(operand, part.view(f"u{size}")[:, 0], f"b{8 * size}", mask)
 
 
 def _unpack(machine: Machine, item: Instruction, kind: str, mask: Array) -> None:

@@ -29,6 +29,7 @@ from teachkit.emulator.ptx.model import (
     Symbol,
     Variable,
 )
+from teachkit.emulator.ptx.wide import halved
 
 HOST_FUNCTIONS = ("vprintf", "__assertfail")
 _JUMPS = ("bra", "brx", "ret", "exit", "trap", "brkpt")
@@ -76,6 +77,8 @@ def build(module: Module, kernel: Function) -> Program:
     UnsupportedInstruction
         For calls of functions that have no body.
     """
+    module = halved(module)
+    kernel = module.functions[kernel.name]
     builder = _Builder(module)
     builder.copy(kernel, "", {}, None, ())
     builder.add_bodies()
