@@ -197,6 +197,7 @@ def _log(nvrtc: Any, program: Any) -> str:
 
 
 def _text(size: Any, content: Any, program: Any) -> str:
-    room: bytes = b" " * _checked(size(program))
+    # NVRTC writes into the object itself. One of a single byte, as for an empty log, Python shares with everybody.
+    room = bytes(_checked(size(program)) + 1)
     _checked(content(program, room))
     return room.decode(errors="replace").rstrip("\0 ")

@@ -86,6 +86,14 @@ def test_another_process_does_not_compile_and_says_the_same(runs):
     assert process.stdout.strip() == module.messages
 
 
+def test_an_empty_log_leaves_bytes_of_other_people_alone(runs):
+    """NVRTC writes its NUL into the buffer it is given; Python has one object for each single byte."""
+    assert tk.compile_cuda_c(SOURCE.format(value=7)).messages == ""
+    assert bytes([32]) == b"\x20"
+    assert bytes([32])[0] == 32
+    assert bytes([0])[0] == 0
+
+
 def test_an_error_comes_out_the_same_each_time(runs):
     messages = []
     for _ in range(2):

@@ -9,15 +9,12 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
-import re
-import struct
 import sys
 from collections.abc import Iterator
 
+from teachkit.emulator.c_printf import formatted
 from teachkit.emulator.engine.context import LANES, Context
 
-_CONVERSION = re.compile(r"%([-+ #0]*)(\d*(?:\.\d+)?)(hh|h|ll|l|z|j|t)?([diouxXcsfFeEgGaAp%])")
-_LONG = ("ll", "l", "z", "j", "t")
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64))
 
 
@@ -62,8 +59,12 @@ def _print(context: int, lanes: int, arguments: ctypes._Pointer[ctypes.c_uint64]
     try:
         block = Context.from_address(context).block
         for lane in _set_bits(lanes):
-            text = formatted(_text(arguments[lane]), arguments[LANES + lane])
-            output.texts.append((block, text))
+            text, packed = ctypes.string_at(arguments[lane]), arguments[LANES + lane]
+
+            def read(at: int, n_bytes: int, start: int = packed) -> bytes:
+                return ctypes.string_at(start + at, n_bytes)
+
+            output.texts.append((block, formatted(text, read, ctypes.string_at)))
     except BaseException as error:
         output.error = error
 
@@ -87,31 +88,3 @@ def _set_bits(lanes: int) -> Iterator[int]:
 
 def _text(address: int) -> str:
     return ctypes.string_at(address).decode(errors="replace")
-
-
-def formatted(text: str, arguments: int) -> str:
-    """``text`` with its conversions filled in as C would, from packed arguments at a host address."""
-    at = 0
-
-    def take(n_bytes: int) -> bytes:
-        nonlocal at
-        at = -(-at // n_bytes) * n_bytes
-        octets = ctypes.string_at(arguments + at, n_bytes)
-        at += n_bytes
-        return octets
-
-    def convert(match: re.Match[str]) -> str:
-        flags, size, length, kind = match.groups()
-        if kind == "%":
-            return "%"
-        if kind in "fFeEgGaA":
-            number = struct.unpack("<d", take(8))[0]
-            return str(number.hex()) if kind in "aA" else f"%{flags}{size}{kind}" % number
-        if kind == "s":
-            return f"%{flags}{size}s" % _text(int.from_bytes(take(8), "little"))
-        if kind == "p":
-            return f"{int.from_bytes(take(8), 'little'):#x}"
-        value = int.from_bytes(take(8 if length in _LONG else 4), "little", signed=kind in "di")
-        return chr(value & 0xFF) if kind == "c" else f"%{flags}{size}{'d' if kind == 'u' else kind}" % value
-
-    return _CONVERSION.sub(convert, text)

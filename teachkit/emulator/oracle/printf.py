@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from teachkit.emulator.c_printf import formatted
 from teachkit.emulator.oracle.memory_map import LOCAL_WINDOW
 from teachkit.emulator.oracle.values import Array
 from teachkit.emulator.ptx.model import Group, Instruction, Symbol
@@ -15,17 +14,20 @@ from teachkit.emulator.ptx.model import Group, Instruction, Symbol
 if TYPE_CHECKING:
     from teachkit.emulator.oracle.machine import Machine
 
-_CONVERSION = re.compile(r"%([-+ #0]*\d*(?:\.\d+)?)(hh|h|ll|l|z|j)?([diouxXcsfFeEgGaAp%])")
-_LONG = ("ll", "l", "z", "j")
-
 
 def vprintf(machine: Machine, item: Instruction, mask: Array) -> None:
     """Format each lane's arguments as C would; returns the number of arguments."""
     returns, arguments = _variables(item)
     formats, packs = (_parameter(machine, name) for name in arguments)
     for lane in np.flatnonzero(mask):
-        text = _text(machine, int(formats[lane]), int(lane))
-        machine.launch.printed.append(_formatted(machine, text, int(packs[lane]), int(lane)))
+
+        def string_at(address: int, thread: int = int(lane)) -> bytes:
+            return _string(machine, address, thread)
+
+        def read(at: int, n_bytes: int, start: int = int(packs[lane]), thread: int = int(lane)) -> bytes:
+            return _octets(machine, start + at, n_bytes, thread)
+
+        machine.launch.printed.append(formatted(string_at(int(formats[lane])), read, string_at))
     if returns:
         machine.local[np.flatnonzero(mask)[:, None], machine.columns(returns[0], 4)[mask]] = 0
 
@@ -61,35 +63,12 @@ def _octets(machine: Machine, address: int, n_bytes: int, lane: int) -> bytes:
     return machine.memory.load(np.array([address], np.uint64), n_bytes).tobytes()
 
 
-def _text(machine: Machine, address: int, lane: int) -> str:
+def _string(machine: Machine, address: int, lane: int) -> bytes:
     octets = bytearray()
     while (one := _octets(machine, address + len(octets), 1, lane)) != b"\0":
         octets += one
-    return octets.decode(errors="replace")
+    return bytes(octets)
 
 
-def _formatted(machine: Machine, text: str, pack: int, lane: int) -> str:
-    at = 0
-
-    def take(n_bytes: int) -> bytes:
-        nonlocal at
-        at = -(-at // n_bytes) * n_bytes
-        octets = _octets(machine, pack + at, n_bytes, lane)
-        at += n_bytes
-        return octets
-
-    def convert(match: re.Match[str]) -> str:
-        flags, size, kind = match[1], match[2], match[3]
-        if kind == "%":
-            return "%"
-        if kind in "fFeEgGaA":
-            (number,) = struct.unpack("<d", take(8))
-            return str(number.hex() if kind in "aA" else f"%{flags}{kind}" % number)
-        if kind == "s":
-            return f"%{flags}s" % _text(machine, int.from_bytes(take(8), "little"), lane)
-        if kind == "p":
-            return f"0x{int.from_bytes(take(8), 'little'):x}"
-        value = int.from_bytes(take(8 if size in _LONG else 4), "little", signed=kind in "di")
-        return chr(value) if kind == "c" else f"%{flags}{'d' if kind == 'u' else kind}" % value
-
-    return _CONVERSION.sub(convert, text)
+def _text(machine: Machine, address: int, lane: int) -> str:
+    return _string(machine, address, lane).decode(errors="replace")
