@@ -1,7 +1,9 @@
 """Extended-precision integer arithmetic: what passes through the carry flag.
 
 The flag is one bit a lane and lives inside a basic block, where compilers keep it.
-Source: PTX ISA, "Extended-Precision Integer Arithmetic Instructions".
+Source: PTX ISA, "Extended-Precision Integer Arithmetic Instructions". It calls the flag a borrow after ``sub.cc``; in
+the machine code that ptxas makes, a - b is a + ~b + 1 and the flag its carry, set where nothing was borrowed. ``addc``
+behind ``sub.cc`` shows it, and the division of 128-bit integers that comes with NVRTC counts on it.
 """
 
 from __future__ import annotations
@@ -69,14 +71,10 @@ def _add(e: Emitter, a: Value, b: Value, flag: Value | None, *, writes: bool) ->
 
 
 def _sub(e: Emitter, a: Value, b: Value, flag: Value | None, *, writes: bool) -> Value:
-    build = e.builder
-    rest = build.sub(a, b)
-    borrow = build.icmp_unsigned("<", a, b)
     if flag is not None:
-        rest, flag = e.alike(rest, flag)
-        borrow = build.or_(*e.alike(borrow, build.icmp_unsigned("<", rest, flag)))
-        rest = build.sub(rest, flag)
-    return _done(e, rest, borrow, writes=writes)
+        return _add(e, a, e.builder.not_(b), flag, writes=writes)
+    rest = e.builder.sub(a, b)
+    return _done(e, rest, e.builder.icmp_unsigned(">=", a, b), writes=writes)
 
 
 def _done(e: Emitter, result: Value, carry: Value, *, writes: bool) -> Value:

@@ -25,7 +25,11 @@ def add_sub(form: Form) -> Operation:
     kind = form.one("s32") if saturates else form.one(*INTEGERS)
     sign = 1 if form.base == "add" else -1
     if is_carrying:
-        return _with_carry(kind, lambda a, b, carry: a + sign * b, writes=True)
+        # Subtraction adds the complement and one, and the carry of that is the flag.
+        top = (1 << width(kind)) - 1
+        if sign < 0:
+            return _with_carry(kind, lambda a, b, carry: a + (top - b) + 1, writes=True)
+        return _with_carry(kind, lambda a, b, carry: a + b, writes=True)
     if saturates:
         return Lanes(
             kind,
@@ -43,7 +47,8 @@ def add_sub_with_carry(form: Form) -> Operation:
     kind = form.one("u32", "s32", "u64", "s64")
     if form.base == "addc":
         return _with_carry(kind, lambda a, b, carry: a + b + carry, writes=writes)
-    return _with_carry(kind, lambda a, b, carry: a - b - carry, writes=writes)
+    top = (1 << width(kind)) - 1
+    return _with_carry(kind, lambda a, b, carry: a + (top - b) + carry, writes=writes)
 
 
 @instruction("mul")
@@ -179,7 +184,7 @@ def funnel_shift(form: Form) -> Operation:
 
 
 def _with_carry(kind: str, operation: Callable[..., Array], *, writes: bool, counts: int = 1) -> Step:
-    """An operation on Python integers that reads, and may set, the carry (or borrow) of the lane."""
+    """An operation on Python integers that reads, and may set, the carry of the lane."""
     unsigned = f"u{width(kind)}"
 
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
