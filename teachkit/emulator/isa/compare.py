@@ -100,12 +100,13 @@ def testp(e: Emitter, form: Form, a: Value) -> Value:
     infinity = e.constant(a, float("inf"))
     least = e.constant(a, 2.0**-126 if kind == "f32" else 2.0**-1022)
     finite = b.fcmp_ordered("<", size, infinity)
+    is_zero = b.fcmp_ordered("==", size, e.constant(a, 0.0))  # which PTX counts as normal, unlike C
     return {
         "finite": lambda: finite,
         "infinite": lambda: b.fcmp_ordered("==", size, infinity),
         "number": lambda: b.fcmp_ordered("ord", a, a),
         "notanumber": lambda: b.fcmp_unordered("uno", a, a),
-        "normal": lambda: b.and_(finite, b.fcmp_ordered(">=", size, least)),
+        "normal": lambda: b.or_(b.and_(finite, b.fcmp_ordered(">=", size, least)), is_zero),
         "subnormal": lambda: b.and_(b.fcmp_ordered("<", size, least), b.fcmp_ordered(">", size, e.constant(a, 0.0))),
     }[form.required[0]]()
 

@@ -188,7 +188,7 @@ def test_property(form: Form) -> Operation:
             "infinite": np.isinf(a),
             "number": ~np.isnan(a),
             "notanumber": np.isnan(a),
-            "normal": np.isfinite(a) & (np.abs(a) >= tiny),
+            "normal": (np.isfinite(a) & (np.abs(a) >= tiny)) | (a == 0),
             "subnormal": (a != 0) & (np.abs(a) < tiny),
         }
         return answers[name]

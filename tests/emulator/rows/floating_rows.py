@@ -173,6 +173,10 @@ def rows(Row):
             Row(f"copysign.{kind}", kind, (kind, kind), ((-1.0, 3.0, -3.0), (0.0, -3.0, 3.0), (-0.0, INF, -INF)))
         )
         made.append(Row(f"testp.finite.{kind}", "pred", (kind,), ((1.0, 1), (INF, 0), (NAN, 0))))
+        # Zeros are normal to PTX: ptxas compares with zero, too.
+        least = 2.0 ** (-126 if kind == "f32" else -1022)
+        cases = ((1.0, 1), (0.0, 1), (-0.0, 1), (-INF, 0), (NAN, 0), (least, 1), (-least / 2, 0))
+        made.append(Row(f"testp.normal.{kind}", "pred", (kind,), cases))
         made.append(Row(f"testp.notanumber.{kind}", "pred", (kind,), ((1.0, 0), (INF, 0), (NAN, 1))))
         made.append(
             Row(
