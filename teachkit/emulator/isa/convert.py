@@ -84,13 +84,19 @@ def _read_float(e: Emitter, source: object, kind: str) -> Value:
     return half_to_float(e, value, kind) if kind in ("f16", "bf16") else value
 
 
-@instruction("cvt[.ftz][.sat].f32.(f16|bf16)", "cvt[.ftz].f64.(f16|bf16|f32)", "cvt[.ftz][.sat].f32.f32", reads=None)
+@instruction(
+    "cvt[.ftz][.sat].f32.(f16|bf16)",
+    "cvt[.ftz][.sat].f64.(f16|bf16|f32)",
+    "cvt[.ftz][.sat].f32.f32",
+    "cvt[.sat].f64.f64",
+    reads=None,
+)
 def widen(e: Emitter, form: Form, target: object, source: object) -> None:
     to, of = form.required[-2:]
     value = _read_float(e, source, of)
     if "ftz" in form.optional and of == "f32":
         value = flush(e, value)
-    if to == "f64":
+    if to == "f64" and of != "f64":
         value = e.cast("fpext", value, F64)
     e.write(target, _saturate(e, form, value), to)  # type: ignore[arg-type]
 

@@ -106,6 +106,11 @@ def rows(Row):
         cases = tuple((v, math.copysign(float(function(v)), v)) for v in (0.5, 1.5, 2.5, -0.5, -2.7, 3.0, 1e20))
         made.append(Row(f"cvt.{mode}.f32.f32", "f32", ("f32",), tuple((f32(a), f32(b)) for a, b in cases)))
         made.append(Row(f"cvt.{mode}.f64.f64", "f64", ("f64",), cases))
+    for kind in ("f32", "f64", "f16"):
+        made.append(
+            Row(f"cvt.sat.f64.{kind}", "f64", (kind,), ((1.5, 1.0), (-0.5, 0.0), (NAN, 0.0), (0.25, 0.25), (INF, 1.0)))
+        )
+    made.append(Row("cvt.f64.f64", "f64", ("f64",), ((1.5, 1.5), (-0.0, -0.0), (NAN, NAN), (5e-324, 5e-324))))
     made.append(Row("cvt.sat.f32.f32", "f32", ("f32",), ((1.5, 1.0), (-0.5, 0.0), (NAN, 0.0), (0.25, 0.25))))
     made.append(
         Row(
