@@ -158,19 +158,7 @@ class Kernel:
         from teachkit.emulator.engine.launcher import run
 
         name = name or self.name
-        grid3 = self._dims(grid, MAX_GRID, "grid", name)
-        block3 = self._dims(block, (1024, 1024, 64), "block", name)
-        if block3[0] * block3[1] * block3[2] > MAX_THREADS_PER_BLOCK:
-            raise LaunchError(
-                f"Expected at most {MAX_THREADS_PER_BLOCK} threads in a block, got {block3}.",
-                hint="use more blocks of fewer threads.",
-            )
-        required = self.signature.directives.get("reqntid")
-        if required and (*required, 1, 1)[:3] != block3:
-            raise LaunchError(
-                f"Expected the block {(*required, 1, 1)[:3]} that kernel {name!r} was compiled for, got {block3}.",
-                hint="the PTX says .reqntid; launch with that, or compile for another.",
-            )
+        grid3, block3 = self.checked_dims(grid, block, name)
         bound = args if isinstance(args, Arguments) else bind(self.signature, args, argument_names)
         for trace in tuple(launches.tracers):
             trace(self, grid3, block3, bound, shared_bytes, name)
@@ -189,6 +177,32 @@ class Kernel:
             for callback in watching:
                 callback(launch)
         return launch
+
+    def checked_dims(
+        self, grid: int | Sequence[int], block: int | Sequence[int], name: str | None = None
+    ) -> tuple[Dims, Dims]:
+        """Grid and block in three dimensions, x first.
+
+        Raises
+        ------
+        LaunchError
+            For what no launch of this kernel can have.
+        """
+        name = name or self.name
+        grid3 = self._dims(grid, MAX_GRID, "grid", name)
+        block3 = self._dims(block, (1024, 1024, 64), "block", name)
+        if block3[0] * block3[1] * block3[2] > MAX_THREADS_PER_BLOCK:
+            raise LaunchError(
+                f"Expected at most {MAX_THREADS_PER_BLOCK} threads in a block, got {block3}.",
+                hint="use more blocks of fewer threads.",
+            )
+        required = self.signature.directives.get("reqntid")
+        if required and (*required, 1, 1)[:3] != block3:
+            raise LaunchError(
+                f"Expected the block {(*required, 1, 1)[:3]} that kernel {name!r} was compiled for, got {block3}.",
+                hint="the PTX says .reqntid; launch with that, or compile for another.",
+            )
+        return grid3, block3
 
     def _dims(self, dims: int | Sequence[int], limits: Dims, what: str, name: str) -> Dims:
         if type(dims) is tuple and len(dims) == 3:  # what front ends pass, checked fast

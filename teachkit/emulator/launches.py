@@ -136,9 +136,20 @@ backlog = Backlog(BACKLOG_LIMIT_BYTES)
 tracers: list[
     Callable[..., None]
 ] = []  # called with kernel, grid, block, arguments, shared bytes and name before a launch
+on_hardware: list[Callable[[], contextlib.AbstractContextManager[None]]] = []
+"""Front ends whose launches may go to a GPU enter here what runs them on the emulator as well."""
 _observers: list[Observer] = []
 _lock = threading.Lock()
 _alone = threading.local()
+
+
+@contextlib.contextmanager
+def brought_here() -> Iterator[None]:
+    """Inside the block launches on a GPU run on the emulator too, for those who look at what only that shows."""
+    with contextlib.ExitStack() as stack:
+        for enter in on_hardware:
+            stack.enter_context(enter())
+        yield
 
 
 @contextlib.contextmanager

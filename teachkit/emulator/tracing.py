@@ -34,7 +34,7 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def trace(*, max_steps: int = MAX_STEPS) -> Iterator[list[Trace]]:
-    """Record every emulated launch inside the block.
+    """Record every launch inside the block; one on a GPU runs on the emulator first, with copies of its arguments.
 
     Parameters
     ----------
@@ -72,7 +72,8 @@ def trace(*, max_steps: int = MAX_STEPS) -> Iterator[list[Trace]]:
     with _lock:
         launches.tracers.append(record)
     try:
-        yield found
+        with launches.brought_here():
+            yield found
     finally:
         with _lock:
             launches.tracers.remove(record)

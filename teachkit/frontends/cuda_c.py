@@ -58,8 +58,22 @@ def compile_cuda_c(
 
     Source: NVRTC documentation, "Accessing Lowered Names", "Supported Compile Options".
     """
+
+    def compile_for(arch: int) -> tuple[str, dict[str, str], str]:
+        return _compiled_for(arch, source, options, instantiate, file_name)
+
+    text, names, messages = compile_for(architecture())
+    module = KernelModule(text, names, _with_runtime(text), lambda arch, entry: (compile_for(arch)[0], entry), messages)
+    module.emulated.sources[file_name] = source
+    return module
+
+
+def _compiled_for(
+    arch: int, source: str, options: Sequence[str], instantiate: Sequence[str], file_name: str
+) -> tuple[str, dict[str, str], str]:
+    """PTX for an architecture, the kernels' names in it, and the compiler's warnings."""
     nvrtc = _nvrtc()
-    target = f"--gpu-architecture=compute_{architecture()}"
+    target = f"--gpu-architecture=compute_{arch}"
     given = [] if any(o.startswith(("--std", "-std")) for o in options) else ["--std=c++17"]
     flags = [target, "-lineinfo", *given, *options, *(f"-I{folder}" for folder in include_folders())]
 
@@ -68,10 +82,7 @@ def compile_cuda_c(
         return text.encode(), {"names": names, "messages": messages}
 
     code, facts = _cached(nvrtc, source, file_name, flags, instantiate, build)
-    text = code.decode()
-    module = KernelModule(text, facts["names"], _with_runtime(text), facts["messages"])
-    module.emulated.sources[file_name] = source
-    return module
+    return code.decode(), facts["names"], facts["messages"]
 
 
 def _cached(

@@ -156,6 +156,11 @@ class CompiledKernel:
     name: str
     exception_of: Callable[[int], tuple[Any, Any, Any]]
 
+    @property
+    def loadable(self) -> tuple[str, str]:
+        """PTX and name."""
+        return self.ptx, self.name
+
 
 _compiling = threading.Lock()
 

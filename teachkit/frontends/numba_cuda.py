@@ -228,17 +228,21 @@ class NumbaKernel:
         """The kernel for argument types of Numba, for example ``(float32[::1], int64)``."""
         key = (signature, architecture())
         if key not in self._compiled:
-            from teachkit.frontends.numba_adapter import compile_kernel
+            from teachkit.frontends.numba_adapter import CompiledKernel, compile_kernel
 
             _numba_cuda()
             from numba.cuda.core.errors import NumbaError
 
+            def compile_for(arch: int) -> CompiledKernel:
+                try:
+                    return compile_kernel(self.py_func, signature, divmod(arch, 10), self.options)
+                except NumbaError as error:
+                    raise CompileError("a Numba-CUDA kernel", str(error)) from error
+
             _take_later_names()
-            try:
-                made = compile_kernel(self.py_func, signature, divmod(architecture(), 10), self.options)
-            except NumbaError as error:
-                raise CompileError("a Numba-CUDA kernel", str(error)) from error
-            module = KernelModule(made.ptx)
+            made = compile_for(architecture())
+            # Numba numbers what it compiles, so that each compilation has names of its own.
+            module = KernelModule(made.ptx, compile_for=lambda arch, _: compile_for(arch).loadable)
             kernel = TwoDeviceKernel(module, module.emulated[made.name], self.__name__)
             self._compiled[key], self._exceptions[kernel] = kernel, made.exception_of
         return self._compiled[key]

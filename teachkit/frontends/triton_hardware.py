@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,15 +21,29 @@ from teachkit.emulator.counters import Counters
 from teachkit.emulator.launches import Launch, Resources, observe_alone
 from teachkit.frontends import triton_adapter
 from teachkit.frontends.triton_backend.launcher import EmulatorLauncher
+from teachkit.hardware.device import uses_cuda
+from teachkit.hardware.stopwatch import Stopwatch
 
-_HEAD_START_CYCLES = 1_000_000  # about half a millisecond
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Watcher:
+    callback: Callable[[Launch], None]
+    counters: bool
+    timer: Any
+
+
+_lock = threading.Lock()
+_watchers: list[_Watcher] = []
+_wrapping = contextlib.ExitStack()
+_launchers: dict[str, EmulatorLauncher] = {}
 
 
 @contextlib.contextmanager
 def observe_hardware(callback: Callable[[Launch], None], *, counters: bool = True, timer: Any = None) -> Iterator[None]:
     """Watch every ``kernel[grid](...)`` on the GPU while the block runs, and call back after each.
 
-    Launches that autotuning tries are not shown; the one that it settles on is.
+    Launches that autotuning tries are not shown; the one that it settles on is. Whoever else watches is shown the same
+    launch: it is counted and timed once.
 
     Parameters
     ----------
@@ -39,31 +54,46 @@ def observe_hardware(callback: Callable[[Launch], None], *, counters: bool = Tru
     timer : module, optional
         ``torch.cuda``, or a stand-in with its ``Event`` and ``_sleep``.
     """
-    clock = timer or _torch_cuda()
-    launchers: dict[str, EmulatorLauncher] = {}
-
-    def around(run: Callable[..., Any], function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], grid: Any) -> Any:
-        arguments, options = _bound(function, args, kwargs)
-        size = tuple(grid(arguments) if callable(grid) else grid)
-        copies = cpu_copies(tuple(arguments.values())) if counters else ()
-        # Compiling and loading come before the events, or the first launch's time would include them.
-        run(*args, grid=size, warmup=True, **kwargs)._init_handles()
-        start, end = clock.Event(enable_timing=True), clock.Event(enable_timing=True)
-        # While the GPU waits the host prepares the launch; otherwise the events would time the host.
-        clock._sleep(_HEAD_START_CYCLES)
-        start.record()
-        compiled = run(*args, grid=size, warmup=False, **kwargs)
-        end.record()
-        end.synchronize()
-        seconds = start.elapsed_time(end) / 1e3
-        launch = _emulated(compiled, size, copies, options, launchers) if counters else _uncounted(compiled, size)
-        if launch is not None:
-            launch.seconds = seconds
-            callback(launch)
-        return compiled
-
-    with triton_adapter.launches_wrapped(around):
+    watcher = _Watcher(callback, counters, timer)
+    with _lock:
+        _watchers.append(watcher)
+        if len(_watchers) == 1:
+            _wrapping.enter_context(triton_adapter.launches_wrapped(_around))
+    try:
         yield
+    finally:
+        with _lock:
+            _watchers.remove(watcher)
+            if not _watchers:
+                _wrapping.close()
+                _launchers.clear()
+
+
+def bring_to_the_emulator() -> contextlib.AbstractContextManager[None]:
+    """For checks and traces: launches on the GPU run on the emulator as well, which does the checking."""
+    return observe_hardware(lambda launch: None) if uses_cuda() else contextlib.nullcontext()
+
+
+def _around(run: Callable[..., Any], function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], grid: Any) -> Any:
+    watching = tuple(_watchers)
+    arguments, options = _bound(function, args, kwargs)
+    size = tuple(grid(arguments) if callable(grid) else grid)
+    # Compiling and loading come before the events, or the first launch's time would include them.
+    compiled = run(*args, grid=size, warmup=True, **kwargs)
+    compiled._init_handles()
+    # The emulator goes first: what is wrong with a kernel is said there, before it touches memory that is not its own.
+    is_counted = any(watcher.counters for watcher in watching)
+    counted = _emulated(compiled, size, cpu_copies(tuple(arguments.values())), options) if is_counted else None
+    with Stopwatch(watching[0].timer if watching else None) as watch:
+        compiled = run(*args, grid=size, warmup=False, **kwargs)
+    seconds = watch.seconds()
+    if 0 not in size:  # an empty grid launches nothing
+        for watcher in watching:
+            launch = counted if watcher.counters else _uncounted(compiled, size)
+            if launch is not None:
+                launch.seconds = seconds
+                watcher.callback(launch)
+    return compiled
 
 
 def cpu_copies(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -86,7 +116,7 @@ def cpu_copies(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         if isinstance(value, torch.Tensor):
             storage = value.untyped_storage()
             if storage.data_ptr() not in storages:
-                storages[storage.data_ptr()] = storage.clone().cpu()  # type: ignore[no-untyped-call]
+                storages[storage.data_ptr()] = storage.cpu() if storage.is_cuda else storage.clone()  # type: ignore[no-untyped-call]
             empty = torch.empty(0, dtype=value.dtype, device="cpu")
             return empty.set_(storages[storage.data_ptr()], value.storage_offset(), value.shape, value.stride())
         if dataclasses.is_dataclass(value) and hasattr(value, "base"):
@@ -113,13 +143,12 @@ def _emulated(
     grid: tuple[int, ...],
     arguments: tuple[Any, ...],
     options: dict[str, Any],
-    launchers: dict[str, EmulatorLauncher],
 ) -> Launch | None:
     from teachkit.frontends.target import architecture
     from teachkit.frontends.triton_backend.launcher import Binary
 
     again = triton_adapter.compile_for_emulator(compiled, options)
-    launcher = launchers.setdefault(again.hash, EmulatorLauncher(again.src, again.metadata))
+    launcher = _launchers.setdefault(again.hash, EmulatorLauncher(again.src, again.metadata))
     seen: list[Launch] = []
     with observe_alone(seen.append):
         launcher.launch(_three(grid), Binary(again.asm["ptx"], architecture()), arguments)
@@ -140,9 +169,3 @@ def _uncounted(compiled: Any, grid: tuple[int, ...]) -> Launch:
 def _three(grid: tuple[int, ...]) -> tuple[int, int, int]:
     x, y, z = (*grid, 1, 1)[:3]
     return x, y, z
-
-
-def _torch_cuda() -> Any:
-    import torch
-
-    return torch.cuda

@@ -5,31 +5,64 @@ Not modelled: streams other than PyTorch's current one.
 
 from __future__ import annotations
 
-import ctypes
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from teachkit.emulator import Kernel, Launch, LoadedModule, load_ptx
+from teachkit.emulator import Kernel, Launch, LoadedModule, launches, load_ptx
+from teachkit.emulator.checks import session
 from teachkit.emulator.launches import observe_alone, observers
 from teachkit.errors import LaunchError
+from teachkit.frontends import gpu_launch
+from teachkit.frontends.target import architecture
 
 
 class KernelModule(Mapping[str, "TwoDeviceKernel"]):
-    """Kernels of one PTX text. ``names`` maps names in the source to names in the PTX; ``emulated`` is the text for
-    the emulator, where that needs more than the driver does; ``messages`` are the compiler's warnings."""
+    """Kernels of one PTX text.
+
+    Parameters
+    ----------
+    ptx : str
+        For the modelled GPU.
+    names : mapping, optional
+        Names in the source to names in the PTX.
+    emulated : str, optional
+        The text for the emulator, where that needs more than the driver does.
+    compile_for : callable, optional
+        Architecture, such as 75, and a name in the PTX to PTX for it and the name there: for GPUs older than the
+        modelled one.
+    messages : str, optional
+        The compiler's warnings.
+    """
 
     def __init__(
-        self, ptx: str, names: Mapping[str, str] | None = None, emulated: str | None = None, messages: str = ""
+        self,
+        ptx: str,
+        names: Mapping[str, str] | None = None,
+        emulated: str | None = None,
+        compile_for: Callable[[int, str], tuple[str, str]] | None = None,
+        messages: str = "",
     ) -> None:
         self.ptx, self.messages = ptx, messages
         self.names = dict(names or {})
         self._loaded = load_ptx(emulated or ptx)
+        self._architecture, self._compile_for = architecture(), compile_for
+        self._older: dict[tuple[int, str], tuple[str, str]] = {}
 
     @property
     def emulated(self) -> LoadedModule:
         """The module as the emulator has it."""
         return self._loaded
+
+    def for_gpu(self, capability: int, name: str) -> tuple[str, str]:
+        """PTX that a GPU of this compute capability, such as 75, can load, and what kernel ``name`` is called in it.
+
+        PTX is good for newer GPUs than the one it was made for, not for older ones.
+        """
+        if capability >= self._architecture or self._compile_for is None:
+            return self.ptx, name
+        if (capability, name) not in self._older:
+            self._older[capability, name] = self._compile_for(capability, name)
+        return self._older[capability, name]
 
     def __getitem__(self, name: str) -> TwoDeviceKernel:
         lowered = self.names.get(name, name)
@@ -75,89 +108,48 @@ class TwoDeviceKernel:
         argument_names: Sequence[str] | None = None,
     ) -> Launch | None:
         """Launch where the tensors are; see :meth:`teachkit.emulator.Kernel.launch`."""
-        on_gpu = [getattr(a, "is_cuda", False) for a in args if hasattr(a, "data_ptr")]
-        if any(on_gpu) and not all(on_gpu):
-            raise LaunchError(
-                f"Expected the tensors of kernel {self.name!r} on one device, got CPU and CUDA tensors.",
-                hint="move them all with .to(tk.device()).",
-            )
-        if not any(on_gpu):
+        device = gpu_launch.device_of(self.name, args)
+        if device is None:
             return self._emulate(grid, block, args, shared_bytes, argument_names)
-        return self._on_gpu(grid, block, args, shared_bytes, argument_names)
+        return self._on_gpu(grid, block, args, shared_bytes, argument_names, device)
 
     def _emulate(self, grid: Any, block: Any, args: Any, shared_bytes: int, names: Any) -> Launch | None:
         return self.kernel.launch(grid, block, args, shared_bytes=shared_bytes, argument_names=names, name=self.name)
 
-    def _on_gpu(self, grid: Any, block: Any, args: Any, shared_bytes: int, names: Any) -> Launch | None:
-        """Launch on the hardware; for observers also time it, and count it on the emulator with copies."""
+    def _on_gpu(self, grid: Any, block: Any, args: Any, shared_bytes: int, names: Any, device: Any) -> Launch | None:
+        """Launch on the hardware; for observers also time it, and count it on the emulator with copies.
+
+        The emulator goes first: what is wrong with a kernel is said there, before it can touch memory that is not its
+        own or hang the GPU.
+        """
         from teachkit.frontends.triton_hardware import cpu_copies
 
         watching = observers()
-        copies = cpu_copies(tuple(args)) if watching else ()
-        seconds = self._drive(grid, block, args, shared_bytes, timed=bool(watching))
-        if not watching:
-            return None
         seen: list[Launch] = []
-        with observe_alone(seen.append):
-            self._emulate(grid, block, copies, shared_bytes, names)
-        for launch in seen:
+        if watching or launches.tracers or session.active():
+            with observe_alone(seen.append):
+                self._emulate(grid, block, cpu_copies(tuple(args)), shared_bytes, names)
+        seconds = gpu_launch.drive(
+            *self.owner.for_gpu(_capability(device), self.kernel.name),
+            self.kernel,
+            grid,
+            block,
+            args,
+            device,
+            shared_bytes=shared_bytes,
+            name=self.name,
+            argument_names=names,
+            timed=bool(watching),
+        )
+        for launch in seen if watching else ():
             launch.seconds = seconds
             for callback in watching:
                 callback(launch)
-        return seen[0] if seen else None
-
-    def _drive(self, grid: Any, block: Any, args: Sequence[Any], shared_bytes: int, *, timed: bool) -> float | None:
-        """``cuLaunchKernel`` on PyTorch's current stream; seconds between two events where ``timed``."""
-        import torch
-        from cuda.bindings import driver
-
-        function = _driver_function(self.owner.ptx, self.kernel.name)
-        kinds = tuple(_KINDS[p.type[0] == "f", p.n_bytes] for p in self.kernel.signature.params)
-        values = tuple(a.data_ptr() if hasattr(a, "data_ptr") else a or 0 for a in args)
-        cuda: Any = torch.cuda
-        stream = cuda.current_stream()
-        start, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
-        start.record(stream)
-        handle = stream.cuda_stream
-        (status,) = driver.cuLaunchKernel(
-            function, *three(grid), *three(block), shared_bytes, handle, (values, kinds), 0
-        )
-        if int(status):
-            raise LaunchError(
-                f"The CUDA driver refused to launch {self.name!r}: {status}.", hint="check the dimensions."
-            )
-        end.record(stream)
-        if not timed:
-            return None
-        end.synchronize()
-        return float(start.elapsed_time(end)) / 1e3
+        return seen[0] if seen and watching else None
 
 
-_KINDS = {
-    (False, 1): ctypes.c_uint8,
-    (False, 2): ctypes.c_uint16,
-    (False, 4): ctypes.c_uint32,
-    (False, 8): ctypes.c_uint64,
-    (True, 4): ctypes.c_float,
-    (True, 8): ctypes.c_double,
-}
-
-
-@functools.lru_cache(maxsize=256)
-def _driver_function(ptx: str, name: str) -> Any:
+def _capability(device: Any) -> int:
     import torch
-    from cuda.bindings import driver
 
-    torch.cuda.current_stream()  # makes the context that the module is loaded into
-    status, module = driver.cuModuleLoadData(ptx.encode() + b"\0")
-    if not int(status):
-        status, function = driver.cuModuleGetFunction(module, name.encode())
-    if int(status):
-        raise LaunchError(f"The CUDA driver could not load {name!r}: {status}.", hint="is the PTX for this GPU?")
-    return function
-
-
-def three(dims: int | Sequence[int]) -> tuple[int, int, int]:
-    """One to three sizes as three, x first."""
-    x, y, z = (*((dims,) if isinstance(dims, int) else dims), 1, 1)[:3]
-    return x, y, z
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+
+SWITCH = "TEACHKIT_EMULATE"
+"""Environment variable: ``1`` emulates although there is a CUDA device."""
 
 
 def device() -> torch.device:
@@ -15,11 +20,19 @@ def device() -> torch.device:
     Returns
     -------
     torch.device
-        ``cuda`` when PyTorch can use a CUDA device, else ``cpu``, where Triton kernels run on the GPU emulator.
+        ``cuda`` when PyTorch can use a CUDA device, else ``cpu``, where Triton kernels run on the GPU emulator; always
+        ``cpu`` with ``TEACHKIT_EMULATE=1`` in the environment.
     """
     import torch
 
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda" if uses_cuda() else "cpu")
+
+
+def uses_cuda() -> bool:
+    """Say whether kernels go to a CUDA device: PyTorch can use one, and nobody has asked for the emulator."""
+    import torch
+
+    return os.environ.get(SWITCH) != "1" and torch.cuda.is_available()
 
 
 def has_cuda_driver() -> bool:

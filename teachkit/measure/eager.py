@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from teachkit.emulator.counters import Counters
+from teachkit.hardware.stopwatch import Stopwatch
 from teachkit.measure import flops
 from teachkit.measure.traffic import distinct_bytes, share_storage
 
@@ -216,20 +218,27 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
+_timing = threading.local()
+
+
 def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Callable[[], float | None]]:
     if not any(tensor.is_cuda for tensor in _tensors((args, kwargs))):
         return func(*args, **kwargs), _not_measured
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-    start.record()
-    out = func(*args, **kwargs)
-    end.record()
+    watch: Stopwatch | None = getattr(_timing, "watch", None)
+    if watch is not None:  # profiles are nested, and the inner one is timing this call
+        return func(*args, **kwargs), functools.partial(_finite, watch)
+    watch = _timing.watch = Stopwatch()
+    try:
+        with watch:
+            out = func(*args, **kwargs)
+    finally:
+        _timing.watch = None
+    return out, functools.partial(_finite, watch)
 
-    def seconds() -> float | None:
-        end.synchronize()
-        elapsed = start.elapsed_time(end) * 1e-3
-        return elapsed if math.isfinite(elapsed) else None
 
-    return out, seconds
+def _finite(watch: Stopwatch) -> float | None:
+    elapsed = watch.seconds()
+    return elapsed if math.isfinite(elapsed) else None
 
 
 def _not_measured() -> float | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from teachkit.emulator.counters import Counters
 from teachkit.emulator.kernel import configure
+from teachkit.hardware.device import uses_cuda
 from teachkit.hardware.spec import gpu as find_gpu
 from teachkit.measure.report import KernelReport, Profile
 
@@ -114,9 +115,7 @@ def _observe(callback: Callable[[Launch], None]) -> AbstractContextManager[objec
 
 def _observe_hardware(callback: Callable[[Launch], None], counters: bool) -> AbstractContextManager[object]:
     """Watch Triton launches on a CUDA device; without one there are none."""
-    import torch
-
-    if not torch.cuda.is_available():
+    if not uses_cuda():
         return nullcontext()
     from teachkit.frontends.triton_hardware import observe_hardware
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from teachkit.emulator import launches
 from teachkit.emulator.checks.findings import KINDS
 from teachkit.emulator.checks.report import CheckReport, error_of
 from teachkit.errors import KernelFault
@@ -30,7 +31,9 @@ def check(
     raises: bool = True,
     uninitialised: Sequence[Any] = (),
 ) -> Iterator[CheckReport]:
-    """Check every emulated launch inside the block, on any thread, whatever its front end.
+    """Check every launch inside the block, on any thread, whatever its front end.
+
+    A launch on a GPU runs on the emulator first, with copies of its arguments; there it is checked.
 
     Parameters
     ----------
@@ -83,7 +86,8 @@ def check(
         with _lock:
             _sessions.append(session)
         try:
-            yield report
+            with launches.brought_here():
+                yield report
         finally:
             with _lock:
                 _sessions.remove(session)

@@ -5,6 +5,7 @@ Exactly one concrete driver class may be visible in this module: Triton's discov
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -14,9 +15,7 @@ from triton.backends.compiler import GPUTarget
 from triton.backends.driver import DriverBase
 
 from teachkit.frontends import import_hook
-
-SWITCH = "TEACHKIT_EMULATE"
-"""Environment variable: ``1`` emulates although there is a CUDA device."""
+from teachkit.hardware.device import SWITCH, uses_cuda
 
 _CUBIN_MAGIC = b"\x7fELF"
 _MAX_THREADS_PER_BLOCK = 1024
@@ -45,6 +44,19 @@ def _mend_candidates() -> None:
     mend_benchmark_kernels()
 
 
+def _bring_launches_to_the_emulator() -> None:
+    from teachkit.emulator import launches
+
+    def bring() -> contextlib.AbstractContextManager[None]:
+        from teachkit.frontends.triton_hardware import bring_to_the_emulator
+
+        return bring_to_the_emulator()
+
+    launches.on_hardware.append(bring)
+
+
+# With a GPU, checks and traces would not see what runs on it.
+import_hook.after_import("teachkit.emulator.launches", _bring_launches_to_the_emulator)
 # Inductor decides on grids and splits before it asks for a driver, and may compile in other processes.
 import_hook.after_import("torch._inductor.runtime.hints", _shape_for_the_modelled_gpu)
 import_hook.after_import("torch._inductor.runtime.benchmarking", _price_candidates)
@@ -75,10 +87,9 @@ class EmulatorDriver(DriverBase):  # type: ignore[misc]  # Triton has no types
         if os.environ.get(SWITCH) == "1":
             return True
         try:
-            import torch
-        except ImportError:
+            return not uses_cuda()
+        except ImportError:  # without torch there are no tensors to emulate with
             return False
-        return not torch.cuda.is_available()
 
     def get_current_target(self) -> GPUTarget:
         """Architecture to compile for; it is called ``cuda`` because programs ask for that name."""
