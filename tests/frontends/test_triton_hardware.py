@@ -7,7 +7,9 @@ import torch
 import triton
 import triton.language as tl
 
-from teachkit.emulator import observe
+from teachkit import emulator
+from teachkit.emulator import launches, observe
+from teachkit.errors import KernelFault
 from teachkit.frontends.triton_hardware import cpu_copies, observe_hardware
 from tests.frontends.triton_kernels import add_kernel
 
@@ -67,6 +69,65 @@ def test_copies_are_taken_before_the_launch():
         for _ in range(3):
             increment_kernel[(1,)](x, 64)
     assert torch.equal(x, torch.arange(64.0) + 3)
+
+
+def test_what_is_wrong_is_said_before_the_gpu_does_it():
+    fake, x = FakeCuda(), torch.zeros(100)
+    with observe_hardware(lambda launch: None, timer=fake), pytest.raises(KernelFault):
+        increment_kernel[(2,)](x[:50].clone(), 100)  # believes that there are 100
+    assert fake.calls == []  # nothing was launched, so nothing was timed
+
+
+def test_several_watchers_are_shown_one_launch():
+    fake, outer, inner, uncounted = FakeCuda(), [], [], []
+    x = torch.zeros(64)
+    with observe_hardware(outer.append, timer=fake), observe_hardware(uncounted.append, counters=False, timer=fake):
+        with observe_hardware(inner.append, timer=fake):
+            increment_kernel[(1,)](x, 64)
+        increment_kernel[(1,)](x, 64)
+    assert fake.calls == 2 * ["sleep", "record", "record", "synchronize"]
+    assert outer[:1] == inner
+    assert [launch.counters.global_load_bytes for launch in (*outer, *uncounted)] == [
+        512,
+        512,
+        0,
+        0,
+    ]  # 128 threads for 64 elements
+    assert [launch.seconds for launch in (*outer, *uncounted)] == 4 * [0.002]
+    assert x.eq(2).all()
+
+
+def test_an_empty_grid_launches_nothing():
+    seen, x = [], torch.zeros(64)
+    with observe_hardware(seen.append, timer=FakeCuda()), observe_hardware(seen.append, counters=False):
+        increment_kernel[(0,)](x, 64)
+    assert seen == []
+    assert x.eq(0).all()
+
+
+@pytest.mark.parametrize("where", ["the emulator plays the GPU", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_checks_and_traces_see_what_runs_on_the_gpu(where, monkeypatch):
+    x = torch.zeros(64)
+    if where == "cuda":
+        x = x.cuda()
+    else:
+        # The driver was chosen when the kernel was first launched; from now on there seems to be a GPU.
+        increment_kernel[(1,)](x, 64)
+        x.zero_()
+        monkeypatch.setattr("teachkit.frontends.triton_hardware.uses_cuda", lambda: True)
+        fake = FakeCuda()
+        monkeypatch.setattr(torch.cuda, "Event", fake.Event)
+        monkeypatch.setattr(torch.cuda, "_sleep", fake._sleep)
+    assert launches.on_hardware
+    with emulator.trace() as traces:
+        increment_kernel[(1,)](x, 64)
+    assert {trace.name for trace in traces} == {"increment_kernel"}
+    with emulator.check(init=False) as report:
+        increment_kernel[(1,)](x, 64)
+    assert report.n_launches == (
+        1 if where == "cuda" else 2
+    )  # the emulator also checks the launch that plays the GPU's
+    assert x.eq(2).all()
 
 
 def test_afterwards_nothing_is_watched():
