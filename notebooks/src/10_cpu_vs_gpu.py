@@ -430,7 +430,7 @@ def gpu_seconds(n):
 # %% tags=["nbval-ignore-output"]
 kernel_s = [gpu_seconds(n) for n in SIZES[:-1]]
 kernel_s.append(10 * kernel_s[-1])
-n_on_device = len(SIZES) - 1 if torch.cuda.is_available() else 0
+n_on_device = len(SIZES) - 1 if tk.device().type == "cuda" else 0
 there = Curve(SIZES, tuple(kernel_s), n_measured=n_on_device)
 origins = (
     ["measured"] * n_on_device + ["continued"]

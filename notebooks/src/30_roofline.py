@@ -184,11 +184,12 @@ print(f"FLOPs are free up to about {cpu_roof.ridge_flop_per_byte:.1f} FLOP per b
 # - The corner is the **[ridge point](glossary/ridge-point.md)**, I = F / B. Left of it a program is
 #   [memory-bound](glossary/memory-bound.md), right of it compute-bound.
 #
-# The kernels with a dial, on the roofline of the A100 (the time of each is modelled, so the markers are hollow):
+# The kernels with a dial, on the roofline of the A100 (the time of each is modelled, so the markers are hollow;
+# `seconds=None` leaves out what your GPU took, if you have one, since that is another roof):
 
 # %%
 points = [
-    dataclasses.replace(seen.kernels[0], name=f"K = {dial}")
+    dataclasses.replace(seen.kernels[0], name=f"K = {dial}", seconds=None)
     for dial, seen in dial_profiles.items()
 ]
 tk.roofline(points, gpu=a100)

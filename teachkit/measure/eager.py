@@ -4,7 +4,7 @@ Modelled: every operator that the dispatcher runs is one kernel launch with the 
 of ``flops.py``. Views, allocations and questions about shape are free. Reading a value on the host is a
 synchronisation, not a launch.
 Not modelled: operators that a GPU build splits into several kernels (large sums) or chooses differently (dropout is
-three operators in CPU builds and one in CUDA builds); other threads' operators, which PyTorch does not show.
+three operators on a CPU and one on a GPU; attention counts the same on both); other threads' operators, which PyTorch does not show.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ _IGNORES_ITS_INPUT = ("new_zeros", "new_ones", "new_full", "zeros_like", "ones_l
 _RANDOM = ("uniform_", "normal_", "bernoulli_", "random_", "exponential_", "geometric_", "log_normal_", "cauchy_")
 _WRITES_ONLY = ("copy_", "fill_", "zero_", "_foreach_copy_", "_foreach_zero_", *_RANDOM)
 _GATHERS = ("embedding", "index_select", "gather", "take", "index", "_unsafe_index")
+# Besides the result each returns other helpers for the backward pass; counted is what the one for CPUs returns.
+_GPU_ATTENTION = (
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+)
 _SCATTERS = ("scatter_", "scatter_add_", "scatter_reduce_", "index_copy_", "index_add_")
 
 
@@ -132,6 +138,9 @@ def _bytes(
     base = func.overloadpacket.__name__
     if base.startswith(_IGNORES_ITS_INPUT) or base.endswith("_like"):
         return 0, distinct_bytes(fresh)
+    if base in _GPU_ATTENTION and fresh:
+        n_rows = inputs[0].numel() // inputs[0].shape[-1]
+        return distinct_bytes(inputs), distinct_bytes(fresh[:1]) + 4 * n_rows  # and a float32 a row, the scores' scale
     if base in _GATHERS and fresh:
         source, rest = inputs[0], inputs[1:]
         # Rows that are read twice are counted twice, up to the size of the table: the indices are not looked at.

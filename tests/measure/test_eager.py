@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from teachkit.measure import profile
+from teachkit.measure.by_shape import CountByShape
 from teachkit.measure.traffic import distinct_bytes
 
 pytestmark = pytest.mark.usefixtures("emulator")
@@ -221,3 +222,82 @@ def test_distinct_bytes_equals_a_set_of_addresses(data: st.DataObject) -> None:
         for index in torch.cartesian_prod(*(torch.arange(n) for n in view.shape)).view(-1, view.dim()).tolist()
     }
     assert distinct_bytes(views) == 4 * len(addresses)
+
+
+def attentions(device: str, dtype: torch.dtype) -> dict[str, tuple[int, int, int, int]]:
+    """The one for CPUs, and those for GPUs, on tensors of one shape."""
+    aten = torch.ops.aten
+    q, k, v = (torch.empty(2, 3, 40, 16, device=device, dtype=dtype) for _ in range(3))
+    calls: dict[str, Callable[[], Any]] = {
+        "cpu": lambda: aten._scaled_dot_product_flash_attention_for_cpu(q, k, v),
+        "flash": lambda: aten._scaled_dot_product_flash_attention(q, k, v),
+        "efficient": lambda: aten._scaled_dot_product_efficient_attention(q, k, v, None, False),
+        "efficient, to be differentiated": lambda: aten._scaled_dot_product_efficient_attention(q, k, v, None, True),
+        "cudnn": lambda: aten._scaled_dot_product_cudnn_attention(q, k, v, None, False),
+    }
+    found = {}
+    for name, call in calls.items():
+        with CountByShape() as counted:
+            call()
+        total = counted.total
+        found[name] = (total.n_launches, total.dram_read_bytes, total.dram_write_bytes, total.flop)
+    return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_counts_the_same_whichever_library_computes_it(dtype: torch.dtype) -> None:
+    n = 2 * 3 * 40 * 16
+    expected = (1, 3 * n * dtype.itemsize, n * dtype.itemsize + 4 * n // 16, 2 * 40 * n * 2)
+    assert attentions("meta", dtype) == dict.fromkeys(attentions("meta", dtype), expected)
+
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_attention_in_a_profile(device: str) -> None:
+    q, k, v = (torch.randn(1, 4, 128, 64, device=device) for _ in range(3))
+    n = 4 * 128 * 64
+    assert counted(F.scaled_dot_product_attention, q, k, v) == (1, 12 * n, 4 * n + 4 * 4 * 128, 4 * 128 * n)
+
+
+class Watches:
+    """Stands for ``torch.cuda``; notes what it is asked for. Two events are 2 ms apart."""
+
+    def __init__(self) -> None:
+        self.calls = calls = []
+
+        class Event:
+            def __init__(self, enable_timing: bool) -> None:
+                assert enable_timing
+
+            def record(self) -> None:
+                calls.append("record")
+
+            def synchronize(self) -> None: ...
+
+            def elapsed_time(self, end: Any) -> float:
+                return 2.0
+
+        self.Event = Event
+
+    def _sleep(self, cycles: int) -> None:
+        self.calls.append("wait")
+
+
+class OnGpu(torch.Tensor):
+    is_cuda = property(lambda self: True)
+
+
+def test_operators_on_a_gpu_are_timed_once_after_a_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    watches = Watches()
+    monkeypatch.setattr(torch.cuda, "Event", watches.Event)
+    monkeypatch.setattr(torch.cuda, "_sleep", watches._sleep)
+    x = torch.ones(4).as_subclass(OnGpu)
+    with profile() as outer:
+        x + 1
+        with profile() as inner:
+            torch.tanh(x)
+    assert watches.calls == 2 * ["wait", "record", "record"]
+    assert [report.seconds for report in (*outer.kernels, *inner.kernels)] == 3 * [0.002]
+    assert (outer.seconds, inner.seconds) == (0.004, 0.002)
