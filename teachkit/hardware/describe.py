@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teachkit.hardware.allowance import usable_cores, usable_memory_bytes
-from teachkit.hardware.device import has_cuda_driver
+from teachkit.hardware.device import SWITCH, has_cuda_driver
 
 if TYPE_CHECKING:
     from teachkit.hardware.probes.record import MachineProbe
@@ -190,13 +190,13 @@ def _triton(devices: tuple[CudaDevice, ...]) -> BackEnd:
     name = "Triton"
     if installed_version("triton") is None:
         return BackEnd(name, False, "triton is not installed", "Run `make setup` on Linux (x86-64 or aarch64).")
-    if devices:
-        return BackEnd(name, True, "kernels run on the CUDA device; the emulator counts them")
     registered = metadata.entry_points(group="triton.backends", name="cpu")
     if not any(entry.value.startswith("teachkit.") for entry in registered):
         return BackEnd(
             name, False, "teachkit is not registered with Triton as a back end", "Install it: `make setup`, not a path."
         )
+    if devices and os.environ.get(SWITCH) != "1":
+        return BackEnd(name, True, "kernels run on the CUDA device; the emulator counts them")
     return BackEnd(name, True, "kernels run on the GPU emulator, with counters")
 
 

@@ -4,7 +4,8 @@ Modelled: every operator that the dispatcher runs is one kernel launch with the 
 of ``flops.py``. Views, allocations and questions about shape are free. Reading a value on the host is a
 synchronisation, not a launch.
 Not modelled: operators that a GPU build splits into several kernels (large sums) or chooses differently (dropout is
-three operators on a CPU and one on a GPU; attention counts the same on both); other threads' operators, which PyTorch does not show.
+three operators on a CPU and one on a GPU; attention counts the same on both); other threads' operators, which PyTorch
+does not show.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ def time_function(function: Callable[..., Any], *args: Any, n_warmup: int = 3, n
     Parameters
     ----------
     function, *args
-        What to call. If an argument is a CUDA tensor, time is taken with CUDA events.
+        What to call. If an argument or a result is a CUDA tensor, alone or in a list, tuple or dict, time is taken with
+        CUDA events.
     n_warmup
         Calls that are not timed, at least 1: compilation, caches and clocks settle.
     n_runs
@@ -78,16 +79,22 @@ def time_function(function: Callable[..., Any], *args: Any, n_warmup: int = 3, n
 
     with _observe(note):
         for _ in range(n_warmup):
-            function(*args)
+            result = function(*args)
     if emulated:
         raise ProfileError(
             f"Expected code that runs on hardware, got a launch of {emulated[0]!r} on the emulator, whose speed says "
             "nothing about a GPU.",
             hint="count it with tk.profile() and model its time with tk.predict().",
         )
-    if any(getattr(arg, "is_cuda", False) for arg in args):
+    if _is_on_gpu((args, result)):
         return Timing(tuple(_cuda_time(function, args) for _ in range(n_runs)), "cuda")
     return Timing(tuple(_cpu_time(function, args) for _ in range(n_runs)), "cpu")
+
+
+def _is_on_gpu(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_on_gpu, value))
+    return _is_on_gpu([*value.values()]) if isinstance(value, dict) else bool(getattr(value, "is_cuda", False))
 
 
 def _cpu_time(function: Callable[..., Any], args: tuple[Any, ...]) -> float:
@@ -97,7 +104,7 @@ def _cpu_time(function: Callable[..., Any], args: tuple[Any, ...]) -> float:
 
 
 def _cuda_time(function: Callable[..., Any], args: tuple[Any, ...]) -> float:
-    torch = sys.modules["torch"]  # an argument is one of its tensors
+    torch = sys.modules["torch"]  # there is one of its tensors
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     start.record()

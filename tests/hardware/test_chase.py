@@ -99,6 +99,8 @@ warnings.simplefilter("ignore", ModelledTimeWarning)
 seen = []
 with observe(seen.append):
     reading = chase.measure(4096, n_loads=64, n_repeats=2)
+from cuda.bindings import driver
+assert int(driver.cuCtxGetCurrent()[1]) == 0, "no context is left behind that may be gone"
 print([launch.name for launch in seen], [launch.counters.global_load_requests for launch in seen])
 print(reading.unit, reading.how)
 """

@@ -11,6 +11,7 @@ import torch
 
 import teachkit as tk
 from teachkit.hardware import describe as module
+from teachkit.kernels.vector_add import vector_add
 
 
 def test_it_names_the_versions_that_are_installed() -> None:
@@ -85,6 +86,21 @@ def test_a_cuda_device_is_listed_and_used() -> None:
     report = module.MachineReport("1", "3", "s", "c", 1, 2**30, {}, (gpu,), (module._triton((gpu,)),))
     assert ("CUDA device 0", "NVIDIA A100-SXM4-40GB, sm_80, 40.0 GiB") in report.rows()
     assert "run on the CUDA device" in report.back_ends[0].detail
+
+
+def test_the_emulator_can_be_asked_for_where_there_is_a_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert tk.device() == torch.device("cuda")
+    monkeypatch.setenv("TEACHKIT_EMULATE", "1")
+    assert tk.device() == torch.device("cpu")
+    gpu = module.CudaDevice("NVIDIA A100-SXM4-40GB", (8, 0), 40 * 2**30)
+    assert "on the GPU emulator" in module._triton((gpu,)).detail
+    monkeypatch.setenv("TRITON_DEFAULT_BACKEND", "cpu")  # what the switch sets where it is on before Triton is imported
+    x = torch.ones(100)
+    with tk.profile() as prof:
+        vector_add(x, x)
+    assert prof.n_launches == 1  # the emulator's, and not once more as if it had run on the device
+    assert prof.seconds is None
 
 
 def test_the_device_is_the_cpu_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,6 +223,23 @@ def test_launches_on_a_device_are_watched_where_there_is_one(
     assert device.observers == []
 
 
+class Result(torch.Tensor):
+    is_cuda = property(lambda self: True)
+
+
+@pytest.mark.parametrize("where", ["argument", "result", "in a list", "in a dict", "nowhere"])
+def test_work_on_a_gpu_is_timed_there_wherever_it_shows(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[Any] = []
+    monkeypatch.setattr("teachkit.measure.timer._cuda_time", lambda *call: timed.append(call) or 1e-3)
+    tensor = torch.ones(1).as_subclass(Result)
+    shows = {"result": tensor, "in a list": [1, (tensor,)], "in a dict": {"loss": tensor}}
+    args = [tensor] if where == "argument" else []
+    assert time_function(lambda *_: shows.get(where), *args, n_runs=4).device == (
+        "cpu" if where == "nowhere" else "cuda"
+    )
+    assert len(timed) == (0 if where == "nowhere" else 4)
+
+
 @pytest.mark.gpu
 def test_eager_operators_on_cuda_are_timed() -> None:
     x = torch.ones(1 << 20, device="cuda")

@@ -122,9 +122,14 @@ class _Device:
         self._stack = stack
         self._call("cuInit", 0)
         device = self._call("cuDeviceGet", 0)
-        self._call("cuCtxSetCurrent", self._call("cuDevicePrimaryCtxRetain", device))
+        context = self._call("cuDevicePrimaryCtxRetain", device)
         stack.callback(self._call, "cuDevicePrimaryCtxRelease", device)
+        # Taken off again at the end: whoever uses CUDA next on this thread must not find a context that is gone.
+        self._call("cuCtxPushCurrent", context)
+        stack.callback(self._call, "cuCtxPopCurrent")
         self._events = [self._call("cuEventCreate", 0) for _ in range(2)]
+        for event in self._events:
+            stack.callback(self._call, "cuEventDestroy", event)
 
     def _call(self, name: str, *arguments: Any) -> Any:
         status, *results = getattr(self._driver, name)(*arguments)
