@@ -15,6 +15,7 @@ import torch
 import teachkit as tk
 from teachkit import cuda
 from teachkit.errors import KernelFault, LaunchError
+from teachkit.frontends import gpu_launch
 
 Place = Callable[[torch.Tensor], torch.Tensor]
 
@@ -159,7 +160,40 @@ def checks_and_traces_see_it(place: Place) -> None:
     assert out.eq(4).all()
 
 
+def execute_on_gpu(text: str, n_threads: int, arrays: list[Any], place: Place) -> None:
+    """Run the kernel ``row`` of PTX text on copies of arrays of bytes, and bring the bytes back."""
+    tensors = [place(torch.from_numpy(array.copy())) for array in arrays]
+    major, minor = torch.cuda.get_device_capability(tensors[0].device)
+    text = text.replace(".target sm_90", f".target sm_{min(90, 10 * major + minor)}")
+    kernel = tk.emulator.load_ptx(text)["row"]
+    fixed = {"shared_bytes": 0, "name": "row", "argument_names": None, "timed": False}
+    gpu_launch.drive(text, "row", kernel, 1, n_threads, tensors, tensors[0].device, **fixed)
+    for array, tensor in zip(arrays, tensors, strict=True):
+        array[:] = tensor.cpu().numpy()
+
+
+def an_instruction(place: Place) -> None:
+    text = """.version 8.7
+.target sm_90
+.address_size 64
+.visible .entry row(.param .u64 p_z, .param .u64 p_a) {
+    .reg .b64 %z, %a;
+    .reg .b32 %x;
+    ld.param.u64 %z, [p_z];
+    ld.param.u64 %a, [p_a];
+    ld.global.u32 %x, [%a];
+    popc.b32 %x, %x;
+    st.global.u32 [%z], %x;
+    ret;
+}
+"""
+    result, source = np.zeros(4, np.uint8), np.array([0xFF, 0x0F, 0, 1], np.uint8)
+    execute_on_gpu(text, 1, [result, source], place)
+    assert result.tolist() == [13, 0, 0, 0]
+
+
 CASES = [
+    an_instruction,
     scalars_of_every_kind,
     grids_of_numpy_numbers_and_of_nothing,
     launches_are_counted_and_timed,

@@ -13,10 +13,14 @@ from teachkit.measure import profile
 ITEM = RubricItem("correct", 1, "anything", ("a", "b", "c"))
 
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("shape", [(3, 7), (8, 3), (5, 5)])
-def test_a_profile_counts_the_same(step: str, shape: tuple[int, int]) -> None:
-    program = Program((step,), torch.randn(shape))
+def test_a_profile_counts_the_same(step: str, shape: tuple[int, int], device: str) -> None:
+    program = Program((step,), torch.randn(shape, device=device))
     with profile() as prof:
         program()
     assert prof.n_launches == program.n_launches == STEPS[step][1]
@@ -54,6 +58,7 @@ def test_other_tensors_in_a_list_are_noticed() -> None:
     assert seen.replaced == (1,)
 
 
-def test_waits_are_counted_wherever_they_happen() -> None:
-    seen = seen_of(lambda x: (x.tolist(), x.sum().item(), bool(x[0] > 0)), torch.ones(3))
+@pytest.mark.parametrize("device", DEVICES)
+def test_waits_are_counted_wherever_they_happen(device: str) -> None:
+    seen = seen_of(lambda x: (x.tolist(), x.sum().item(), bool(x[0] > 0)), torch.ones(3, device=device))
     assert seen.n_waits == 3

@@ -83,6 +83,18 @@ def test_other_ways_to_be_right(path: Path, load: Load) -> None:
     assert report.passed, str(report)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("path", WRONG + CHEATS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_fails_for_the_same_reason_on_a_gpu(path: Path, load: Load) -> None:
+    test_fails_for_its_reason(path, load)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("path", RIGHT, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_other_ways_to_be_right_are_right_on_a_gpu(path: Path, load: Load) -> None:
+    test_other_ways_to_be_right(path, load)
+
+
 @pytest.mark.parametrize("slug", EXERCISES)
 def test_three_wrong_submissions(slug: str) -> None:
     assert sum(path.parent.name == slug for path in WRONG) >= 3

@@ -261,6 +261,38 @@ def test_attention_in_a_profile(device: str) -> None:
     assert counted(F.scaled_dot_product_attention, q, k, v) == (1, 12 * n, 4 * n + 4 * 4 * 128, 4 * 128 * n)
 
 
+LESSON = {
+    "by hand": lambda x: gelu_by_hand(x),
+    "built in": lambda x: F.gelu(x, approximate="tanh"),
+    "attention by hand": lambda x: torch.softmax(x @ x.t() / 8, dim=-1) @ x,
+    "layer norm": lambda x: F.layer_norm(x, x.shape[-1:]),
+    "in place": lambda x: (x**3).mul_(0.5).add_(x).tanh_(),
+    "reshaped": lambda x: x.t().reshape(-1),
+    "filled": lambda x: torch.zeros(100, device=x.device),
+    "bytes": lambda x: torch.stack([77 * x.int() >> 8, x.int()]).to(torch.uint8),
+    "picked": lambda x: x[x > 1],
+    "masked": lambda x: x.masked_fill(x > 1, 1),
+    "asked": lambda x: 1 if x[0, 0] > 1 else 0,
+    "read": lambda x: x.sum().item(),
+    "half": lambda x: x.bfloat16() @ x.t().bfloat16(),
+    "lists": lambda x: torch._foreach_add_([x.clone(), x.clone()], [x, x], alpha=2),
+    "norm": lambda x: x / x.norm().clamp(min=1),
+    "shares": lambda x: x / x.sum(),
+}
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("name", LESSON)
+def test_what_lessons_run_counts_the_same_on_every_device(name: str, device: str) -> None:
+    x, moved = matrix(), matrix().to(device)
+    with profile() as here:
+        LESSON[name](x)
+    with profile() as there:
+        LESSON[name](moved)
+    assert [(r.name, r.counters) for r in there.kernels] == [(r.name, r.counters) for r in here.kernels]
+    assert there.n_syncs == here.n_syncs
+
+
 class Watches:
     """Stands for ``torch.cuda``; notes what it is asked for. Two events are 2 ms apart."""
 
