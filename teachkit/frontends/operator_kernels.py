@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from teachkit.errors import CompileOptionError
 from teachkit.frontends import inductor_adapter, target
+from teachkit.hardware.device import uses_cuda
 
 _OPTIONS = {
     "split_reductions": False,
@@ -149,6 +150,8 @@ def _body(source: str) -> str:
 
 
 def _unfit(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+    if uses_cuda():
+        return "there is a CUDA device, on which PyTorch's own kernels run"
     if func.namespace not in ("aten", "prims"):
         return f"an operator of {func.namespace}"
     for tensor in _distinct_tensors(args, kwargs):

@@ -199,3 +199,13 @@ def test_an_exception_leaves_the_mode():
     with profile() as prof:
         torch.ones(N).exp()
     assert [kernel.kind for kernel in prof.kernels] == ["operator", "operator"]
+
+
+def test_where_there_is_a_cuda_device_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teachkit.frontends.operator_kernels.uses_cuda", lambda: True)
+    with profile() as prof, eager_kernels() as replaced:
+        y = torch.ones(64) + 1
+    assert y.eq(2).all()
+    assert [report.kind for report in prof.kernels] == ["operator", "operator"]
+    assert set(replaced.not_kernels) == {"aten.ones", "aten.add"}
+    assert "there is a CUDA device" in replaced.not_kernels["aten.add"]
