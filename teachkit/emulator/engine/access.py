@@ -164,7 +164,7 @@ def _split(
         return
     start = b.extract_element(place.address, I32(0)) if is_vector(place.address) else place.address
     first = b.add(b.zext(start, I64), place.low) if place.is_offset else start
-    conditions = [_inside(e, first, LANES * step, place)]
+    conditions = [inside(e, first, LANES * step, place)]
     if lane_bytes > 1:
         conditions.append(b.icmp_unsigned("==", b.and_(first, I64(lane_bytes - 1)), I64(0)))
     if e.mask() is not None:
@@ -172,11 +172,11 @@ def _split(
     if place.stride is None:
         conditions.append(_in_a_row(e, place.address, start, lane_bytes))
     fast_block, slow_block, join = (b.append_basic_block(name) for name in ("together", "apart", "joined"))
-    b.cbranch(_all(e, conditions), fast_block, slow_block).set_weights([63, 1])
+    b.cbranch(all_of(e, conditions), fast_block, slow_block).set_weights([63, 1])
 
     b.position_at_end(fast_block)
     if space == "global":
-        _prefetch(e, first, LANES * step, LANES * lane_bytes, store)
+        prefetch(e, first, LANES * step, LANES * lane_bytes, store)
     if e.sites.counting:
         if space == "global":
             tally.run_in_global(e, site, first, (LANES - 1) * step + lane_bytes, store)
@@ -196,11 +196,11 @@ def _load_scalar(e: Emitter, space: str, place: Place, bits: int, n: int) -> lis
     b = e.builder
     lane_bytes = n * bits // 8
     site = e.sites.access(e.instruction, space, False, lane_bytes, run_passes=tally.passes(space, False, 0, lane_bytes))
-    conditions = [_inside(e, place.address, lane_bytes, place)]
+    conditions = [inside(e, place.address, lane_bytes, place)]
     if lane_bytes > 1:
         conditions.append(b.icmp_unsigned("==", b.and_(place.address, I64(lane_bytes - 1)), I64(0)))
     fast_block, slow_block, join = (b.append_basic_block(name) for name in ("one", "apart", "joined"))
-    b.cbranch(_all(e, conditions), fast_block, slow_block).set_weights([63, 1])
+    b.cbranch(all_of(e, conditions), fast_block, slow_block).set_weights([63, 1])
 
     b.position_at_end(fast_block)
     if e.sites.counting:
@@ -225,7 +225,7 @@ def _load_scalar(e: Emitter, space: str, place: Place, bits: int, n: int) -> lis
     ]
 
 
-def _inside(e: Emitter, address: Value, n_bytes: int, place: Place) -> Value:
+def inside(e: Emitter, address: Value, n_bytes: int, place: Place) -> Value:
     """Whether ``n_bytes`` from ``address`` lie in the interval, in a way that no address can overflow."""
     room = e.intrinsic("llvm.usub.sat", e.builder.sub(place.high, place.low), I64(n_bytes - 1))
     return e.builder.icmp_unsigned("<", e.builder.sub(address, place.low), room)
@@ -241,14 +241,15 @@ def _in_a_row(e: Emitter, address: Value, start: Value, lane_bytes: int) -> Valu
     return b.icmp_unsigned("==", wrong, start.type(0))
 
 
-def _all(e: Emitter, conditions: Sequence[Value]) -> Value:
+def all_of(e: Emitter, conditions: Sequence[Value]) -> Value:
+    """Whether all conditions hold."""
     result = conditions[0]
     for condition in conditions[1:]:
         result = e.builder.and_(result, condition)
     return result
 
 
-def _prefetch(e: Emitter, first: Value, n_bytes: int, n_used: int, store: bool) -> None:
+def prefetch(e: Emitter, first: Value, n_bytes: int, n_used: int, store: bool) -> None:
     """Fetch what lies a page further: a stream gets there soon, and the processor's own prefetchers stop at pages.
 
     An access with gaps fetches its share: others will use the bytes between.

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from teachkit.emulator.engine import ir, processor
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import I32, POINTER, Emitter, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.engine.emit import I16, I32, POINTER, Emitter, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.engine.helpers import helper
 
+_HALF = 16  # bits: two elements to a word of a lane
 _PART = 8  # lanes: four elements of each are four registers of 256 bits
 _WHOLE, _QUARTER = vector_of(I32), vector_of(I32, _PART)
 # Of two registers, as AVX2 has them: places in the first, and 8 more for those in the second.
@@ -34,7 +35,14 @@ def interleave(e: Emitter, values: Sequence[Value]) -> Value:
 
 def store_interleaved(e: Emitter, values: Sequence[Value], memory: Value, align: int, *, is_rare: bool = False) -> None:
     """Store ``values`` interleaved; ``is_rare`` where small code is worth more than fast code."""
-    if not _goes_by_parts(values[0].type.element.width, len(values)):
+    bits = values[0].type.element.width
+    if bits == _HALF and len(values) % 2 == 0:
+        wide = [e.cast("zext", value, I32) for value in values]
+        high = [e.builder.shl(word, e.constant(word, _HALF)) for word in wide[1::2]]
+        pairs = [e.builder.or_(*pair) for pair in zip(wide[::2], high, strict=True)]
+        store_interleaved(e, pairs, memory, align, is_rare=is_rare)
+        return
+    if not _goes_by_parts(bits, len(values)):
         e.builder.store(interleave(e, values), memory, align=align)
         return
     name = "tk_interleave_rare" if is_rare else "tk_interleave"
@@ -44,15 +52,19 @@ def store_interleaved(e: Emitter, values: Sequence[Value], memory: Value, align:
     e.builder.call(function, [memory, *values])
 
 
-def load_dealt(e: Emitter, memory: Value, bits: int, n: int) -> list[Value]:
+def load_dealt(e: Emitter, memory: Value, bits: int, n: int, align: int | None = None) -> list[Value]:
     """The reverse, out of memory: ``n`` values from ``n`` elements a lane."""
     if _goes_by_parts(bits, n):
         shape: ir.Type = ir.LiteralStructType([_WHOLE] * 4)
         text = f"define internal {shape} @tk_deal(ptr %memory) {_inlining(e)} {{\n{_deal_text()}}}\n"
         dealt = e.builder.call(helper(e, "tk_deal", shape, [POINTER], text), [memory])
         return [e.builder.extract_value(dealt, i) for i in range(4)]
+    if bits == _HALF and n % 2 == 0:
+        words = load_dealt(e, memory, 2 * bits, n // 2, align=_HALF // 8)
+        parts = [part for word in words for part in (word, e.builder.lshr(word, e.constant(word, _HALF)))]
+        return [e.cast("trunc", part, I16) for part in parts]
     shape = vector_of(ir.IntType(bits), LANES * n)
-    packed = e.builder.load(memory, typ=shape, align=bits // 8)
+    packed = e.builder.load(memory, typ=shape, align=align or bits // 8)
     if n == 1:
         return [packed]
     return [

@@ -7,6 +7,7 @@ from that is worked out when the launch is over: see :class:`teachkit.emulator.s
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 
 from teachkit.emulator.engine.context import (
     LANES,
@@ -40,20 +41,27 @@ def run_in_shared(e: Emitter, site: int) -> None:
 
 def run_in_global(e: Emitter, site: int, first: Value, n_bytes: int, store: bool) -> None:
     """All 32 lanes touch global memory, and with it every sector of ``n_bytes`` from ``first``."""
+    runs_in_global(e, [site], first, n_bytes, store)
+
+
+def runs_in_global(e: Emitter, sites: Sequence[int], first: Value, n_bytes: int, store: bool) -> None:
+    """The same of several accesses that touch the same sectors."""
     b = e.builder
     shift = I64(SECTOR_BYTES.bit_length() - 1)
     sector = b.lshr(first, shift)
     more = b.sub(b.lshr(b.add(first, I64(n_bytes - 1)), shift), sector)
-    add(e, site + RUN_SLOT, I64(1))
-    add(e, site + RUN_SLOT + 1, more)
+    for site in sites:
+        add(e, site + RUN_SLOT, I64(1))
+        add(e, site + RUN_SLOT + 1, more)
     # Added, not or-ed, though no two bits meet: so the processor does it in one instruction.
     record = b.add(b.shl(sector, I64(TRACE_SECTOR_SHIFT)), b.shl(more, I64(TRACE_COUNT_SHIFT)))
     if store:
         record = b.add(record, I64(1))
     cursor_slot = b.gep(e.context, [I64(offset("trace_cursor"))], source_etype=I8)
     cursor = b.load(cursor_slot, typ=POINTER)
-    b.store(record, cursor, align=8)
-    b.store(b.gep(cursor, [I64(8)], source_etype=I8), cursor_slot)
+    for i in range(len(sites)):
+        b.store(record, b.gep(cursor, [I64(8 * i)], source_etype=I8) if i else cursor, align=8)
+    b.store(b.gep(cursor, [I64(8 * len(sites))], source_etype=I8), cursor_slot)
 
 
 def passes(space: str, store: bool, stride: int, lane_bytes: int) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import flow, tally
+from teachkit.emulator.engine import flow, neighbours, tally
 from teachkit.emulator.engine.block_ends import BlockEnds
 from teachkit.emulator.engine.context import (
     LANES,
@@ -124,9 +124,17 @@ class _Translator(BlockEnds):
         body, last = block.instructions, None
         if body and flow.ends_block(body[-1]):
             body, last = body[:-1], body[-1]
-        for instruction in body:
-            self._instruction(instruction)
+        for item in self._items(body):
+            if isinstance(item, Instruction):
+                self._instruction(item)
+                continue
+            for instruction in item.before:
+                self._instruction(instruction)
+            neighbours.translate(self.e, item)
         self._terminate(block, last, lanes)
+
+    def _items(self, body: Sequence[Instruction]) -> Iterable[Instruction | neighbours.Neighbours]:
+        return body if self.mode.checked else neighbours.grouped(body, self.e.strides, self.origins)
 
     def _count_block(self, lanes: Value) -> None:
         slot = self.sites.block(is_whole=not self.masked)

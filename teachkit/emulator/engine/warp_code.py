@@ -16,6 +16,7 @@ from teachkit.emulator.engine.frames import Frame, FrameLayout, held_at_end
 from teachkit.emulator.engine.idle_loops import waits
 from teachkit.emulator.engine.inline import flatten, function_addresses
 from teachkit.emulator.engine.layout import local_layout, parameter_layout, shared_layout
+from teachkit.emulator.engine.neighbours import origins
 from teachkit.emulator.engine.recursion import STACK_BYTES, StackCall, Stacked, frame_bytes
 from teachkit.emulator.engine.stack import Stack
 from teachkit.emulator.engine.steps import steps_of
@@ -47,6 +48,7 @@ class WarpCode:
         if self.masked and waits([b for b in self.blocks if b.is_resume_point], self.blocks):
             self.blocks = flow.build(function, apart=True)
         self.uniform = facts.uniform
+        self.origins = origins(steps_of(self.blocks))
         self.provenance = provenance(self.function, self.blocks)
         self.sites = SiteBuilder(mode.counting, provenance=self.provenance)
         self.symbols, self.shared_bytes = shared_layout(module, function)

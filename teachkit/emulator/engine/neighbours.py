@@ -1,0 +1,225 @@
+"""Neighbouring elements that a thread loads or stores one by one: what Triton writes where lanes may be masked off.
+
+Four instructions, each with 16 bytes from lane to lane, touch one run of memory together. Where all lanes are on, they
+are done as one access and dealt out; each is counted and traced as the one that it is.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from teachkit.emulator.engine import apart, ir, tally
+from teachkit.emulator.engine.access import all_of, inside, prefetch
+from teachkit.emulator.engine.addresses import place_of
+from teachkit.emulator.engine.context import LANES
+from teachkit.emulator.engine.emit import I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
+from teachkit.emulator.engine.steps import Step
+from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand, Register
+
+_TYPES = {f"{kind}{bits}" for kind in "bus" for bits in (16, 32, 64)} | {"f32", "f64"}
+_QUALIFIERS = {"nc", "weak", "ca", "cg", "cs", "lu", "wb", "wt"}
+_MAX_BYTES = 16  # of a lane in a group
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Neighbours:
+    """``accesses`` as one, after ``before``: what gives the lanes that are off a value."""
+
+    accesses: tuple[Instruction, ...]
+    before: tuple[Instruction, ...] = ()
+
+
+def origins(steps: Sequence[Step]) -> dict[str, tuple[str, int]]:
+    """For registers that are another one plus a constant: which one, and what is added."""
+    n_definitions = collections.Counter(name for step in steps for name in step.writes)
+    found: dict[str, tuple[str, int]] = {}
+    for step in steps:
+        instruction = step.instruction
+        if instruction.opcode not in ("add.s64", "add.u64") or instruction.guard is not None:
+            continue
+        target, source, constant = instruction.operands
+        if not (isinstance(target, Register) and isinstance(source, Register) and isinstance(constant, Immediate)):
+            continue
+        if n_definitions[target.name] == 1 and n_definitions[source.name] <= 1:
+            root, offset = found.get(source.name, (source.name, 0))
+            found[target.name] = (root, offset + constant.value)
+    return found
+
+
+def grouped(
+    body: Sequence[Instruction], strides: Mapping[str, int], origin: Mapping[str, tuple[str, int]]
+) -> Iterator[Instruction | Neighbours]:
+    """The instructions of a block, neighbours together. ``strides`` of registers from lane to lane; :func:`origins`."""
+    at = 0
+    while at < len(body):
+        group = _group(body[at : at + 2 * _MAX_BYTES], strides, origin)
+        if group is None:
+            yield body[at]
+            at += 1
+        else:
+            yield group
+            at += len(group.accesses) + len(group.before)
+
+
+def _group(
+    body: Sequence[Instruction], strides: Mapping[str, int], origin: Mapping[str, tuple[str, int]]
+) -> Neighbours | None:
+    accesses: list[Instruction] = []
+    before: list[Instruction] = []
+    start, n = ("", 0), 0
+    for instruction in body:
+        if not accesses and not before and instruction.opcode.partition(".")[0] not in ("mov", "ld", "st"):
+            return None
+        if _sets_constant(instruction):
+            before.append(instruction)
+            continue
+        n_bytes = _element_bytes(instruction)
+        if not n_bytes or (accesses and instruction.opcode != accesses[0].opcode):
+            return None
+        address = _address(instruction)
+        assert isinstance(address.base, Register)
+        name = address.base.name
+        root, offset = origin.get(name, (name, 0))
+        offset += address.offset
+        stride = strides.get(name)
+        if not accesses:
+            if stride is None or stride // n_bytes not in (2, 4, 8) or stride % n_bytes or stride > _MAX_BYTES:
+                return None
+            start, n = (root, offset), stride // n_bytes
+        if stride != n * n_bytes or (root, offset) != (start[0], start[1] + n_bytes * len(accesses)):
+            return None
+        accesses.append(instruction)
+        if len(accesses) == n:
+            return Neighbours(tuple(accesses), tuple(before)) if _independent(accesses, before) else None
+    return None
+
+
+def _sets_constant(instruction: Instruction) -> bool:
+    return (
+        instruction.opcode.startswith("mov.")
+        and instruction.guard is None
+        and isinstance(instruction.operands[0], Register)
+        and isinstance(instruction.operands[1], Immediate)
+    )
+
+
+def _element_bytes(instruction: Instruction) -> int:
+    """Bytes of the one element that a load or store of global memory moves, 0 for anything else."""
+    verb, *parts = instruction.opcode.split(".")
+    if verb not in ("ld", "st") or parts[0] != "global" or parts[-1] not in _TYPES:
+        return 0
+    if any(part not in _QUALIFIERS and not part.startswith(("L1::evict", "L2::")) for part in parts[1:-1]):
+        return 0
+    if "L2::cache_hint" in parts or len(instruction.operands) != 2:
+        return 0
+    if not isinstance(_address(instruction).base, Register) or not isinstance(_register(instruction), Register):
+        return 0
+    return WIDTHS[parts[-1]] // 8
+
+
+def _address(instruction: Instruction) -> Address:
+    address = instruction.operands[instruction.opcode.startswith("ld")]
+    assert isinstance(address, Address)
+    return address
+
+
+def _register(instruction: Instruction) -> Operand | None:
+    operand = instruction.operands[instruction.opcode.startswith("st")]
+    if isinstance(operand, Group):
+        return operand.items[0] if len(operand.items) == 1 else None
+    return operand
+
+
+def _independent(accesses: Sequence[Instruction], before: Sequence[Instruction]) -> bool:
+    """Whether what is set before may be set before all of them, and no load changes what another one reads."""
+    targets = [r.name for a in accesses if a.opcode.startswith("ld") and isinstance(r := _register(a), Register)]
+    read = [a.guard.register.name for a in accesses if a.guard is not None]
+    for access in accesses:
+        base = _address(access).base
+        read += [base.name] if isinstance(base, Register) else []
+    constants = [i.operands[0].name for i in before if isinstance(i.operands[0], Register)]
+    if len(set(targets)) < len(targets) or not set(read).isdisjoint([*targets, *constants]):
+        return False
+    return sorted(constants) == sorted(set(constants)) and set(constants) <= set(targets)
+
+
+def translate(e: Emitter, group: Neighbours) -> None:
+    """Write the code of a group, whose constants are set."""
+    b = e.builder
+    first_one = group.accesses[0]
+    store = first_one.opcode.startswith("st")
+    kind = first_one.opcode.rpartition(".")[2]
+    bits, n = WIDTHS[kind], len(group.accesses)
+    lane_bytes, stride = bits // 8, n * bits // 8
+    run_passes = tally.passes("global", store, stride, lane_bytes)
+    guards = [_guard(e, access) for access in group.accesses]
+    sites, lanes = [], []
+    for access, guard in zip(group.accesses, guards, strict=True):
+        e.instruction, e.guard = access, guard
+        sites.append(e.sites.access(access, "global", store, lane_bytes, run_passes=run_passes))
+        lanes.append(e.lanes())
+    place = place_of(e, "global", _address(first_one))
+    first = place.address
+    registers = [register for access in group.accesses if (register := _register(access)) is not None]
+    values = [e.vector(e.read(register, f"b{bits}")) for register in registers] if store else []
+    conditions = [inside(e, first, LANES * stride, place)]
+    conditions.append(b.icmp_unsigned("==", b.and_(first, I64(stride - 1)), I64(0)))
+    all_lanes = [one for i, one in enumerate(lanes) if group.accesses[i].guard != first_one.guard or i == 0]
+    if e.active is not None or any(guard is not None for guard in guards):
+        together = all_lanes[0]
+        for one in all_lanes[1:]:
+            together = b.and_(together, one)
+        conditions.append(b.icmp_signed("==", together, I32(-1)))
+    fast_block, slow_block, join = (b.append_basic_block(name) for name in ("together", "apart", "joined"))
+    b.cbranch(all_of(e, conditions), fast_block, slow_block).set_weights([63, 1])
+
+    b.position_at_end(fast_block)
+    prefetch(e, first, LANES * stride, LANES * stride, store)
+    if e.sites.counting:  # they touch the same sectors, as each group of a lane's lies in one
+        tally.runs_in_global(e, sites, first, LANES * stride, store)
+    memory = b.inttoptr(first, POINTER)
+    dealt: list[Value] = []
+    if store:
+        store_interleaved(e, values, memory, lane_bytes)
+    else:
+        dealt = load_dealt(e, memory, bits, n)
+    b.branch(join)
+    fast_end = b.block
+
+    b.position_at_end(slow_block)
+    slowly: list[Value] = []
+    packed = e.scratch["packed"]
+    for i, access in enumerate(group.accesses):
+        e.instruction, e.guard = access, guards[i]
+        own = place_of(e, "global", _address(access))
+        if store:
+            b.store(values[i], packed, align=64)
+        elif e.mask() is not None:
+            b.store(e.vector(e.read(registers[i], f"b{bits}")), packed, align=64)
+        apart.call(e, "store" if store else "load", "global", own, lanes[i], lane_bytes, sites[i], packed)
+        if not store:
+            slowly.append(b.load(packed, typ=vector_of(ir.IntType(bits)), align=64))
+    b.branch(join)
+    slow_end = b.block
+
+    b.position_at_end(join)
+    results = []
+    for one, other in zip(dealt, slowly, strict=True):
+        either = b.phi(one.type)
+        either.add_incoming(one, fast_end)
+        either.add_incoming(other, slow_end)
+        results.append(either)
+    for access, register, result in zip(group.accesses, registers, results, strict=False):
+        e.instruction = access
+        e.write(register, result, kind, keep_off_lanes=False)
+    e.guard = None
+
+
+def _guard(e: Emitter, instruction: Instruction) -> Value | None:
+    if instruction.guard is None:
+        return None
+    value = e.load(instruction.guard.register.name)
+    return e.builder.not_(value) if instruction.guard.negated else value

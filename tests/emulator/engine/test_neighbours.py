@@ -1,0 +1,129 @@
+"""Loads and stores of neighbouring elements, one a PTX instruction, as Triton writes them under masks.
+
+The engine does a group of them as one access. Engine and oracle must agree on every byte and count, and faults must
+name the instruction that is at fault.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from teachkit.emulator.engine import neighbours
+from teachkit.emulator.engine.dataflow import scalars
+from teachkit.emulator.engine.flow import build
+from teachkit.emulator.engine.steps import steps_of
+from teachkit.emulator.ptx import parse
+from teachkit.errors import KernelFault
+
+SHAPES = [("b32", 4), ("b16", 8), ("b16", 4), ("b16", 2), ("b32", 2), ("b64", 2), ("f32", 4), ("s16", 4)]
+
+
+def _text(both, kind, n, *, guard="tail", shift=0, verb="both", order=None, offsets=None):
+    """A copy of ``n`` elements a thread; ``guard``: none, "tail" (elements below %r9) or "odd" threads only."""
+    size = int(kind[1:]) // 8
+    register = {16: "%h", 32: "%r", 64: "%rd"}[8 * size] if kind[0] != "f" else "%f"
+    start = {"%h": 1, "%r": 20, "%rd": 15, "%f": 1}[register]
+    move = f"mov.{'b' if kind[0] == 's' else kind[0]}{8 * size}"
+    body = [
+        "mov.u32 %r31, %ntid.x; mad.lo.u32 %r30, %r3, %r31, %r1;",
+        f"mul.lo.u32 %r4, %r30, {n}; mul.wide.u32 %rd2, %r4, {size};",
+        "add.s64 %rd3, %rd10, %rd2; add.s64 %rd4, %rd0, %rd2;",
+    ]
+    for i in range(n):
+        test = {"tail": f"add.u32 %r5, %r4, {i}; setp.lt.u32 %p{i}, %r5, %r9;", "odd": "and.b32 %r5, %r1, 1;"}.get(
+            guard, ""
+        )
+        body.append(test + (f"setp.eq.u32 %p{i}, %r5, 1;" if guard == "odd" else ""))
+    for i in order or range(n):
+        at = (offsets or [size * k for k in range(n)])[i]
+        p = "" if guard == "none" else f"@%p{i} "
+        zero = "0f00000000" if kind[0] == "f" else "0"
+        body.append(
+            f"{move} {register}{start + i}, {zero}; {p}ld.global.{kind} {register}{start + i}, [%rd3+{at + shift}];"
+        )
+    for i in order or range(n):
+        at = (offsets or [size * k for k in range(n)])[i]
+        p = "" if guard == "none" else f"@%p{i} "
+        body.append(f"{p}st.global.{kind} [%rd4+{at}], {register}{start + i};")
+    return both.kernel("\n".join(["mov.u32 %r9, %r40;", *body]).replace("%r40", "%r8"), pointers=["a"])
+
+
+def _with_length(text, n):
+    return text.replace("mov.u32 %r9, %r8;", f"mov.u32 %r9, {n};").replace(".reg .b16 %h<9>", ".reg .b16 %h<20>")
+
+
+@pytest.mark.parametrize("block", [(64, 1, 1), (32, 2, 1), (48, 1, 1)])
+@pytest.mark.parametrize("guard", ["none", "tail", "odd"])
+@pytest.mark.parametrize(("kind", "n"), SHAPES)
+def test_copy(both, kind, n, guard, block):
+    n_threads = int(np.prod(block)) * 2
+    total = n_threads * n
+    text = _with_length(_text(both, kind, n, guard=guard), total - 37)
+    dtype = {16: np.uint16, 32: np.uint32, 64: np.uint64}[int(kind[1:])]
+    out, a = both.array(total, dtype), both.array(total, dtype)
+    a[:] = np.random.default_rng(1).integers(0, 60000, total)
+    found = both.run_both(text, "k", 2, block, [out, a])
+    found.check_memory()
+    found.check_counters()
+    if guard == "none" and block[1] == 1:
+        assert np.array_equal(out, a)
+
+
+@pytest.mark.parametrize("order", [[3, 2, 1, 0], [0, 2, 1, 3], [1, 2, 3, 0]])
+def test_other_orders(both, order):
+    text = _with_length(_text(both, "b32", 4, order=order), 400)
+    out, a = both.array(512), both.array(512)
+    a[:] = np.arange(512)
+    found = both.run_both(text, "k", 2, 64, [out, a])
+    found.check_memory()
+    found.check_counters()
+
+
+@pytest.mark.parametrize("shift", [4, 8, 12])
+def test_groups_that_begin_in_between(both, shift):
+    """Four bytes further the elements of a lane may lie in two sectors, so each access touches its own."""
+    text = _with_length(_text(both, "b32", 4, shift=shift, guard="none"), 0)
+    out, a = both.array(512), both.array(512 + 4)
+    a[:] = np.arange(516)
+    found = both.run_both(text, "k", 2, 64, [out, a])
+    found.check_memory()
+    found.check_counters()
+
+
+def test_same_address_twice(both):
+    text = _with_length(_text(both, "b32", 4, offsets=[0, 4, 4, 8], guard="none"), 0)
+    out, a = both.array(512), both.array(512)
+    a[:] = np.arange(512)
+    found = both.run_both(text, "k", 2, 64, [out, a])
+    found.check_memory()
+    found.check_counters()
+
+
+def test_the_faulty_one_is_named(both):
+    text = _with_length(_text(both, "b32", 4, guard="none"), 0)
+    out, a = torch.zeros(512, dtype=torch.int32), torch.zeros(511, dtype=torch.int32)
+    with pytest.raises(KernelFault, match="Out-of-bounds load of 4 bytes at byte offset 2044 ") as caught:
+        both.observed(text, "k", 2, 64, [out, a])
+    assert (caught.value.argument, caught.value.block, caught.value.thread) == ("a", (1, 0, 0), (63, 0, 0))
+    line = next(i for i, line in enumerate(text.splitlines(), 1) if "[%rd3+12]" in line)
+    assert f"PTX line {line}" in str(caught.value)
+
+
+def test_what_is_grouped(both):
+    """The cases above would prove nothing if none of them were done as one."""
+
+    def groups(text):
+        function = parse(_with_length(text, 400)).functions["k"]
+        blocks = build(function)
+        _, affine = scalars(function, blocks, False, True)
+        strides = {name: a.stride for name, a in affine.items()}
+        origins = neighbours.origins(steps_of(blocks))
+        items = [item for block in blocks for item in neighbours.grouped(block.instructions, strides, origins)]
+        return [len(item.accesses) for item in items if isinstance(item, neighbours.Neighbours)]
+
+    for kind, n in SHAPES:
+        assert groups(_text(both, kind, n)) == [n, n]
+        assert groups(_text(both, kind, n, guard="none")) == [n, n]
+    assert groups(_text(both, "b32", 4, shift=4)) == [4, 4]  # it may be aligned: known when it runs
+    assert groups(_text(both, "b32", 4, order=[3, 2, 1, 0])) == []
+    assert groups(_text(both, "b32", 4, offsets=[0, 4, 4, 8])) == []
