@@ -80,8 +80,8 @@ def _jit() -> Any:
 def compile_object(text: str, *, thorough: bool = True) -> bytes:
     """Optimise and compile LLVM text to an object file.
 
-    Not ``thorough`` is for code whose values are in registers as it is written: three passes do for it what LLVM's first
-    level does, in a quarter of the time.
+    Not ``thorough`` is for code whose values are in registers as it is written: a few passes do for it what LLVM's
+    first level does, in a quarter of the time.
     """
     with _lock:
         machine = target_machine()
