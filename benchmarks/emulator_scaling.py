@@ -71,10 +71,11 @@ def machine_row() -> dict[str, Any]:
             list(pool.map(lambda room: work(room, turns), rooms))
 
         one, two = (min(median_s(call, 0.3) for _ in range(3)) for call in (lambda: work(rooms[0], turns), both))
+    speedup = 2 * one / two
     print(
-        f"{'this machine':16} one thread {1e3 * one:8.2f} ms, two with as much each {1e3 * two:8.2f} ms: {2 * one / two:.2f}x"
+        f"{'this machine':16} one thread {1e3 * one:8.2f} ms, two with as much each {1e3 * two:8.2f} ms: {speedup:.2f}x"
     )
-    return {"kind": "machine", "one_s": one, "two_s": two, "speedup": 2 * one / two}
+    return {"kind": "machine", "one_s": one, "two_s": two, "speedup": speedup}
 
 
 def thread_rows(budget_s: float) -> list[dict[str, Any]]:
