@@ -36,7 +36,7 @@ def load(e: Emitter, space: str, operand: Address, targets: Sequence[Operand], p
     """Load consecutive elements of ``ptx_type`` into ``targets``. Lanes that are off keep what they had."""
     bits, n = WIDTHS[ptx_type], len(targets)
     for target, value in zip(targets, load_values(e, space, operand, bits, n, targets), strict=True):
-        e.write(target, value, ptx_type, keep_off_lanes=False)
+        e.write_loaded(target, value, ptx_type)
 
 
 def load_values(

@@ -16,6 +16,7 @@ from teachkit.emulator.ptx.model import Function, Immediate, Operand, Register
 
 _WORD = 0xFFFFFFFF
 _LONG = 0xFFFFFFFFFFFFFFFF
+_SIGN = 0x80000000
 
 
 _MAX_BLOCK_THREADS = 1024
@@ -61,11 +62,17 @@ def _lowest(bits: int) -> int:
 
 
 def affine_registers(
-    function: Function, steps: list[Step], uniform: frozenset[str], refused: set[str], rows: bool
+    function: Function,
+    steps: list[Step],
+    uniform: frozenset[str],
+    refused: set[str],
+    zeros: frozenset[str],
+    rows: bool,
 ) -> dict[str, Affine]:
     """Registers of the form above, ``refused`` ones aside. A stride of 0 is one value a warp after all.
 
-    ``rows``: a warp is a part of a row of its block, whose width is a multiple of 32.
+    ``zeros`` may be read before they are written, as 0. ``rows``: a warp is a part of a row of its block, whose width
+    is a multiple of 32.
     """
     n_threads = function.directives.get("reqntid", ())
     linear = bool(n_threads) and all(n == 1 for n in n_threads[1:])
@@ -84,6 +91,8 @@ def affine_registers(
                 continue
             before = known.get(name)
             found = [facts.result(step) for step in sources]
+            if name in zeros:
+                found.append(Affine(0, 0))
             merged = _merge(before, found)
             if merged is _VARYING and name in uniform:
                 merged = Affine(0, _mask(function.registers[name]))
@@ -138,7 +147,7 @@ class _Facts:
     def operand(self, operand: Operand, mask: int) -> _Found:
         if isinstance(operand, Immediate) and operand.kind == "int":
             return Affine(0, operand.value & mask)
-        if not isinstance(operand, Register):
+        if not isinstance(operand, Register) or not self._has_width(operand.name, mask):
             return _VARYING
         name = operand.name
         if name in self.known:
@@ -164,20 +173,36 @@ class _Facts:
         modifiers = instruction.opcode.split(".")[1:]
         if not modifiers or "local" in modifiers:
             return _VARYING
+        target, *sources = instruction.operands
         width = modifiers[-1]
-        if width[1:] not in ("32", "64") or not isinstance(instruction.operands[0], Register):
+        if width[1:] not in ("32", "64") or not isinstance(target, Register):
+            return _VARYING
+        if width[0] == "f" and kind != "mov":  # the bits of floats add up to something else
             return _VARYING
         mask = _mask(width)
-        found = [self.operand(o, mask) for o in instruction.operands[1:]]
+        is_wide = "wide" in modifiers
+        results = _LONG if is_wide else _mask(modifiers[0]) if kind == "cvt" else mask
+        if not self._has_width(target.name, results):
+            return _VARYING
+        masks = [mask] * len(sources)
+        if kind in ("shl", "shr", "bfe"):  # amounts and places
+            masks[1:] = [_WORD] * (len(sources) - 1)
+        elif is_wide:
+            masks[2:] = [_LONG] * (len(sources) - 2)
+        found = [self.operand(o, m) for o, m in zip(sources, masks, strict=True)]
         if any(f is _VARYING for f in found):
             return _VARYING
         if any(f is None for f in found):
             return None
         values = [f for f in found if isinstance(f, Affine)]
         rule = _RULES[kind]
-        immediates = [o.value if isinstance(o, Immediate) else None for o in instruction.operands[1:]]
+        immediates = [o.value & m if isinstance(o, Immediate) else None for o, m in zip(sources, masks, strict=True)]
         result = rule(modifiers, mask, values, immediates)
         return _VARYING if result is None else result
+
+    def _has_width(self, name: str, mask: int) -> bool:
+        """Whether a register is as wide as ``mask``: some instructions take a part of one, or leave a part zero."""
+        return _mask(self.function.registers.get(name, "b32" if mask == _WORD else "b64")) == mask
 
 
 def _move(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
@@ -253,10 +278,10 @@ def _shr(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) 
 
 
 def _bfe(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) -> Affine | None:
-    if c[1] is None or c[2] is None:
+    if c[1] is None or c[2] is None or modifiers[-1].startswith("s"):  # that copies the field's own sign
         return None
     shifted = _shr(modifiers, mask, v[:2], c[:2])
-    field = (1 << min(c[2], 64)) - 1
+    field = (1 << min(c[2] & 0xFF, 64)) - 1
     return None if shifted is None else _and(modifiers, mask, [shifted, Affine(0, field)], [None, field])
 
 
@@ -271,7 +296,9 @@ def _mul(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) 
     bits = -(_lowest(a.bits) * _lowest(b.bits))
     if a.stride == 0 and b.stride == 0:
         return Affine(0, bits & result)
-    if c[1] is None or c[1] < 0 or (is_wide and not (a.exact and modifiers[-1].endswith("32"))):
+    if c[1] is None or (is_wide and not (a.exact and modifiers[-1].endswith("32"))):
+        return None
+    if is_wide and modifiers[-1].startswith("s") and (a.lane_bits | c[1]) & _SIGN:
         return None
     return _of(a.stride * c[1], bits, result)
 
@@ -287,6 +314,8 @@ def _cvt(modifiers: list[str], mask: int, v: list[Affine], c: list[int | None]) 
     if modifiers in (["u32", "u64"], ["s32", "s64"], ["u32", "s64"], ["s32", "u64"]):
         return _of(a.stride, a.bits & _WORD, _WORD)
     if modifiers not in (["s64", "s32"], ["u64", "u32"]) or not a.exact:
+        return None
+    if modifiers[0] == "s64" and a.lane_bits & _SIGN:
         return None
     return Affine(a.stride, a.bits | (_LONG ^ _WORD) if modifiers[0] == "s64" else a.bits)
 

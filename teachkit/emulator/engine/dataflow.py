@@ -50,7 +50,7 @@ def _uniformity(
         divergent = now
 
 
-def _n_definitions(steps: list[Step], blocks: list[Block]) -> collections.Counter[str]:
+def count_definitions(steps: list[Step], blocks: list[Block]) -> collections.Counter[str]:
     """Places that give each register a value; one that may be read before it is written starts as zero."""
     found = collections.Counter(name for step in steps for name in step.writes)
     found.update(blocks[0].live_in)
@@ -109,12 +109,12 @@ def scalars(
     known: frozenset[str] = frozenset()
     special = frozenset(_UNIFORM_IN_ROWS if rows else ())
     steps = steps_of(blocks)
-    n_definitions = _n_definitions(steps, blocks)
+    n_definitions = count_definitions(steps, blocks)
     while True:
         facts = _uniformity(function, steps, n_definitions, partial_warps, known | special)
         # Where lanes can part, each may have its value from another definition.
         several = {name for name, n in n_definitions.items() if facts.divergent and n > 1}
-        affine = affine_registers(function, steps, facts.uniform, several, rows)
+        affine = affine_registers(function, steps, facts.uniform, several, blocks[0].live_in, rows)
         found = known | {name for name, a in affine.items() if a.stride == 0}
         if found == known:
             return facts, {name: a for name, a in affine.items() if a.stride}

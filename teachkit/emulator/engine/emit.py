@@ -203,6 +203,15 @@ class Emitter:
             value = self.select(self.guard, value, self.load(name))
         self.put(name, value)
 
+    def write_loaded(self, operand: Operand, value: Value, ptx_type: str) -> None:
+        """The same of elements of memory, which hold the register's own value in the lanes that are off.
+
+        Of a register that is wider they only hold a part.
+        """
+        name = operand.name if isinstance(operand, Register) else ""
+        is_whole = WIDTHS[self.register_types.get(name, ptx_type)] == WIDTHS[ptx_type]
+        self.write(operand, value, ptx_type, keep_off_lanes=not is_whole)
+
     def _as_bits(self, value: Value, width: int, signed: bool) -> Value:
         element = _element(value.type)
         if element in (F32, F64):

@@ -6,7 +6,6 @@ are done as one access and dealt out; each is counted and traced as the one that
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,9 +13,11 @@ from teachkit.emulator.engine import apart, ir, tally
 from teachkit.emulator.engine.access import all_of, inside, prefetch
 from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES
+from teachkit.emulator.engine.dataflow import count_definitions
 from teachkit.emulator.engine.emit import I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.engine.flow import Block
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
-from teachkit.emulator.engine.steps import Step
+from teachkit.emulator.engine.steps import steps_of
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand, Register
 
 _TYPES = {f"{kind}{bits}" for kind in "bus" for bits in (16, 32, 64)} | {"f32", "f64"}
@@ -32,9 +33,13 @@ class Neighbours:
     before: tuple[Instruction, ...] = ()
 
 
-def origins(steps: Sequence[Step]) -> dict[str, tuple[str, int]]:
-    """For registers that are another one plus a constant: which one, and what is added."""
-    n_definitions = collections.Counter(name for step in steps for name in step.writes)
+def origins(blocks: list[Block]) -> dict[str, tuple[str, int]]:
+    """For registers that are another one plus a constant: which one, and what is added.
+
+    A register that may be read before it is written may hold the sum of a turn of the loop before.
+    """
+    steps = steps_of(blocks)
+    n_definitions = count_definitions(steps, blocks)
     found: dict[str, tuple[str, int]] = {}
     for step in steps:
         instruction = step.instruction
@@ -74,6 +79,8 @@ def _group(
         if not accesses and not before and instruction.opcode.partition(".")[0] not in ("mov", "ld", "st"):
             return None
         if _sets_constant(instruction):
+            if instruction.operands[0] in map(_register, accesses):  # it was loaded, and is set after that
+                return None
             before.append(instruction)
             continue
         n_bytes = _element_bytes(instruction)
@@ -212,9 +219,9 @@ def translate(e: Emitter, group: Neighbours) -> None:
         either.add_incoming(one, fast_end)
         either.add_incoming(other, slow_end)
         results.append(either)
-    for access, register, result in zip(group.accesses, registers, results, strict=False):
-        e.instruction = access
-        e.write(register, result, kind, keep_off_lanes=False)
+    for access, guard, register, result in zip(group.accesses, guards, registers, results, strict=False):
+        e.instruction, e.guard = access, guard
+        e.write_loaded(register, result, kind)
     e.guard = None
 
 

@@ -24,7 +24,7 @@ def load(e: Emitter, space: str, operand: Address, targets: Sequence[Operand], p
     _move(e, space, operand, n * bits // 8, "load")
     values = load_dealt(e, e.scratch["packed"], bits, n)
     for target, value in zip(targets, values, strict=True):
-        e.write(target, value, ptx_type, keep_off_lanes=False)
+        e.write_loaded(target, value, ptx_type)
 
 
 def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:

@@ -48,7 +48,7 @@ class WarpCode:
         if self.masked and waits([b for b in self.blocks if b.is_resume_point], self.blocks):
             self.blocks = flow.build(function, apart=True)
         self.uniform = facts.uniform
-        self.origins = origins(steps_of(self.blocks))
+        self.origins = origins(self.blocks)
         self.provenance = provenance(self.function, self.blocks)
         self.sites = SiteBuilder(mode.counting, provenance=self.provenance)
         self.symbols, self.shared_bytes = shared_layout(module, function)

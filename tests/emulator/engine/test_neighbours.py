@@ -11,7 +11,6 @@ import torch
 from teachkit.emulator.engine import neighbours
 from teachkit.emulator.engine.dataflow import scalars
 from teachkit.emulator.engine.flow import build
-from teachkit.emulator.engine.steps import steps_of
 from teachkit.emulator.ptx import parse
 from teachkit.errors import KernelFault
 
@@ -117,7 +116,7 @@ def test_what_is_grouped(both):
         blocks = build(function)
         _, affine = scalars(function, blocks, False, True)
         strides = {name: a.stride for name, a in affine.items()}
-        origins = neighbours.origins(steps_of(blocks))
+        origins = neighbours.origins(blocks)
         items = [item for block in blocks for item in neighbours.grouped(block.instructions, strides, origins)]
         return [len(item.accesses) for item in items if isinstance(item, neighbours.Neighbours)]
 
