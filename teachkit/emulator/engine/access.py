@@ -53,7 +53,7 @@ def load_values(
         return _load_scalar(e, space, place, bits, n)
     if mask is None:
         return load_dealt(e, _resolve(e, space, place, lane_bytes, None), bits, n)
-    old = [e.vector(e.read(t, f"b{bits}")) for t in targets] or [e.vector(ir.Constant(ir.IntType(bits), 0))] * n
+    old = [e.held(target, bits) for target in targets] or [e.vector(ir.Constant(ir.IntType(bits), 0))] * n
 
     def keep() -> None:
         store_interleaved(e, old, e.scratch["packed"], 64, is_rare=True)

@@ -24,6 +24,7 @@ Poison = ir.Poison
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 POINTER = ir.PointerType()
+_BUCKET = "_"  # a target that nobody wants
 _GRID_WORKSPACE = "tk_grid_workspace"  # a variable of frontends/device_runtime.ptx
 
 RESIDENT_ALIGN = 32  # of the smallest vector in a frame, one byte a lane
@@ -98,6 +99,12 @@ class Emitter:
         if isinstance(operand, Symbol):
             return self.symbol(operand.name, ptx_type)
         raise self.unsupported(f"operand {operand!r}")
+
+    def held(self, target: Operand, bits: int) -> Value:
+        """What the lowest ``bits`` of a target of a load are in every lane; zero of PTX's bit bucket."""
+        if isinstance(target, Register) and target.name == _BUCKET:
+            return self.vector(ir.Constant(ir.IntType(bits), 0))
+        return self.vector(self.read(target, f"b{bits}"))
 
     def load(self, register: str) -> Value:
         """A register's value in every lane, or one scalar for all."""
@@ -188,7 +195,7 @@ class Emitter:
             return
         if not isinstance(operand, Register):
             raise self.unsupported(f"destination {operand!r}")
-        if operand.name == "_":  # PTX's bit bucket
+        if operand.name == _BUCKET:
             return
         name = operand.name
         value = self._as_bits(value, WIDTHS[self.register_types[name]], signed=ptx_type.startswith("s"))

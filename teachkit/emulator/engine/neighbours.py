@@ -205,7 +205,7 @@ def translate(e: Emitter, group: Neighbours) -> None:
         if store:
             b.store(values[i], packed, align=64)
         elif e.mask() is not None:
-            b.store(e.vector(e.read(registers[i], f"b{bits}")), packed, align=64)
+            b.store(e.held(registers[i], bits), packed, align=64)
         apart.call(e, "store" if store else "load", "global", own, lanes[i], lane_bytes, sites[i], packed)
         if not store:
             slowly.append(b.load(packed, typ=vector_of(ir.IntType(bits)), align=64))

@@ -19,7 +19,7 @@ from teachkit.emulator.ptx.model import Address, Operand
 def load(e: Emitter, space: str, operand: Address, targets: Sequence[Operand], ptx_type: str) -> None:
     """Load consecutive elements into ``targets``; ``space`` is "local", "argument", "const" or "generic"."""
     bits, n = WIDTHS[ptx_type], len(targets)
-    old = [e.vector(e.read(target, f"b{bits}")) for target in targets]
+    old = [e.held(target, bits) for target in targets]
     store_interleaved(e, old, e.scratch["packed"], 64)
     _move(e, space, operand, n * bits // 8, "load")
     values = load_dealt(e, e.scratch["packed"], bits, n)

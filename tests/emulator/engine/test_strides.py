@@ -75,6 +75,11 @@ LOADS = {
     "mov.u64 %rd4, 0x123456789ABCDEF0; mov.u64 %rd5, 0x3333333322222222;"
     "@%p1 ld.global.s32 %rd4, [%rd3]; @%p1 ld.global.s32 %rd5, [%rd3+4];"
     "xor.b64 %rd6, %rd4, %rd5; shr.u64 %rd7, %rd6, 16; cvt.u32.u64 %r9, %rd7;" + _STORE,
+    # Elements that nobody wants.
+    "bit bucket": _ODD + "mul.wide.u32 %rd3, %r1, 8; add.s64 %rd3, %rd10, %rd3; mov.u32 %r9, 3;"
+    "@%p1 ld.global.v2.u32 {_, %r9}, [%rd3];" + _STORE,
+    "bit bucket, any space": _ODD + "mul.wide.u32 %rd3, %r1, 8; add.s64 %rd3, %rd10, %rd3; mov.u32 %r9, 3;"
+    "selp.b64 %rd4, %rd3, %rd0, %p1; @%p1 ld.v2.u32 {%r9, _}, [%rd4];" + _STORE,
     # Neighbours that are none.
     "set after the load": "mul.wide.u32 %rd3, %r1, 8; add.s64 %rd3, %rd10, %rd3; ld.global.b32 %r9, [%rd3];"
     "mov.b32 %r9, 7; ld.global.b32 %r8, [%rd3+4]; add.u32 %r9, %r9, %r8;" + _STORE,
