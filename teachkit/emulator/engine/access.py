@@ -227,7 +227,12 @@ def _load_scalar(e: Emitter, space: str, place: Place, bits: int, n: int) -> lis
 
 def inside(e: Emitter, address: Value, n_bytes: int, place: Place) -> Value:
     """Whether ``n_bytes`` from ``address`` lie in the interval, in a way that no address can overflow."""
-    room = e.intrinsic("llvm.usub.sat", e.builder.sub(place.high, place.low), I64(n_bytes - 1))
+    key = f"room {place.low.ref} {place.high.ref} {n_bytes}"
+    if key not in e.scratch:  # the interval is known when the kernel begins
+        with e.builder.goto_entry_block():
+            size = e.builder.sub(place.high, place.low)
+            e.scratch[key] = e.intrinsic("llvm.usub.sat", size, I64(n_bytes - 1))
+    room = e.scratch[key]
     return e.builder.icmp_unsigned("<", e.builder.sub(address, place.low), room)
 
 

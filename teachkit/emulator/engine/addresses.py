@@ -84,9 +84,9 @@ def host_place(e: Emitter, space: str, operand: Address) -> Place:
 def interval_of(e: Emitter, operand: Address) -> tuple[Value, Value, int | None]:
     """Bounds and number of the tensor or variable that the operand points into; all of memory where that is unknown."""
     root = root_of(e, operand)
-    if root is None or root not in e.bounds:
+    if root is None or root not in e.intervals:
         return I64(0), I64(0), None
-    return *e.bounds[root], list(e.bounds).index(root)
+    return *e.bounds[root], e.intervals[root]
 
 
 def root_of(e: Emitter, operand: Address) -> str | None:

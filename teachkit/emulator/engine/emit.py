@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import CLOCK_STEP, LANES, offset
@@ -44,6 +44,23 @@ def vector_of(element: ir.Type, n: int = LANES) -> ir.VectorType:
     return ir.VectorType(element, n)
 
 
+_T = TypeVar("_T")
+
+
+class OnFirstUse(dict[str, _T]):
+    """Values at the start of the function, each written there when it is first asked for."""
+
+    def __init__(self, builder: ir.IRBuilder, make: Callable[[str], _T]) -> None:
+        super().__init__()
+        self._builder, self._make = builder, make
+
+    def __missing__(self, name: str) -> _T:
+        """The value."""
+        with self._builder.goto_entry_block():
+            self[name] = made = self._make(name)
+        return made
+
+
 @dataclasses.dataclass
 class Emitter:
     """Builds the code of one kernel; instruction functions call its methods.
@@ -64,7 +81,8 @@ class Emitter:
     symbols: dict[str, int]  # shared, local and parameter offsets
     globals: dict[str, int]  # module variables: index into the table of host addresses
     provenance: dict[str, str | None]
-    bounds: dict[str, tuple[Value, Value]]
+    intervals: dict[str, int]  # parameters and module variables by their numbers in the launch's table
+    bounds: dict[str, tuple[Value, Value]]  # of these
     sites: Any
     scratch: dict[str, Value]
     parameter_offsets: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -280,6 +298,11 @@ class Emitter:
 
     def cast(self, kind: str, value: Value, element: ir.Type) -> Value:
         """An LLVM cast such as ``zext`` or ``sitofp`` to ``element``, a lane at a time."""
+        if kind in ("zext", "sext", "trunc") and isinstance(value, ir.Constant) and value.number is not None:
+            number = value.number % (1 << _element(value.type).width)
+            if kind == "sext" and number >> (_element(value.type).width - 1):
+                number -= 1 << _element(value.type).width
+            return self.constant(Poison(like(value.type, element)), number)
         result: Value = getattr(self.builder, kind)(value, like(value.type, element))
         return result
 
@@ -310,8 +333,10 @@ class Emitter:
             return self.field(base[1:], I32, 4 * "xyz".index(axis))
         if base == "%tid":
             table = self.field("thread_ids", POINTER)
-            n_warps, warp = self.field("n_warps", I64), self.field("warp", I64)
-            row = self.builder.add(self.builder.mul(n_warps, I64("xyz".index(axis))), warp)
+            row = self.field("warp", I64)
+            if axis != "x":
+                before = self.builder.mul(self.field("n_warps", I64), I64("xyz".index(axis)))
+                row = self.builder.add(before, row)
             slot = self.builder.gep(table, [self.builder.mul(row, I64(4 * LANES))], source_etype=I8)
             return self.builder.load(slot, typ=I32 if self.lane_zero else vector_of(I32), align=4)
         if name == "%laneid":

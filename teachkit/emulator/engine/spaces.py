@@ -36,7 +36,7 @@ def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: i
 def generic_space(e: Emitter, operand: Address) -> str:
     """The space that a generic address is sure to be in: "global", or "generic" where it has to be looked up."""
     root = addresses.root_of(e, operand)
-    return "global" if root in e.bounds and root not in e.constants else "generic"
+    return "global" if root in e.intervals and root not in e.constants else "generic"
 
 
 def lane_base(e: Emitter) -> Value:

@@ -11,7 +11,7 @@ from teachkit.emulator.engine.context import (
     LANES,
 )
 from teachkit.emulator.engine.dataflow import provenance, scalars
-from teachkit.emulator.engine.emit import I8, I32, I64, POINTER, WIDTHS, Emitter, vector_of
+from teachkit.emulator.engine.emit import I8, I32, I64, POINTER, WIDTHS, Emitter, OnFirstUse, Value, vector_of
 from teachkit.emulator.engine.frames import Frame, FrameLayout, held_at_end
 from teachkit.emulator.engine.idle_loops import waits
 from teachkit.emulator.engine.inline import flatten, function_addresses
@@ -142,16 +142,12 @@ class WarpCode:
             symbols=self.symbols,
             globals={name: i for i, name in enumerate(self.global_names)},
             provenance=self.provenance,
-            bounds={},
+            intervals={name: i for i, name in enumerate((*(p.name for p in self.function.params), *self.global_names))},
+            bounds=OnFirstUse(b, self._bounds),
             sites=self.sites,
-            scratch={},
+            scratch=OnFirstUse(b, self._scratch),
         )
         e.is_checked = e.is_ordered = self.mode.checked
-        packed = e.field("staging", POINTER)
-        addresses = b.gep(packed, [I64(LANES * MAX_LANE_BYTES)], source_etype=I8)
-        e.scratch = {"packed": packed, "addresses": addresses, "sites": e.field("sites", POINTER)}
-        e.scratch |= {"shared_base": e.field("shared", I64), "shared_end": e.field("shared_end", I64)}
-        e.scratch["params"] = e.field("params", POINTER)
         e.parameter_offsets = self.parameter_offsets
         e.functions = function_addresses(module)
         e.local_bytes, e.shared_bytes = self.local_bytes, self.shared_bytes
@@ -159,16 +155,34 @@ class WarpCode:
         if self.stack is not None:
             e.slots = self.stack.slots
             e.variable_bytes |= self.stack.sizes
-        if self.local_bytes:
-            own = b.mul(e.field("warp", I64), I64(LANES * self.local_bytes))
-            e.scratch["local_base"] = b.add(e.field("local", I64), own)
-        low = b.ptrtoint(e.scratch["params"], I64)
-        e.scratch |= {"parameters_low": low, "parameters_high": b.add(low, I64(self.parameter_bytes))}
         e.constants = frozenset(v.name for v in module.variables.values() if v.space == "const")
-        table = e.field("bounds", POINTER)
-        names = [p.name for p in self.function.params] + list(self.global_names)
-        for index, name in enumerate(names):
-            low = b.gep(table, [I64(16 * index)], source_etype=I8)
-            high = b.gep(table, [I64(16 * index + 8)], source_etype=I8)
-            e.bounds[name] = (b.load(low, typ=I64), b.load(high, typ=I64))
         return e
+
+    def _bounds(self, name: str) -> tuple[Value, Value]:
+        b, at = self.builder, 16 * self.e.intervals[name]
+        table = self.e.scratch["bounds"]
+        low, high = (b.gep(table, [I64(place)], source_etype=I8) for place in (at, at + 8))
+        return b.load(low, typ=I64), b.load(high, typ=I64)
+
+    def _scratch(self, name: str) -> Value:
+        b, e = self.builder, self.e
+        fields: dict[str, tuple[str, ir.Type]] = {
+            "packed": ("staging", POINTER),
+            "sites": ("sites", POINTER),
+            "params": ("params", POINTER),
+            "bounds": ("bounds", POINTER),
+            "shared_base": ("shared", I64),
+            "shared_end": ("shared_end", I64),
+        }
+        if name in fields:
+            return e.field(*fields[name])
+        if name == "addresses":
+            return b.gep(e.scratch["packed"], [I64(LANES * MAX_LANE_BYTES)], source_etype=I8)
+        if name == "parameters_low":
+            return b.ptrtoint(e.scratch["params"], I64)
+        if name == "parameters_high":
+            return b.add(e.scratch["parameters_low"], I64(self.parameter_bytes))
+        if name == "local_base":
+            own = b.mul(e.field("warp", I64), I64(LANES * self.local_bytes))
+            return b.add(e.field("local", I64), own)
+        raise KeyError(name)

@@ -108,7 +108,7 @@ def live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int) -> Val
     host = e.vector(place.address)
     e.builder.store(host, e.scratch["addresses"], align=64)
     lanes = e.lanes()
-    if space != "global or shared" or addresses.root_of(e, address) in e.bounds:
+    if space != "global or shared" or addresses.root_of(e, address) in e.intervals:
         return _checked(e, space, lanes, place.low, place.high, lane_bytes)
     shared = addresses.in_window(e, host, lanes, "shared")
     first = _checked(e, "shared", shared, e.scratch["shared_base"], e.scratch["shared_end"], lane_bytes)

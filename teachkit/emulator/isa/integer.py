@@ -175,12 +175,17 @@ def shr(e: Emitter, form: Form, a: Value, amount: Value) -> Value:
     if not _signed(form):
         return _shift(e, "lshr", a, amount)
     width = WIDTHS[form.type]
+    if isinstance(amount, ir.Constant) and amount.number is not None:
+        return e.builder.ashr(a, e.constant(a, min(amount.number % (1 << 32), width - 1)))
     most = e.intrinsic("llvm.umin", amount, e.constant(amount, width - 1))
     return e.builder.ashr(a, _fit(e, most, width))
 
 
 def _shift(e: Emitter, kind: str, a: Value, amount: Value) -> Value:
     width = a.type.element.width if is_vector(a) else a.type.width
+    if isinstance(amount, ir.Constant) and amount.number is not None:
+        n = amount.number % (1 << 32)
+        return getattr(e.builder, kind)(a, e.constant(a, n)) if n < width else e.constant(a, 0)
     too_far = e.builder.icmp_unsigned(">=", amount, e.constant(amount, width))
     within = e.builder.and_(amount, e.constant(amount, width - 1))
     shifted = getattr(e.builder, kind)(a, _fit(e, within, width))

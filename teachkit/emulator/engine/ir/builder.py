@@ -67,11 +67,12 @@ class IRBuilder:
     @contextlib.contextmanager
     def goto_entry_block(self) -> Iterator[None]:
         """Write to the function's first block for a while, even where that has ended."""
-        before, entry = self.block, self.function.blocks[0]
+        before, append, entry = self.block, self._append, self.function.blocks[0]
         self.position_at_end(entry)
         self._append = entry.lines.append
         yield
         self.position_at_end(before)
+        self._append = append  # which may be the same as inside
 
     @contextlib.contextmanager
     def if_then(self, condition: Value) -> Iterator[None]:

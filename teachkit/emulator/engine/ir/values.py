@@ -29,12 +29,17 @@ class Value:
 
 
 class Constant(Value):
-    """A constant of a type: a number, None for zero, or for vectors a sequence of constants or numbers."""
+    """A constant of a type: a number, None for zero, or for vectors a sequence of constants or numbers.
 
-    __slots__ = ()
+    ``number`` is the integer in every lane, where there is one.
+    """
+
+    __slots__ = ("number",)
+    number: int | None
 
     def __init__(self, shape: Type, value: Any) -> None:
         self.type, self.ref = shape, shape.literal(value)
+        self.number = value if isinstance(value, int) else None
 
 
 class FloatBits(Constant):
@@ -43,7 +48,7 @@ class FloatBits(Constant):
     __slots__ = ()
 
     def __init__(self, shape: FloatingType, bits: int) -> None:
-        self.type, self.ref = shape, shape.literal_of_bits(bits)
+        self.type, self.ref, self.number = shape, shape.literal_of_bits(bits), None
 
 
 class Splat(Constant):
@@ -53,6 +58,7 @@ class Splat(Constant):
 
     def __init__(self, shape: Type, element: Constant) -> None:
         self.type, self.ref = shape, f"splat ({element.type.text} {element.ref})"
+        self.number = element.number
 
 
 class Poison(Constant):
@@ -61,7 +67,7 @@ class Poison(Constant):
     __slots__ = ()
 
     def __init__(self, shape: Type) -> None:
-        self.type, self.ref = shape, "poison"
+        self.type, self.ref, self.number = shape, "poison", None
 
 
 class Slot(Value):
