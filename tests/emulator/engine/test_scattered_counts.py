@@ -27,8 +27,9 @@ ACCESSES = {
     "load 4": "@%p1 ld.global.b32 %r8, [%rd5];",
     "load 8": "@%p1 ld.global.v2.b32 {%r8, %r9}, [%rd5];",
     "load 16": "@%p1 ld.global.v4.b32 {%r8, %r9, %r10, %r11}, [%rd5];",
-    "store 4": "@%p1 st.global.b32 [%rd5], %r1;",
-    "store 16": "@%p1 st.global.v4.b32 [%rd5], {%r1, %r1, %r2, %r3};",
+    # What is stored follows from where: blocks race to the same places.
+    "store 4": "cvt.u32.u64 %r4, %rd5; @%p1 st.global.b32 [%rd5], %r4;",
+    "store 16": "cvt.u32.u64 %r4, %rd5; not.b32 %r5, %r4; @%p1 st.global.v4.b32 [%rd5], {%r4, %r4, %r5, %r5};",
     "atomic": "@%p1 red.global.add.u32 [%rd5], %r1;",
 }
 SHARED = {
