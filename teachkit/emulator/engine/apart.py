@@ -32,7 +32,10 @@ def call(
         how = How.BY_STRIDE_IN_32_BITS if place.wraps else How.BY_STRIDE
         first, stride = place.address, I64(place.stride or 0)
     what = site | lane_bytes << APART_BYTES | int(how) << APART_HOW
-    what |= 0 if place.interval is None else place.interval + 1 << APART_INTERVAL
+    interval = 0 if place.interval is None else place.interval + 1
+    if interval >= 1 << 16:
+        raise e.unsupported("more than 65,535 parameters and variables")
+    what |= interval << APART_INTERVAL
     what |= 0 if e.sites.counting else APART_SILENT
     arguments = [e.context, lanes, I64(what), first, stride]
     if verb == "store":

@@ -41,7 +41,7 @@ CONFLICT_SLOT, RUN_SLOT = 3, 4
 
 # One number tells the runtime what an access is: its site, and from these bits on
 APART_BYTES = 32  # bytes a lane, 8 bits
-APART_INTERVAL = 40  # 1 + the number of the interval it must stay in, 0 where that is unknown; 14 bits
+APART_INTERVAL = 40  # 1 + the number of the interval it must stay in, 0 where that is unknown; 16 bits
 APART_HOW = 56  # How
 APART_SILENT = 1 << 63  # it is not counted
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 
-from teachkit.emulator.engine.affine import Affine, affine_registers
+from teachkit.emulator.engine.affine import affine_registers
+from teachkit.emulator.engine.affine_rules import Affine
 from teachkit.emulator.engine.flow import Block
 from teachkit.emulator.engine.steps import Step, steps_of
 from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Register, Symbol

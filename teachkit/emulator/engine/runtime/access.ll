@@ -233,7 +233,7 @@ define internal i64 @tk_size(i64 %what) {
 
 define internal ptr @tk_interval(ptr %ctx, i64 %what) {
   %shifted = lshr i64 %what, 40
-  %number = and i64 %shifted, 16383
+  %number = and i64 %shifted, 65535
   %before = sub i64 %number, 1
   %p.bounds = getelementptr i8, ptr %ctx, i64 «bounds»
   %bounds = load ptr, ptr %p.bounds
