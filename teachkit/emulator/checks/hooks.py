@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from teachkit.emulator.checks.layout import LANES, Event
 from teachkit.emulator.engine import barriers, ir
-from teachkit.emulator.engine.emit import I8, I32, I64, POINTER, Emitter, Value
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
+from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, Value
 from teachkit.emulator.ptx.model import Immediate, Instruction
 from teachkit.emulator.sites import Site
 

@@ -12,20 +12,20 @@ from collections.abc import Callable, Sequence
 from teachkit.emulator.engine import apart, ir, tally
 from teachkit.emulator.engine.addresses import Place, gap_of, place_of
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import (
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
+from teachkit.emulator.engine.shapes import (
     I8,
     I32,
     I64,
     POINTER,
     WIDTHS,
-    Emitter,
     Poison,
     Value,
     is_vector,
     lane_constants,
     vector_of,
 )
-from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
 from teachkit.emulator.ptx.model import Address, Operand
 
 MAX_LANE_BYTES = 16

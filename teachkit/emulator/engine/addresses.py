@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from teachkit.emulator.engine.context import SECTOR_BYTES
-from teachkit.emulator.engine.emit import I32, I64, Emitter, Value, is_vector
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I32, I64, Value, is_vector
 from teachkit.emulator.ptx.model import Address, Register, Symbol
 
 

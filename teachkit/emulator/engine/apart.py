@@ -9,7 +9,8 @@ from teachkit.emulator.checks import hooks
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.addresses import Place
 from teachkit.emulator.engine.context import APART_BYTES, APART_HOW, APART_INTERVAL, APART_SILENT, How
-from teachkit.emulator.engine.emit import I32, I64, POINTER, Emitter, Poison, Value, is_vector
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I32, I64, POINTER, Poison, Value, is_vector
 
 
 def call(

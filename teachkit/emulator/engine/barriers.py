@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import LANES, N_BARRIERS, offset
-from teachkit.emulator.engine.emit import I8, I32, I64, Emitter, Value, is_vector
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I8, I32, I64, Value, is_vector
 from teachkit.emulator.ptx.model import Instruction, Operand
 
 

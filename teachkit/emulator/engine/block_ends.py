@@ -11,9 +11,9 @@ from teachkit.emulator.engine.context import (
     Fault,
     Status,
 )
-from teachkit.emulator.engine.emit import I32, I64, Value
 from teachkit.emulator.engine.inline import function_addresses
 from teachkit.emulator.engine.recursion import Jump, StackCall, StackReturn
+from teachkit.emulator.engine.shapes import I32, I64, Value
 from teachkit.emulator.engine.suspensions import Suspensions
 from teachkit.emulator.isa.host import tell_host
 from teachkit.emulator.isa.table import lookup

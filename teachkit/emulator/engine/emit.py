@@ -7,42 +7,35 @@ types are LLVM integers, ``f32`` and ``f64`` are ``float`` and ``double``; 16-bi
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from teachkit.emulator.engine import ir
-from teachkit.emulator.engine.context import CLOCK_STEP, LANES, offset
+from teachkit.emulator.engine import ir, special_registers
+from teachkit.emulator.engine.context import LANES, offset
 from teachkit.emulator.engine.recursion import STACK
+from teachkit.emulator.engine.shapes import (
+    F32,
+    F64,
+    I8,
+    I32,
+    I64,
+    POINTER,
+    WIDTHS,
+    Poison,
+    Value,
+    element_of,
+    is_vector,
+    lane_constants,
+    like,
+    vector_of,
+)
 from teachkit.emulator.ptx.lex import converted
 from teachkit.emulator.ptx.model import Immediate, Instruction, Negated, Operand, PredicatePair, Register, Symbol
 from teachkit.errors import UnsupportedInstruction
 
-Value = ir.Value
-Poison = ir.Poison
-
-I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
-F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
-POINTER = ir.PointerType()
 _BUCKET = "_"  # a target that nobody wants
-_GRID_WORKSPACE = "tk_grid_workspace"  # a variable of frontends/device_runtime.ptx
 
 RESIDENT_ALIGN = 32  # of the smallest vector in a frame, one byte a lane
-
-WIDTHS = {
-    "pred": 1,
-    **dict.fromkeys(("b8", "u8", "s8"), 8),
-    **dict.fromkeys(("b16", "u16", "s16", "f16", "bf16"), 16),
-    **dict.fromkeys(("b32", "u32", "s32", "f32", "f16x2", "bf16x2"), 32),
-    **dict.fromkeys(("b64", "u64", "s64", "f64"), 64),
-}
-
-
-@functools.cache
-def vector_of(element: ir.Type, n: int = LANES) -> ir.VectorType:
-    """``n`` elements of a type side by side."""
-    return ir.VectorType(element, n)
-
 
 _T = TypeVar("_T")
 
@@ -157,7 +150,7 @@ class Emitter:
 
     def _as_type(self, value: Value, ptx_type: str) -> Value:
         wanted = WIDTHS[ptx_type]
-        width = _element(value.type).width
+        width = element_of(value.type).width
         if width > wanted:
             value = self.builder.trunc(value, like(value.type, ir.IntType(wanted)))
         elif width < wanted:
@@ -238,7 +231,7 @@ class Emitter:
         self.write(operand, value, ptx_type, keep_off_lanes=not is_whole)
 
     def _as_bits(self, value: Value, width: int, signed: bool) -> Value:
-        element = _element(value.type)
+        element = element_of(value.type)
         if element in (F32, F64):
             bits = I32 if element == F32 else I64
             value, element = self.builder.bitcast(value, like(value.type, bits)), bits
@@ -274,7 +267,7 @@ class Emitter:
 
     def constant(self, like_value: Value, number: float) -> Value:
         """``number`` as a constant of the type of ``like_value``."""
-        element = _element(like_value.type)
+        element = element_of(like_value.type)
         if isinstance(element, ir.IntType):
             scalar = ir.Constant(element, int(number) % (1 << element.width))
         else:
@@ -299,16 +292,16 @@ class Emitter:
     def cast(self, kind: str, value: Value, element: ir.Type) -> Value:
         """An LLVM cast such as ``zext`` or ``sitofp`` to ``element``, a lane at a time."""
         if kind in ("zext", "sext", "trunc") and isinstance(value, ir.Constant) and value.number is not None:
-            number = value.number % (1 << _element(value.type).width)
-            if kind == "sext" and number >> (_element(value.type).width - 1):
-                number -= 1 << _element(value.type).width
+            number = value.number % (1 << element_of(value.type).width)
+            if kind == "sext" and number >> (element_of(value.type).width - 1):
+                number -= 1 << element_of(value.type).width
             return self.constant(Poison(like(value.type, element)), number)
         result: Value = getattr(self.builder, kind)(value, like(value.type, element))
         return result
 
     def bits(self, value: Value) -> Value:
         """A float value as its bits."""
-        return self.builder.bitcast(value, like(value.type, I32 if _element(value.type) == F32 else I64))
+        return self.builder.bitcast(value, like(value.type, I32 if element_of(value.type) == F32 else I64))
 
     def intrinsic(self, name: str, *values: Value, returns: ir.Type | None = None, suffix: str | None = None) -> Value:
         """Call LLVM's ``name``, overloaded on the type of the first value unless ``suffix`` says otherwise."""
@@ -328,63 +321,7 @@ class Emitter:
 
     def special(self, name: str) -> Value:
         """A special register: scalar where it is the same in all lanes."""
-        base, _, axis = name.partition(".")
-        if base in ("%ctaid", "%nctaid", "%ntid"):
-            return self.field(base[1:], I32, 4 * "xyz".index(axis))
-        if base == "%tid":
-            table = self.field("thread_ids", POINTER)
-            row = self.field("warp", I64)
-            if axis != "x":
-                before = self.builder.mul(self.field("n_warps", I64), I64("xyz".index(axis)))
-                row = self.builder.add(before, row)
-            slot = self.builder.gep(table, [self.builder.mul(row, I64(4 * LANES))], source_etype=I8)
-            return self.builder.load(slot, typ=I32 if self.lane_zero else vector_of(I32), align=4)
-        if name == "%laneid":
-            return I32(0) if self.lane_zero else lane_numbers()
-        if name == "%warpid":
-            return self.builder.trunc(self.field("warp", I64), I32)
-        if name == "%nwarpid":
-            return self.builder.trunc(self.field("n_warps", I64), I32)
-        if name in ("%total_smem_size", "%dynamic_smem_size"):
-            total = self.builder.trunc(self.field("shared_bytes", I64), I32)
-            # Dynamic memory begins at a multiple of 16 behind what the kernel declares.
-            declared = I32(0 if name == "%total_smem_size" else -(-self.shared_bytes // 16) * 16)
-            return self.intrinsic("llvm.usub.sat", total, declared)
-        masks = {
-            "%lanemask_eq": lambda lane: 1 << lane,
-            "%lanemask_lt": lambda lane: (1 << lane) - 1,
-            "%lanemask_le": lambda lane: (2 << lane) - 1,
-            "%lanemask_gt": lambda lane: 0xFFFFFFFF & ~((2 << lane) - 1),
-            "%lanemask_ge": lambda lane: 0xFFFFFFFF & ~((1 << lane) - 1),
-        }
-        if name in masks:
-            return lane_constants(I32, [masks[name](lane) for lane in range(LANES)])
-        if base in ("%clusterid", "%nclusterid"):  # clusters of one block
-            return self.special({"%clusterid": "%ctaid", "%nclusterid": "%nctaid"}[base] + f".{axis}")
-        if base in ("%cluster_ctaid", "%cluster_ctarank", "%gridid"):
-            return I32(0)
-        if base in ("%cluster_nctaid", "%cluster_nctarank"):
-            return I32(1)
-        if name in ("%envreg1", "%envreg2") and _GRID_WORKSPACE in self.globals:  # upper and lower half of its address
-            place = self.symbol(_GRID_WORKSPACE, "u64")
-            return self.builder.trunc(self.builder.lshr(place, I64(32)) if name == "%envreg1" else place, I32)
-        if name in ("%smid", "%nsmid"):
-            n_sms = self.field("n_sms", I64)
-            number = n_sms if name == "%nsmid" else self.builder.urem(self.field("block", I64), n_sms)
-            return self.builder.trunc(number, I32)
-        if name.startswith(("%clock", "%globaltimer")):
-            return self._clock(name)
-        raise self.unsupported(f"special register {name}")
-
-    def _clock(self, name: str) -> Value:
-        """A block's time stands still but for readings of it, so that a program that measures or waits does the same
-        in every run. Cycles and nanoseconds are the same thing here."""
-        slot = self.builder.gep(self.context, [I64(offset("clock"))], source_etype=I8)
-        now = self.builder.add(self.builder.load(slot, typ=I64), I64(CLOCK_STEP))
-        self.builder.store(now, slot)
-        if name.endswith("_hi"):
-            return self.builder.trunc(self.builder.lshr(now, I64(32)), I32)
-        return now if name in ("%clock64", "%globaltimer") else self.builder.trunc(now, I32)
+        return special_registers.read(self, name)
 
     def fault(self, kind: int, site: int, lanes: Value) -> None:
         """Report ``lanes`` (32 bits, not all zero) as at fault, for the reason ``kind``."""
@@ -411,32 +348,3 @@ class Emitter:
         instruction = self.instruction
         assert instruction is not None
         return UnsupportedInstruction(instruction.opcode, instruction.ptx_line, str(instruction.source or ""), what)
-
-
-def is_vector(value: Value) -> bool:
-    """Whether a value has one element a lane."""
-    return isinstance(value.type, ir.VectorType)
-
-
-def like(shape: ir.Type, element: ir.Type) -> ir.Type:
-    """``element`` as a scalar or a vector, whichever ``shape`` is."""
-    return vector_of(element, shape.count) if isinstance(shape, ir.VectorType) else element
-
-
-def lane_constants(element: ir.Type, numbers: Sequence[int]) -> ir.Constant:
-    """A constant vector of the given numbers."""
-    return _lane_constants(element, tuple(numbers))
-
-
-@functools.lru_cache(maxsize=4096)  # the same few in every kernel, and long
-def _lane_constants(element: ir.Type, numbers: tuple[int, ...]) -> ir.Constant:
-    return ir.Constant(vector_of(element, len(numbers)), numbers)
-
-
-def lane_numbers() -> ir.Constant:
-    """0, 1, 2, ... 31."""
-    return lane_constants(I32, list(range(LANES)))
-
-
-def _element(shape: ir.Type) -> Any:
-    return shape.element if isinstance(shape, ir.VectorType) else shape

@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection, Mapping
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import FRAME_REGISTERS, LANES
-from teachkit.emulator.engine.emit import I1, I8, I32, I64, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.flow import Block, defined, is_barrier
+from teachkit.emulator.engine.shapes import I1, I8, I32, I64, WIDTHS, Value, vector_of
 
 MANY_VECTORS = 40  # each is 4 to 8 registers of AVX2, of which there are 16
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from teachkit.emulator.engine import ir, processor
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import I16, I32, POINTER, Emitter, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
+from teachkit.emulator.engine.shapes import I16, I32, POINTER, Poison, Value, lane_constants, vector_of
 
 _HALF = 16  # bits: two elements to a word of a lane
 _PART = 8  # lanes: four elements of each are four registers of 256 bits

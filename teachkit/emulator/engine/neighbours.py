@@ -14,9 +14,10 @@ from teachkit.emulator.engine.access import all_of, inside, prefetch
 from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.dataflow import count_definitions
-from teachkit.emulator.engine.emit import I32, I64, POINTER, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.flow import Block
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
+from teachkit.emulator.engine.shapes import I32, I64, POINTER, WIDTHS, Value, vector_of
 from teachkit.emulator.engine.steps import steps_of
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand, Register
 

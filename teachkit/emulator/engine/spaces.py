@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from teachkit.emulator.engine import addresses, apart
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Value, lane_constants
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
+from teachkit.emulator.engine.shapes import I32, I64, WIDTHS, Value, lane_constants
 from teachkit.emulator.ptx.model import Address, Operand
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from teachkit.emulator.engine import apart, ir
 from teachkit.emulator.engine.context import LANES, Fault
-from teachkit.emulator.engine.emit import I1, I8, I32, I64, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.engine.recursion import STACK, STACK_BYTES, Copy, Landing, StackCall, Stacked
+from teachkit.emulator.engine.shapes import I1, I8, I32, I64, WIDTHS, Value, vector_of
 from teachkit.emulator.engine.spaces import lane_base
 from teachkit.emulator.ptx.model import Register
 

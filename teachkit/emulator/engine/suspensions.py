@@ -10,7 +10,7 @@ from teachkit.emulator.engine.context import (
     FRAME_RESUME,
     Status,
 )
-from teachkit.emulator.engine.emit import I1, I32, I64, POINTER, WIDTHS, is_vector, vector_of
+from teachkit.emulator.engine.shapes import I1, I32, I64, POINTER, WIDTHS, is_vector, vector_of
 from teachkit.emulator.engine.warp_code import WarpCode
 
 

@@ -17,7 +17,8 @@ from teachkit.emulator.engine.context import (
     TRACE_SECTOR_SHIFT,
     offset,
 )
-from teachkit.emulator.engine.emit import I8, I64, POINTER, Emitter, Value
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I8, I64, POINTER, Value
 
 _BANK_BYTES = 4
 

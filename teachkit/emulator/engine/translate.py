@@ -14,9 +14,9 @@ from teachkit.emulator.engine.context import (
     LANES,
     Status,
 )
-from teachkit.emulator.engine.emit import I1, I32, I64, Value, vector_of
 from teachkit.emulator.engine.idle_loops import asking_loops, idle_loops
 from teachkit.emulator.engine.recursion import Landing
+from teachkit.emulator.engine.shapes import I1, I32, I64, Value, vector_of
 from teachkit.emulator.engine.warp_code import Mode
 from teachkit.emulator.isa.table import lookup
 from teachkit.emulator.ptx.model import Function, Instruction, Module

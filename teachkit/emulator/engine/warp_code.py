@@ -11,13 +11,14 @@ from teachkit.emulator.engine.context import (
     LANES,
 )
 from teachkit.emulator.engine.dataflow import provenance, scalars
-from teachkit.emulator.engine.emit import I8, I32, I64, POINTER, WIDTHS, Emitter, OnFirstUse, Value, vector_of
+from teachkit.emulator.engine.emit import Emitter, OnFirstUse
 from teachkit.emulator.engine.frames import Frame, FrameLayout, held_at_end
 from teachkit.emulator.engine.idle_loops import waits
 from teachkit.emulator.engine.inline import flatten, function_addresses
 from teachkit.emulator.engine.layout import local_layout, parameter_layout, shared_layout
 from teachkit.emulator.engine.neighbours import origins
 from teachkit.emulator.engine.recursion import STACK_BYTES, StackCall, Stacked, frame_bytes
+from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, WIDTHS, Value, vector_of
 from teachkit.emulator.engine.stack import Stack
 from teachkit.emulator.engine.steps import steps_of
 from teachkit.emulator.ptx.model import Function, Module

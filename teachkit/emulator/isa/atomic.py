@@ -10,9 +10,10 @@ from __future__ import annotations
 from teachkit.emulator.checks import hooks
 from teachkit.emulator.engine import addresses, ir
 from teachkit.emulator.engine.context import LANES, TRACE_ATOMIC_BIT, TRACE_STORE_BIT
-from teachkit.emulator.engine.emit import I32, I64, WIDTHS, Emitter, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.engine.interleave import interleave
+from teachkit.emulator.engine.shapes import I32, I64, WIDTHS, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand, Register
 

@@ -5,7 +5,8 @@ Source: PTX ISA, "bmsk", "szext", "prmt", "mul24", "mad24".
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import I8, I32, I64, Emitter, Value
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I8, I32, I64, Value
 from teachkit.emulator.isa.table import Form, instruction
 
 

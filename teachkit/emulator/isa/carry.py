@@ -9,7 +9,8 @@ behind ``sub.cc`` shows it, and the division of 128-bit integers that comes with
 from __future__ import annotations
 
 from teachkit.emulator.engine import ir
-from teachkit.emulator.engine.emit import I1, Emitter, Value, is_vector
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I1, Value, is_vector
 from teachkit.emulator.isa.integer import mul_hi
 from teachkit.emulator.isa.table import Form, instruction
 

@@ -4,7 +4,8 @@ is about where the warp goes on, not about values."""
 from __future__ import annotations
 
 from teachkit.emulator.engine import barriers
-from teachkit.emulator.engine.emit import I32, Emitter
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I32
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from teachkit.emulator.engine import ir
-from teachkit.emulator.engine.emit import F32, F64, I64, WIDTHS, Emitter, Value, like
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import F32, F64, I64, WIDTHS, Value, like
 from teachkit.emulator.isa.floating import double_to_float_odd, float_to_half, flush, half_to_float, pack
 from teachkit.emulator.isa.integer import count_leading
 from teachkit.emulator.isa.table import Form, instruction

@@ -6,8 +6,9 @@ arithmetic can move between the two changes of mode. Source: PTX ISA, "Rounding 
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import F64, Emitter, Value, is_vector
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
+from teachkit.emulator.engine.shapes import F64, Value, is_vector
 from teachkit.emulator.isa.floating import apply, on_pairs
 from teachkit.emulator.isa.table import Form, instruction
 

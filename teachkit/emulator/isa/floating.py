@@ -12,8 +12,9 @@ import functools
 import math
 from collections.abc import Callable
 
-from teachkit.emulator.engine.emit import F16, F32, F64, I16, I32, I64, Emitter, Value, like
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.processor import converts_half
+from teachkit.emulator.engine.shapes import F16, F32, F64, I16, I32, I64, Value, like
 from teachkit.emulator.isa import half
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand

@@ -5,7 +5,8 @@ The bits are those that F16C makes: rounded to nearest even, subnormals kept, Na
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import F32, I16, I32, Emitter, Value, like
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import F32, I16, I32, Value, like
 
 _HALF_INFINITY = 0x7C00
 _REBIAS = (127 - 15) << 23  # from the exponent of a half, in its place in a single, to the single's

@@ -5,7 +5,8 @@ Source: PTX ISA, "Half Precision Floating Point Instructions".
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import F64, I16, Emitter, Value, is_vector
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import F64, I16, Value, is_vector
 from teachkit.emulator.isa.floating import (
     Operation,
     double_to_float_odd,

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from teachkit.emulator.engine import apart, ir
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import I32, I64, POINTER, Emitter, Value, vector_of
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.inline import call_parts, called
+from teachkit.emulator.engine.shapes import I32, I64, POINTER, Value, vector_of
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from teachkit.emulator.engine import ir
-from teachkit.emulator.engine.emit import F64, I32, I64, WIDTHS, Emitter, Value, is_vector
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import F64, I32, I64, WIDTHS, Value, is_vector
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, PredicatePair
 

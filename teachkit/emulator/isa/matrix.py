@@ -7,18 +7,8 @@ import re
 from teachkit.emulator.engine import apart
 from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import (
-    I8,
-    I16,
-    I32,
-    I64,
-    WIDTHS,
-    Emitter,
-    Poison,
-    Value,
-    lane_constants,
-    vector_of,
-)
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I8, I16, I32, I64, WIDTHS, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.isa.products import ELEMENTS, items_of, kept, product, product_in_place
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Operand, Register

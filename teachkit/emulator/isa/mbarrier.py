@@ -15,8 +15,9 @@ from __future__ import annotations
 from teachkit.emulator.engine import access, ir, spaces
 from teachkit.emulator.engine.addresses import address_of
 from teachkit.emulator.engine.context import offset
-from teachkit.emulator.engine.emit import I8, I32, I64, Emitter, Value, vector_of
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
+from teachkit.emulator.engine.shapes import I8, I32, I64, Value, vector_of
 from teachkit.emulator.isa.atomic import live_lanes
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Operand, Register

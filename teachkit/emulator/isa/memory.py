@@ -5,8 +5,9 @@ from __future__ import annotations
 from teachkit.emulator.engine import access, apart, ir, spaces
 from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import Fault
-from teachkit.emulator.engine.emit import I8, I16, I32, I64, WIDTHS, Emitter, Value, vector_of
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
+from teachkit.emulator.engine.shapes import I8, I16, I32, I64, WIDTHS, Value, vector_of
 from teachkit.emulator.isa.move import element_type
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Operand

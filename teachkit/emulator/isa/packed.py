@@ -6,7 +6,8 @@ parts that they take of both registers, ``.b7021``, and the destination those th
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.emit import I32, Emitter, Value
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I32, Value
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, Part
 

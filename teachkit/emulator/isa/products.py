@@ -18,7 +18,9 @@ from collections.abc import Sequence
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import (
+from teachkit.emulator.engine.emit import RESIDENT_ALIGN, Emitter
+from teachkit.emulator.engine.processor import converts_half
+from teachkit.emulator.engine.shapes import (
     F16,
     F32,
     F64,
@@ -27,14 +29,11 @@ from teachkit.emulator.engine.emit import (
     I32,
     I64,
     POINTER,
-    RESIDENT_ALIGN,
-    Emitter,
     Poison,
     Value,
     lane_constants,
     vector_of,
 )
-from teachkit.emulator.engine.processor import converts_half
 from teachkit.emulator.isa.floating import float_to_half, half_to_float, pack, upper
 from teachkit.emulator.isa.fp8 import e4m3_to_half
 from teachkit.emulator.ptx.model import Group, Operand

@@ -9,7 +9,8 @@ they were negative; and of ``vmad`` on unsigned words with a negated third sourc
 from __future__ import annotations
 
 from teachkit.emulator.engine import ir
-from teachkit.emulator.engine.emit import I32, I64, Emitter, Value
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import I32, I64, Value
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, Part
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from teachkit.emulator.engine import ir
-from teachkit.emulator.engine.emit import (
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import (
     I1,
     I32,
     I64,
-    Emitter,
     Poison,
     Value,
     is_vector,
