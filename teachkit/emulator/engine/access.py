@@ -179,7 +179,7 @@ def _split(
         prefetch(e, first, LANES * step, LANES * lane_bytes, store)
     if e.sites.counting:
         if space == "global":
-            tally.run_in_global(e, site, first, (LANES - 1) * step + lane_bytes, store)
+            tally.runs_in_global(e, [site], first, (LANES - 1) * step + lane_bytes, store)
         else:
             tally.run_in_shared(e, site)
     fast(b.inttoptr(first, POINTER))
@@ -205,7 +205,7 @@ def _load_scalar(e: Emitter, space: str, place: Place, bits: int, n: int) -> lis
     b.position_at_end(fast_block)
     if e.sites.counting:
         if space == "global":
-            tally.run_in_global(e, site, place.address, lane_bytes, False)
+            tally.runs_in_global(e, [site], place.address, lane_bytes, False)
         else:
             tally.run_in_shared(e, site)
     pointer = b.inttoptr(place.address, POINTER)

@@ -42,9 +42,7 @@ class BlockEnds(Suspensions):
             return
         condition: Value | None = None
         if last is not None:
-            if last.guard is not None:
-                condition = self.e.load(last.guard.register.name)
-                condition = self.builder.not_(condition) if last.guard.negated else condition
+            condition = self.e.guard_of(last)
             if flow.base(last) in ("trap", "brkpt", "call"):
                 self._trap(condition, lanes)
         if self.masked:
@@ -173,11 +171,10 @@ class BlockEnds(Suspensions):
     def _some_wait(self, block: flow.Block, last: Instruction, lanes: Value) -> Value:
         """Go on without waiting where the predicate holds for no lane; else the warp waits, for those it holds."""
         b, e = self.builder, self.e
-        assert last.guard is not None
         if barriers.is_reduction(last):
             raise e.unsupported("under a predicate")
-        condition = e.load(last.guard.register.name)
-        condition = b.not_(condition) if last.guard.negated else condition
+        condition = e.guard_of(last)
+        assert condition is not None
         waiting = b.and_(b.bitcast(e.vector(condition), I32), lanes)
         slot = self.sites.guard(last)
         if self.mode.counting:

@@ -336,6 +336,13 @@ class Emitter:
         mask = self.mask()
         return I32(-1) if mask is None else self.builder.bitcast(mask, I32)
 
+    def guard_of(self, instruction: Instruction) -> Value | None:
+        """Where the instruction's predicate holds, None without one."""
+        if instruction.guard is None:
+            return None
+        value = self.load(instruction.guard.register.name)
+        return self.builder.not_(value) if instruction.guard.negated else value
+
     def mask(self) -> Value | None:
         """The lanes that run this instruction as a vector of bits, None for all."""
         guard = None if self.guard is None else self.vector(self.guard)

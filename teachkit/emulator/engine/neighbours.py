@@ -151,7 +151,7 @@ def _independent(accesses: Sequence[Instruction], before: Sequence[Instruction])
     constants = [i.operands[0].name for i in before if isinstance(i.operands[0], Register)]
     if len(set(targets)) < len(targets) or not set(read).isdisjoint([*targets, *constants]):
         return False
-    return sorted(constants) == sorted(set(constants)) and set(constants) <= set(targets)
+    return len(set(constants)) == len(constants) and set(constants) <= set(targets)
 
 
 def translate(e: Emitter, group: Neighbours) -> None:
@@ -163,7 +163,7 @@ def translate(e: Emitter, group: Neighbours) -> None:
     bits, n = WIDTHS[kind], len(group.accesses)
     lane_bytes, stride = bits // 8, n * bits // 8
     run_passes = tally.passes("global", store, stride, lane_bytes)
-    guards = [_guard(e, access) for access in group.accesses]
+    guards = [e.guard_of(access) for access in group.accesses]
     sites, lanes = [], []
     for access, guard in zip(group.accesses, guards, strict=True):
         e.instruction, e.guard = access, guard
@@ -224,10 +224,3 @@ def translate(e: Emitter, group: Neighbours) -> None:
         e.instruction, e.guard = access, guard
         e.write_loaded(register, result, kind)
     e.guard = None
-
-
-def _guard(e: Emitter, instruction: Instruction) -> Value | None:
-    if instruction.guard is None:
-        return None
-    value = e.load(instruction.guard.register.name)
-    return e.builder.not_(value) if instruction.guard.negated else value

@@ -40,13 +40,8 @@ def run_in_shared(e: Emitter, site: int) -> None:
     add(e, site + RUN_SLOT, I64(1))
 
 
-def run_in_global(e: Emitter, site: int, first: Value, n_bytes: int, store: bool) -> None:
-    """All 32 lanes touch global memory, and with it every sector of ``n_bytes`` from ``first``."""
-    runs_in_global(e, [site], first, n_bytes, store)
-
-
 def runs_in_global(e: Emitter, sites: Sequence[int], first: Value, n_bytes: int, store: bool) -> None:
-    """The same of several accesses that touch the same sectors."""
+    """In each of ``sites`` all 32 lanes touch global memory, and with it every sector of ``n_bytes`` from ``first``."""
     b = e.builder
     shift = I64(SECTOR_BYTES.bit_length() - 1)
     sector = b.lshr(first, shift)

@@ -156,11 +156,7 @@ class _Translator(BlockEnds):
         if found is None:
             raise e.unsupported("")
         row, form = found
-        e.guard = None
-        if instruction.guard is not None:
-            e.guard = e.load(instruction.guard.register.name)
-            if instruction.guard.negated:
-                e.guard = self.builder.not_(e.guard)
+        e.guard = e.guard_of(instruction)
         e.lane_zero = any(self._is_scalar(name) for name in flow.defined(instruction))
         n_sites = len(self.sites.sites)
         if self.mode.checked:
