@@ -14,6 +14,7 @@ from teachkit.emulator.engine.addresses import Place, gap_of, place_of
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
+from teachkit.emulator.engine.paths import either, every_lane, is_aligned
 from teachkit.emulator.engine.shapes import (
     I8,
     I32,
@@ -77,9 +78,10 @@ def load_packed(e: Emitter, space: str, operand: Address, lane_bytes: int) -> Va
 def store_packed(e: Emitter, space: str, operand: Address, packed: Value, lane_bytes: int) -> None:
     """The reverse: store from where the lanes' bytes lie side by side."""
 
-    def fast(memory: Value) -> None:
+    def fast(memory: Value) -> list[Value]:
         whole = e.builder.load(packed, typ=vector_of(I32, LANES * lane_bytes // 4), align=4)
         e.builder.store(whole, memory, align=4)
+        return []
 
     _split(e, space, place_of(e, space, operand), lane_bytes, True, fast, lambda: packed)
 
@@ -89,8 +91,9 @@ def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: i
     place = place_of(e, space, operand)
     values = [e.vector(value) for value in values]
 
-    def fast(memory: Value) -> None:
+    def fast(memory: Value) -> list[Value]:
         store_interleaved(e, values, memory, bits // 8)
+        return []
 
     def pack() -> Value:
         store_interleaved(e, values, e.scratch["packed"], 64, is_rare=True)
@@ -104,16 +107,14 @@ def _resolve(e: Emitter, space: str, place: Place, lane_bytes: int, prepare: Cal
 
     ``prepare`` writes there what lanes get that are off.
     """
-    ends: list[tuple[Value, ir.Block]] = []
     packed = e.scratch["packed"]
 
     def slow() -> Value:
         if prepare is not None:
             prepare()
-        ends.append((packed, e.builder.block))
         return packed
 
-    def fast(memory: Value) -> None:
+    def fast(memory: Value) -> list[Value]:
         gap = gap_of(space, place.stride, lane_bytes)
         if gap:
             element = ir.IntType(8 * lane_bytes)
@@ -121,12 +122,9 @@ def _resolve(e: Emitter, space: str, place: Place, lane_bytes: int, prepare: Cal
             order = lane_constants(I32, range(0, LANES * gap, gap))
             e.builder.store(e.builder.shuffle_vector(wide, Poison(wide.type), order), packed, align=64)
             memory = packed
-        ends.append((memory, e.builder.block))
+        return [memory]
 
-    _split(e, space, place, lane_bytes, False, fast, slow)
-    pointer = e.builder.phi(POINTER)
-    for value, block in ends:
-        pointer.add_incoming(value, block)
+    (pointer,) = _split(e, space, place, lane_bytes, False, fast, slow)
     return pointer
 
 
@@ -136,12 +134,13 @@ def _split(
     place: Place,
     lane_bytes: int,
     store: bool,
-    fast: Callable[[Value], None],
+    fast: Callable[[Value], list[Value]],
     slow: Callable[[], Value],
-) -> None:
+) -> list[Value]:
     """Branch on whether all lanes are on and touch one aligned, in-bounds run of memory.
 
-    ``slow`` gets the packed buffer ready for all other cases, and says where it is.
+    ``slow`` gets the packed buffer ready for all other cases, and says where it is. A load comes back with where its
+    data are.
     """
     b = e.builder
     verb = "store" if store else "load"
@@ -152,43 +151,37 @@ def _split(
         e.instruction, space, store, lane_bytes, run_passes=tally.passes(space, store, step, lane_bytes)
     )
 
-    def all_else() -> None:
+    def all_else() -> list[Value]:
         packed = slow()
         apart.call(e, verb, space, place, lanes, lane_bytes, site, packed)
+        return [] if store else [packed]
 
     if e.is_checked or place.stride not in (None, step) or not (place.stride or is_vector(place.address)):
-        all_else()
-        join = b.append_basic_block("joined")
-        b.branch(join)
-        b.position_at_end(join)
-        return
+        return all_else()
     start = b.extract_element(place.address, I32(0)) if is_vector(place.address) else place.address
     first = b.add(b.zext(start, I64), place.low) if place.is_offset else start
-    conditions = [inside(e, first, LANES * step, place)]
-    if lane_bytes > 1:
-        conditions.append(b.icmp_unsigned("==", b.and_(first, I64(lane_bytes - 1)), I64(0)))
+    conditions = [inside(e, first, LANES * step, place), *is_aligned(e, first, lane_bytes)]
     if e.mask() is not None:
-        conditions.append(b.icmp_signed("==", lanes, I32(-1)))
+        conditions.append(every_lane(e, lanes))
     if place.stride is None:
         conditions.append(_in_a_row(e, place.address, start, lane_bytes))
-    fast_block, slow_block, join = (b.append_basic_block(name) for name in ("together", "apart", "joined"))
-    b.cbranch(all_of(e, conditions), fast_block, slow_block).set_weights([63, 1])
 
-    b.position_at_end(fast_block)
-    if space == "global":
-        prefetch(e, first, LANES * step, LANES * lane_bytes, store)
-    if e.sites.counting:
+    def together() -> list[Value]:
         if space == "global":
-            tally.runs_in_global(e, [site], first, (LANES - 1) * step + lane_bytes, store)
-        else:
-            tally.run_in_shared(e, site)
-    fast(b.inttoptr(first, POINTER))
-    b.branch(join)
+            prefetch(e, first, LANES * step, LANES * lane_bytes, store)
+        _count_run(e, space, site, first, (LANES - 1) * step + lane_bytes, store)
+        return fast(b.inttoptr(first, POINTER))
 
-    b.position_at_end(slow_block)
-    all_else()
-    b.branch(join)
-    b.position_at_end(join)
+    return either(e, conditions, together, all_else)
+
+
+def _count_run(e: Emitter, space: str, site: int, first: Value, n_bytes: int, store: bool) -> None:
+    if not e.sites.counting:
+        return
+    if space == "global":
+        tally.runs_in_global(e, [site], first, n_bytes, store)
+    else:
+        tally.run_in_shared(e, site)
 
 
 def _load_scalar(e: Emitter, space: str, place: Place, bits: int, n: int) -> list[Value]:
@@ -196,29 +189,18 @@ def _load_scalar(e: Emitter, space: str, place: Place, bits: int, n: int) -> lis
     b = e.builder
     lane_bytes = n * bits // 8
     site = e.sites.access(e.instruction, space, False, lane_bytes, run_passes=tally.passes(space, False, 0, lane_bytes))
-    conditions = [inside(e, place.address, lane_bytes, place)]
-    if lane_bytes > 1:
-        conditions.append(b.icmp_unsigned("==", b.and_(place.address, I64(lane_bytes - 1)), I64(0)))
-    fast_block, slow_block, join = (b.append_basic_block(name) for name in ("one", "apart", "joined"))
-    b.cbranch(all_of(e, conditions), fast_block, slow_block).set_weights([63, 1])
 
-    b.position_at_end(fast_block)
-    if e.sites.counting:
-        if space == "global":
-            tally.runs_in_global(e, [site], place.address, lane_bytes, False)
-        else:
-            tally.run_in_shared(e, site)
-    pointer = b.inttoptr(place.address, POINTER)
-    b.branch(join)
+    def one() -> list[Value]:
+        _count_run(e, space, site, place.address, lane_bytes, False)
+        return [b.inttoptr(place.address, POINTER)]
 
-    b.position_at_end(slow_block)
-    apart.call(e, "load", space, place, I32(-1), lane_bytes, site, e.scratch["packed"])
-    b.branch(join)
+    def all_else() -> list[Value]:
+        packed = e.scratch["packed"]
+        apart.call(e, "load", space, place, I32(-1), lane_bytes, site, packed)
+        return [packed]
 
-    b.position_at_end(join)
-    memory = b.phi(POINTER)
-    memory.add_incoming(pointer, fast_block)
-    memory.add_incoming(e.scratch["packed"], slow_block)
+    conditions = [inside(e, place.address, lane_bytes, place), *is_aligned(e, place.address, lane_bytes)]
+    (memory,) = either(e, conditions, one, all_else)
     element = ir.IntType(bits)
     return [
         b.load(b.gep(memory, [I64(i * bits // 8)], source_etype=I8), typ=element, align=bits // 8) for i in range(n)
@@ -244,14 +226,6 @@ def _in_a_row(e: Emitter, address: Value, start: Value, lane_bytes: int) -> Valu
     # One bit that is wrong anywhere will do: processors without masks of lanes take long to make one.
     wrong = e.intrinsic("llvm.vector.reduce.or", off, returns=start.type)
     return b.icmp_unsigned("==", wrong, start.type(0))
-
-
-def all_of(e: Emitter, conditions: Sequence[Value]) -> Value:
-    """Whether all conditions hold."""
-    result = conditions[0]
-    for condition in conditions[1:]:
-        result = e.builder.and_(result, condition)
-    return result
 
 
 def prefetch(e: Emitter, first: Value, n_bytes: int, n_used: int, store: bool) -> None:

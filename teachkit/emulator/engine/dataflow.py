@@ -9,7 +9,7 @@ import dataclasses
 from teachkit.emulator.engine.affine import affine_registers
 from teachkit.emulator.engine.affine_rules import Affine
 from teachkit.emulator.engine.flow import Block
-from teachkit.emulator.engine.steps import Step, steps_of
+from teachkit.emulator.engine.steps import Step
 from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Register, Symbol
 
 _UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size")
@@ -101,7 +101,7 @@ def _is_varying(step: Step, varying: set[str], function: Function, divergent: bo
 
 
 def scalars(
-    function: Function, blocks: list[Block], partial_warps: bool, rows: bool
+    function: Function, blocks: list[Block], steps: list[Step], partial_warps: bool, rows: bool
 ) -> tuple[Uniformity, dict[str, Affine]]:
     """Uniform registers, and those with a constant stride between lanes; each analysis helps the other.
 
@@ -109,7 +109,6 @@ def scalars(
     """
     known: frozenset[str] = frozenset()
     special = frozenset(_UNIFORM_IN_ROWS if rows else ())
-    steps = steps_of(blocks)
     n_definitions = count_definitions(steps, blocks)
     while True:
         facts = _uniformity(function, steps, n_definitions, partial_warps, known | special)
@@ -122,7 +121,7 @@ def scalars(
         known = found
 
 
-def provenance(function: Function, blocks: list[Block]) -> dict[str, str | None]:
+def provenance(function: Function, steps: list[Step]) -> dict[str, str | None]:
     """For each 64-bit register, the one parameter or module variable that its address is computed from.
 
     A register that comes from none is absent; one that may come from several maps to None.
@@ -131,11 +130,11 @@ def provenance(function: Function, blocks: list[Block]) -> dict[str, str | None]
     if any(p.is_pointer for p in function.params):
         roots = {p.name for p in function.params if p.is_pointer}
     origin: dict[str, str | None] = {}
-    steps = [step for step in steps_of(blocks) if step.writes]
+    writers = [step for step in steps if step.writes]
     changed = True
     while changed:
         changed = False
-        for step in steps:
+        for step in writers:
             found = _origins(step, origin, roots)
             if not found:
                 continue

@@ -10,15 +10,16 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from teachkit.emulator.engine import apart, ir, tally
-from teachkit.emulator.engine.access import all_of, inside, prefetch
+from teachkit.emulator.engine.access import inside, prefetch
 from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.dataflow import count_definitions
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.flow import Block
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
-from teachkit.emulator.engine.shapes import I32, I64, POINTER, WIDTHS, Value, vector_of
-from teachkit.emulator.engine.steps import steps_of
+from teachkit.emulator.engine.paths import either, every_lane, is_aligned
+from teachkit.emulator.engine.shapes import POINTER, WIDTHS, Value, vector_of
+from teachkit.emulator.engine.steps import Step
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand, Register
 
 _TYPES = {f"{kind}{bits}" for kind in "bus" for bits in (16, 32, 64)} | {"f32", "f64"}
@@ -34,12 +35,11 @@ class Neighbours:
     before: tuple[Instruction, ...] = ()
 
 
-def origins(blocks: list[Block]) -> dict[str, tuple[str, int]]:
+def origins(blocks: list[Block], steps: list[Step]) -> dict[str, tuple[str, int]]:
     """For registers that are another one plus a constant: which one, and what is added.
 
     A register that may be read before it is written may hold the sum of a turn of the loop before.
     """
-    steps = steps_of(blocks)
     n_definitions = count_definitions(steps, blocks)
     found: dict[str, tuple[str, int]] = {}
     for step in steps:
@@ -173,53 +173,40 @@ def translate(e: Emitter, group: Neighbours) -> None:
     first = place.address
     registers = [register for access in group.accesses if (register := _register(access)) is not None]
     values = [e.vector(e.read(register, f"b{bits}")) for register in registers] if store else []
-    conditions = [inside(e, first, LANES * stride, place)]
-    conditions.append(b.icmp_unsigned("==", b.and_(first, I64(stride - 1)), I64(0)))
+    conditions = [inside(e, first, LANES * stride, place), *is_aligned(e, first, stride)]
     all_lanes = [one for i, one in enumerate(lanes) if group.accesses[i].guard != first_one.guard or i == 0]
     if e.active is not None or any(guard is not None for guard in guards):
         together = all_lanes[0]
         for one in all_lanes[1:]:
             together = b.and_(together, one)
-        conditions.append(b.icmp_signed("==", together, I32(-1)))
-    fast_block, slow_block, join = (b.append_basic_block(name) for name in ("together", "apart", "joined"))
-    b.cbranch(all_of(e, conditions), fast_block, slow_block).set_weights([63, 1])
+        conditions.append(every_lane(e, together))
 
-    b.position_at_end(fast_block)
-    prefetch(e, first, LANES * stride, LANES * stride, store)
-    if e.sites.counting:  # they touch the same sectors, as each group of a lane's lies in one
-        tally.runs_in_global(e, sites, first, LANES * stride, store)
-    memory = b.inttoptr(first, POINTER)
-    dealt: list[Value] = []
-    if store:
-        store_interleaved(e, values, memory, lane_bytes)
-    else:
-        dealt = load_dealt(e, memory, bits, n)
-    b.branch(join)
-    fast_end = b.block
-
-    b.position_at_end(slow_block)
-    slowly: list[Value] = []
-    packed = e.scratch["packed"]
-    for i, access in enumerate(group.accesses):
-        e.instruction, e.guard = access, guards[i]
-        own = place_of(e, "global", _address(access))
-        if store:
-            b.store(values[i], packed, align=64)
-        elif e.mask() is not None:
-            b.store(e.held(registers[i], bits), packed, align=64)
-        apart.call(e, "store" if store else "load", "global", own, lanes[i], lane_bytes, sites[i], packed)
+    def as_one() -> list[Value]:
+        prefetch(e, first, LANES * stride, LANES * stride, store)
+        if e.sites.counting:  # they touch the same sectors, as each group of a lane's lies in one
+            tally.runs_in_global(e, sites, first, LANES * stride, store)
+        memory = b.inttoptr(first, POINTER)
         if not store:
-            slowly.append(b.load(packed, typ=vector_of(ir.IntType(bits)), align=64))
-    b.branch(join)
-    slow_end = b.block
+            return load_dealt(e, memory, bits, n)
+        store_interleaved(e, values, memory, lane_bytes)
+        return []
 
-    b.position_at_end(join)
-    results = []
-    for one, other in zip(dealt, slowly, strict=True):
-        either = b.phi(one.type)
-        either.add_incoming(one, fast_end)
-        either.add_incoming(other, slow_end)
-        results.append(either)
+    def one_by_one() -> list[Value]:
+        loaded = []
+        packed = e.scratch["packed"]
+        for i, access in enumerate(group.accesses):
+            e.instruction, e.guard = access, guards[i]
+            own = place_of(e, "global", _address(access))
+            if store:
+                b.store(values[i], packed, align=64)
+            elif e.mask() is not None:
+                b.store(e.held(registers[i], bits), packed, align=64)
+            apart.call(e, "store" if store else "load", "global", own, lanes[i], lane_bytes, sites[i], packed)
+            if not store:
+                loaded.append(b.load(packed, typ=vector_of(ir.IntType(bits)), align=64))
+        return loaded
+
+    results = either(e, conditions, as_one, one_by_one)
     for access, guard, register, result in zip(group.accesses, guards, registers, results, strict=False):
         e.instruction, e.guard = access, guard
         e.write_loaded(register, result, kind)

@@ -44,13 +44,15 @@ class WarpCode:
         self.function = function = flatten(module, function)
         self.mode, self.module = mode, module
         self.blocks = flow.build(function)
-        facts, self.affine = scalars(function, self.blocks, mode.partial_warps, mode.rows)
+        self.steps = steps_of(self.blocks)
+        facts, self.affine = scalars(function, self.blocks, self.steps, mode.partial_warps, mode.rows)
         self.masked = facts.divergent
         if self.masked and waits([b for b in self.blocks if b.is_resume_point], self.blocks):
             self.blocks = flow.build(function, apart=True)
+            self.steps = steps_of(self.blocks)
         self.uniform = facts.uniform
-        self.origins = origins(self.blocks)
-        self.provenance = provenance(self.function, self.blocks)
+        self.origins = origins(self.blocks, self.steps)
+        self.provenance = provenance(function, self.steps)
         self.sites = SiteBuilder(mode.counting, provenance=self.provenance)
         self.symbols, self.shared_bytes = shared_layout(module, function)
         local_places, self.local_bytes = local_layout(function)
@@ -111,9 +113,7 @@ class WarpCode:
         """
         if self.stack is not None:
             return frozenset()
-        placed = {
-            name for step in steps_of(self.blocks) if "mma" in step.mnemonic for name in (*step.reads, *step.writes)
-        }
+        placed = {name for step in self.steps if "mma" in step.mnemonic for name in (*step.reads, *step.writes)}
         return frozenset(self.function.registers) - self.crossing - placed
 
     def _emitter(self, module: Module) -> Emitter:

@@ -11,6 +11,7 @@ import torch
 from teachkit.emulator.engine import neighbours
 from teachkit.emulator.engine.dataflow import scalars
 from teachkit.emulator.engine.flow import build
+from teachkit.emulator.engine.steps import steps_of
 from teachkit.emulator.ptx import parse
 from teachkit.errors import KernelFault
 
@@ -114,9 +115,10 @@ def test_what_is_grouped(both):
     def groups(text):
         function = parse(_with_length(text, 400)).functions["k"]
         blocks = build(function)
-        _, affine = scalars(function, blocks, False, True)
+        steps = steps_of(blocks)
+        _, affine = scalars(function, blocks, steps, False, True)
         strides = {name: a.stride for name, a in affine.items()}
-        origins = neighbours.origins(blocks)
+        origins = neighbours.origins(blocks, steps)
         items = [item for block in blocks for item in neighbours.grouped(block.instructions, strides, origins)]
         return [len(item.accesses) for item in items if isinstance(item, neighbours.Neighbours)]
 
