@@ -13,7 +13,8 @@ from teachkit.emulator.ptx.declarations import (
     parse_variables,
     separated,
 )
-from teachkit.emulator.ptx.lex import Cursor, constant
+from teachkit.emulator.ptx.expressions import begins, integer, number
+from teachkit.emulator.ptx.lex import Cursor
 from teachkit.emulator.ptx.model import (
     Address,
     Group,
@@ -34,7 +35,6 @@ from teachkit.emulator.ptx.model import (
 
 _INLINED = re.compile(r"@\[ (.+?):(\d+):(\d+)")
 _PART = re.compile(r"(.+)\.(b[0-7]{1,4}|h[0-3]{1,2})")
-_WARP_SIZE = 32
 
 
 class BodyParser:
@@ -233,10 +233,11 @@ class BodyParser:
             guard = Guard(self._register(cursor.word("a predicate")), negated)
         opcode = cursor.word("an instruction")
         float_type = "f32" if opcode.endswith(".f32") else "f64"
+        is_call = opcode.startswith("call")
         operands: list[Operand] = []
         if not cursor.accept(";"):
             while True:
-                operands.append(self._operand(float_type))
+                operands.append(self._operand(float_type, is_call=is_call))
                 if cursor.accept(";"):
                     break
                 cursor.expect(",")
@@ -249,7 +250,7 @@ class BodyParser:
             register = self.interned[unique] = Register(unique)
         return register
 
-    def _operand(self, float_type: str) -> Operand:
+    def _operand(self, float_type: str, *, is_call: bool = False) -> Operand:
         cursor = self.cursor
         token = cursor.next()
         part = self._part(token)
@@ -259,10 +260,10 @@ class BodyParser:
             return self._pair(self._register(token))
         if token == "[":
             return self._address()
-        if token in "{(":
+        if token == "{" or (token == "(" and is_call):
             closing = "}" if token == "{" else ")"
             return Group(tuple(separated(cursor, lambda: self._operand(float_type), closing)), token)
-        if token == "!":
+        if token == "!" and not begins(cursor.peek()):
             return Negated(self._register(cursor.word("a predicate")))
         if token in "-+":
             part = self._part(cursor.peek())
@@ -270,16 +271,14 @@ class BodyParser:
                 name = cursor.next()
                 return dataclasses.replace(part or Part(self._register(name)), negated=True)
         cursor.position -= 1
-        if token in "-+" or constant(token) is not None:
-            return cursor.number(float_type)
+        if begins(token):
+            return number(cursor, float_type)
         name = cursor.word("an operand")
         unique = self._resolve(name) or name
         if unique in self.registers or name == "_":
             return self._pair(self._register(name))
-        if name == "WARP_SZ":
-            return Immediate(_WARP_SIZE)
         if cursor.peek() in ("+", "-"):
-            return Address(Symbol(unique), cursor.integer())
+            return Address(Symbol(unique), integer(cursor))
         return Symbol(unique)
 
     def _part(self, token: str) -> Part | None:
@@ -301,7 +300,7 @@ class BodyParser:
             raise cursor.error("a register, a symbol or a number as the address")
         address = base if isinstance(base, Address) else Address(base)
         if cursor.peek() in ("+", "-"):
-            address = Address(address.base, address.offset + cursor.integer())
+            address = Address(address.base, address.offset + integer(cursor))
         if cursor.accept("]"):
             return address
         cursor.expect(",")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from teachkit.emulator.ptx.expressions import begins, integer, number
 from teachkit.emulator.ptx.lex import Cursor, constant, converted
 from teachkit.emulator.ptx.model import Variable
 
@@ -137,7 +138,7 @@ def _initial_value(
         if shift == 0:
             relocations.append((len(data), symbol))
         data += (addend >> shift & 0xFF).to_bytes(1, "little")
-    elif token in "+-" or constant(token) is not None:
+    elif begins(token):
         data += _number(cursor, type_name, scalar_bytes)
     else:
         offset = len(data)
@@ -150,7 +151,7 @@ def _number(cursor: Cursor, type_name: str, scalar_bytes: int) -> bytes:
     scalar = type_name.rpartition(".")[2]
     is_float = scalar in ("f32", "f64")
     start = cursor.position
-    value = cursor.number("f32" if scalar_bytes == 4 else "f64")
+    value = number(cursor, "f32" if scalar_bytes == 4 else "f64")
     if value.kind != "int" and not is_float and scalar not in ("b32", "b64"):
         cursor.position = start
         raise cursor.error(f"an integer for .{scalar}")
@@ -168,4 +169,4 @@ def _symbol(cursor: Cursor) -> tuple[str, int]:
     if name == "generic" and cursor.accept("("):
         name = cursor.word("a symbol")
         cursor.expect(")")
-    return name, cursor.integer() if cursor.peek() in ("+", "-") else 0
+    return name, integer(cursor) if cursor.peek() in ("+", "-") else 0

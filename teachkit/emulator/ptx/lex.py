@@ -124,23 +124,6 @@ class Cursor:
         self.position += 1
         return sign * value.value
 
-    def number(self, float_type: str) -> Immediate:
-        """A constant with any number of signs; a decimal fraction becomes ``float_type``."""
-        is_negative = is_signed = False
-        while self.peek() in ("-", "+"):
-            is_signed = True
-            is_negative ^= self.next() == "-"
-        token = self.peek()
-        value = constant(token, float_type)
-        if value is None or (is_signed and token[:2].lower() in ("0f", "0d")):  # those have their sign among the bits
-            raise self.error("an unsigned number" if value is None else "a number in decimal digits behind a sign")
-        self.position += 1
-        if not is_negative:
-            return value
-        if value.kind == "int":
-            return Immediate(-value.value)
-        return Immediate(value.value ^ (1 << (31 if value.kind == "f32" else 63)), value.kind)
-
     def skip_block(self) -> None:
         """Step over ``{ ... }`` with everything nested in it."""
         self.expect("{")

@@ -255,8 +255,8 @@ def test_a_double_initialises_a_single():
         (HEADER + ".global .b32 x = {;\n", 4, "a symbol"),
         (HEADER + ".global .f32 x = 1;\n", 4, "a floating-point number"),
         (HEADER + ".global .u32 x = 1.5;\n", 4, "an integer"),
-        (HEADER + ".global .f32 x = -0f3f800000;\n", 4, "decimal digits behind a sign"),
-        (HEADER + ".entry k() {\nmov.f32 %f1, -0f3f800000;\n}", 5, "decimal digits behind a sign"),
+        (HEADER + ".global .f32 x = -0f3f800000;\n", 4, "decimal digits"),
+        (HEADER + ".entry k() {\nmov.f32 %f1, -0f3f800000;\n}", 5, "decimal digits"),
         (HEADER + ".entry k() {\nmov.f32 %f1, 1.5f;\n}", 5, "','"),
     ],
 )

@@ -34,7 +34,7 @@ registers = st.dictionaries(
     st.sampled_from(["b32", "b64", "f32", "pred", "b16"]),
     min_size=1,
 )
-integers = st.integers(-(2**63), 2**64 - 1)
+integers = st.integers(1 - 2**63, 2**64 - 1)  # 2**63 is an unsigned number, whatever sign stands before it
 immediates = st.one_of(
     st.builds(Immediate, integers),
     st.builds(Immediate, st.integers(0, 2**32 - 1), st.just("f32")),
@@ -79,7 +79,8 @@ def functions(draw, name, is_entry):
     register = st.builds(Register, st.sampled_from([*names, *SPECIAL]))
     labels = [f"$L{i}" for i in range(draw(st.integers(0, 3)))]
     symbol = st.builds(Symbol, st.sampled_from([*labels, "other", "v0", "p0"]))
-    address = st.builds(Address, st.one_of(register, symbol, st.builds(Immediate, st.integers(0, 2**63))), integers)
+    number = st.builds(Address, st.builds(Immediate, st.integers(0, 2**63)))  # what is added to it is worked out
+    address = st.one_of(st.builds(Address, st.one_of(register, symbol), integers), number)
     group = st.builds(lambda items: Group(tuple(items)), st.lists(st.one_of(register, immediates), max_size=4))
     operand = st.one_of(
         register,
@@ -89,15 +90,17 @@ def functions(draw, name, is_entry):
         group,
         st.builds(PredicatePair, register, register),
         st.builds(Negated, register),
-        st.builds(lambda items: Group(tuple(items), "("), st.lists(symbol, max_size=2)),
         st.builds(lambda first, second: Group((first, second), "["), address, group),
     )
-    plain = st.builds(
-        Instruction,
-        st.sampled_from(["add.s32", "ld.global.v4.b32", "bar.sync", "x.shared::cluster.y", "call.uni"]),
-        st.lists(operand, max_size=4).map(tuple),
-        st.one_of(st.none(), st.builds(Guard, register, st.booleans())),
-        st.integers(0, 9),
+    listed = st.builds(lambda items: Group(tuple(items), "("), st.lists(symbol, max_size=2))
+    guard = st.one_of(st.none(), st.builds(Guard, register, st.booleans()))
+
+    def instruction(opcodes, operand):
+        return st.builds(Instruction, opcodes, st.lists(operand, max_size=4).map(tuple), guard, st.integers(0, 9))
+
+    plain = st.one_of(
+        instruction(st.sampled_from(["add.s32", "ld.global.v4.b32", "bar.sync", "x.shared::cluster.y"]), operand),
+        instruction(st.just("call.uni"), st.one_of(operand, listed)),
     )
     move = st.builds(
         lambda a, b: Instruction("mov.b64", (a, b)), register, st.builds(Address, symbol, integers.filter(bool))
