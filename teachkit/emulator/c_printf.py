@@ -15,15 +15,16 @@ _CONVERSION = re.compile(rb"%([-+ #0]*)(\d+|\*)?(?:\.(\d+|\*)?)?(hh|h|ll|l|z|j|t
 _LONG = (b"ll", b"l", b"z", b"j", b"t")
 
 
-def formatted(text: bytes, read: Callable[[int, int], bytes], string_at: Callable[[int], bytes]) -> str:
-    """``text`` with its conversions filled in as C would.
+def formatted(text: bytes, read: Callable[[int, int], bytes], string_at: Callable[[int], bytes]) -> tuple[str, int]:
+    """``text`` with its conversions filled in as C would, and how many arguments that took: what CUDA's returns.
 
     ``read(at, n_bytes)`` gives packed arguments by their offset, ``string_at(address)`` what ``%s`` points to.
     """
-    end = 0
+    end = n_arguments = 0
 
     def take(n_bytes: int) -> bytes:
-        nonlocal end
+        nonlocal end, n_arguments
+        n_arguments += 1
         at = -(-end // n_bytes) * n_bytes
         end = at + n_bytes
         return read(at, n_bytes)
@@ -46,7 +47,7 @@ def formatted(text: bytes, read: Callable[[int, int], bytes], string_at: Callabl
         value = ctypes.c_longlong(number(8)) if length in _LONG else ctypes.c_int(number(4))
         return _printed(match[0], *sizes, value)
 
-    return _CONVERSION.sub(convert, text).decode(errors="replace")
+    return _CONVERSION.sub(convert, text).decode(errors="replace"), n_arguments
 
 
 @functools.cache

@@ -54,17 +54,25 @@ def callbacks() -> dict[str, int]:
     return {name: ctypes.cast(function, ctypes.c_void_p).value or 0 for name, function in _functions.items()}
 
 
+_NO_FORMAT = -1 % (1 << 64)
+
+
 def _print(context: int, lanes: int, arguments: ctypes._Pointer[ctypes.c_uint64]) -> None:
+    """Each lane's format is replaced by what its call returns."""
     output = _outputs[context]
     try:
         block = Context.from_address(context).block
         for lane in _set_bits(lanes):
-            text, packed = ctypes.string_at(arguments[lane]), arguments[LANES + lane]
+            packed = arguments[LANES + lane]
+            if not arguments[lane]:
+                arguments[lane] = _NO_FORMAT
+                continue
 
             def read(at: int, n_bytes: int, start: int = packed) -> bytes:
                 return ctypes.string_at(start + at, n_bytes)
 
-            output.texts.append((block, formatted(text, read, ctypes.string_at)))
+            text, arguments[lane] = formatted(ctypes.string_at(arguments[lane]), read, ctypes.string_at)
+            output.texts.append((block, text))
     except BaseException as error:
         output.error = error
 

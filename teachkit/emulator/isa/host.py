@@ -21,14 +21,18 @@ def call(e: Emitter, form: Form, *operands: Operand) -> None:
     if called(e.instruction) == "vprintf":
         lanes = e.lanes()
         with e.builder.if_then(e.builder.icmp_unsigned("!=", lanes, I32(0))):
-            tell_host(e, "tk_host_print", lanes)
+            table = tell_host(e, "tk_host_print", lanes)
             for name in call_parts(e.instruction)[0]:
-                e.builder.store(ir.Constant(vector_of(I32), None), e.scratch["packed"], align=64)
+                results = e.builder.load(table, typ=vector_of(I64), align=64)
+                e.builder.store(e.cast("trunc", results, I32), e.scratch["packed"], align=64)
                 _private(e, "tk_store_local", name, lanes, 4)
 
 
-def tell_host(e: Emitter, function: str, lanes: Value) -> None:
-    """Call back into Python with the call's arguments: 64 bits a lane, one argument after the other."""
+def tell_host(e: Emitter, function: str, lanes: Value) -> Value:
+    """Call back into Python with the call's arguments: 64 bits a lane, one argument after the other.
+
+    Returns where they lie, which is where the host leaves what it has to say.
+    """
     assert e.instruction is not None
     names = call_parts(e.instruction)[2]
     with e.builder.goto_entry_block():
@@ -46,6 +50,7 @@ def tell_host(e: Emitter, function: str, lanes: Value) -> None:
     if callback is None:
         callback = ir.Function(e.module, ir.FunctionType(ir.VoidType(), [POINTER, I32, POINTER]), function)
     e.builder.call(callback, [e.context, lanes, table])
+    return table
 
 
 def _private(e: Emitter, function: str, name: str, lanes: Value, n_bytes: int) -> None:

@@ -19,7 +19,8 @@ def vprintf(machine: Machine, item: Instruction, mask: Array) -> None:
     """Format each lane's arguments as C would; returns the number of arguments."""
     returns, arguments = _variables(item)
     formats, packs = (_parameter(machine, name) for name in arguments)
-    for lane in np.flatnonzero(mask):
+    results = np.full(machine.n_threads, -1, np.int32)  # without a format
+    for lane in np.flatnonzero(mask & (formats != 0)):
 
         def string_at(address: int, thread: int = int(lane)) -> bytes:
             return _string(machine, address, thread)
@@ -27,9 +28,11 @@ def vprintf(machine: Machine, item: Instruction, mask: Array) -> None:
         def read(at: int, n_bytes: int, start: int = int(packs[lane]), thread: int = int(lane)) -> bytes:
             return _octets(machine, start + at, n_bytes, thread)
 
-        machine.launch.printed.append(formatted(string_at(int(formats[lane])), read, string_at))
+        text, results[lane] = formatted(string_at(int(formats[lane])), read, string_at)
+        machine.launch.printed.append(text)
     if returns:
-        machine.local[np.flatnonzero(mask)[:, None], machine.columns(returns[0], 4)[mask]] = 0
+        octets = results[mask].view(np.uint8).reshape(-1, 4)
+        machine.local[np.flatnonzero(mask)[:, None], machine.columns(returns[0], 4)[mask]] = octets
 
 
 def assert_failed(machine: Machine, item: Instruction, mask: Array) -> None:

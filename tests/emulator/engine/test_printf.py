@@ -1,5 +1,6 @@
 """``printf`` in kernels prints what it prints in a C program of the same lines."""
 
+import numpy as np
 import pytest
 
 import teachkit as tk
@@ -55,3 +56,24 @@ def test_each_lane_has_its_own_arguments(capsys):
     tk.compile_cuda_c(source)["k"][2, 6]()
     once = "1 (null) 0.5\n3 one 1.5\n5 three 2.5\n"
     assert capsys.readouterr().out == 2 * once
+
+
+def test_what_it_returns(capsys):
+    """The number of arguments, -1 without a format: CUDA Programming Guide, "Formatted Output"."""
+    pytest.importorskip("cuda.bindings.nvrtc")
+    source = r"""__global__ void k(int* out, const char* none) {
+        out[threadIdx.x] = threadIdx.x % 2 ? printf("%d %5.1f%% %*s\n", 1, 2.0, 3, "x") : printf("plain\n");
+        if (threadIdx.x == 2) out[2] = printf(none);
+        if (threadIdx.x == 4) out[4] = printf("%s%c", "ab", 10);
+    }"""
+    module = tk.compile_cuda_c(source)
+    expected = [0, 4, -1, 4, 2, 4]
+    out = np.zeros(6, np.int32)
+    module["k"][1, 6](out, 0)
+    assert out.tolist() == expected
+    printed = capsys.readouterr().out
+    out[:] = 0
+    result = run(parse(module.ptx), module.names["k"], 1, 6, [out, 0])
+    assert out.tolist() == expected
+    lines = sorted(3 * ["plain"] + 3 * ["1   2.0%   x"] + ["ab"])  # which branch runs first is nobody's promise
+    assert sorted("".join(result.printed).splitlines()) == sorted(printed.splitlines()) == lines
