@@ -92,11 +92,13 @@ def div(e: Emitter, form: Form, a: Value, b: Value) -> Value:
         quotient = _divide_64(e, form, a, b)
     else:
         # A double holds every 32-bit integer, and its quotient is too far from the next integer to round to it.
-        to, back = ("sitofp", "fptosi") if _signed(form) else ("uitofp", "fptoui")
+        to = "sitofp" if _signed(form) else "uitofp"
         zero = e.builder.icmp_unsigned("==", b, e.constant(b, 0))
         divisor = e.select(zero, e.constant(b, 1), b)
         ratio = e.builder.fdiv(e.cast(to, a, F64), e.cast(to, divisor, F64))
-        quotient = e.cast("trunc", e.cast(back, ratio, I64), ir.IntType(WIDTHS[form.type]))
+        # Processors have few instructions from doubles to integers. Beside this number the integer is the low bits.
+        whole = e.builder.fadd(e.intrinsic("llvm.trunc", ratio), e.constant(ratio, 1.5 * 2.0**52))
+        quotient = e.cast("trunc", e.bits(whole), ir.IntType(WIDTHS[form.type]))
     zero = e.builder.icmp_unsigned("==", b, e.constant(b, 0))
     return e.select(zero, e.constant(a, -1), quotient)
 
