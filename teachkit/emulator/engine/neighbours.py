@@ -13,13 +13,11 @@ from teachkit.emulator.engine import apart, ir, tally
 from teachkit.emulator.engine.access import inside, prefetch
 from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.dataflow import count_definitions
+from teachkit.emulator.engine.distances import Form
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.flow import Block
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
 from teachkit.emulator.engine.paths import either, every_lane, is_aligned
-from teachkit.emulator.engine.shapes import POINTER, WIDTHS, Value, vector_of
-from teachkit.emulator.engine.steps import Step
+from teachkit.emulator.engine.shapes import I64, POINTER, WIDTHS, Value, vector_of
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand, Register
 
 _TYPES = {f"{kind}{bits}" for kind in "bus" for bits in (16, 32, 64)} | {"f32", "f64"}
@@ -29,88 +27,85 @@ _MAX_BYTES = 16  # of a lane in a group
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Neighbours:
-    """``accesses`` as one, after ``before``: what gives the lanes that are off a value."""
+    """``accesses`` as one, after ``before``: what gives the lanes that are off a value.
+
+    That the ``unproved`` ones lie beside the first is seen when they run: Triton computes the address of a loop's
+    first element in 32 bits and those of its neighbours in 64.
+    """
 
     accesses: tuple[Instruction, ...]
     before: tuple[Instruction, ...] = ()
+    unproved: tuple[int, ...] = ()
 
 
-def origins(blocks: list[Block], steps: list[Step]) -> dict[str, tuple[str, int]]:
-    """For registers that are another one plus a constant: which one, and what is added.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds neighbours in a block.
 
-    A register that may be read before it is written may hold the sum of a turn of the loop before.
+    ``strides`` of registers from lane to lane; ``origins`` and ``forms`` of registers: see ``distances.py``.
     """
-    n_definitions = count_definitions(steps, blocks)
-    found: dict[str, tuple[str, int]] = {}
-    for step in steps:
-        instruction = step.instruction
-        if instruction.opcode not in ("add.s64", "add.u64") or instruction.guard is not None:
-            continue
-        target, source, constant = instruction.operands
-        if not (isinstance(target, Register) and isinstance(source, Register) and isinstance(constant, Immediate)):
-            continue
-        if n_definitions[target.name] == 1 and n_definitions[source.name] <= 1:
-            root, offset = found.get(source.name, (source.name, 0))
-            found[target.name] = (root, offset + constant.value)
-    return found
 
+    strides: Mapping[str, int]
+    origins: Mapping[str, tuple[str, int]]
+    forms: Mapping[str, Form]
 
-def grouped(
-    body: Sequence[Instruction], strides: Mapping[str, int], origin: Mapping[str, tuple[str, int]]
-) -> Iterator[Instruction | Neighbours]:
-    """The instructions of a block, neighbours together. ``strides`` of registers from lane to lane; :func:`origins`."""
-    at = 0
-    while at < len(body):
-        group = _group(body[at : at + 2 * _MAX_BYTES], strides, origin)
-        if group is None:
-            yield body[at]
-            at += 1
-        else:
-            yield group
-            at += len(group.accesses) + len(group.before)
+    def grouped(self, body: Sequence[Instruction]) -> Iterator[Instruction | Neighbours]:
+        """The instructions of a block, neighbours together."""
+        at = 0
+        while at < len(body):
+            group = self._group(body[at : at + 2 * _MAX_BYTES])
+            if group is None:
+                yield body[at]
+                at += 1
+            else:
+                yield group
+                at += len(group.accesses) + len(group.before)
 
-
-def _group(
-    body: Sequence[Instruction], strides: Mapping[str, int], origin: Mapping[str, tuple[str, int]]
-) -> Neighbours | None:
-    accesses: list[Instruction] = []
-    before: list[Instruction] = []
-    start, n = ("", 0), 0
-    for instruction in body:
-        if not accesses and not before and instruction.opcode.partition(".")[0] not in ("mov", "ld", "st"):
-            return None
-        if _sets_constant(instruction):
-            if instruction.operands[0] in map(_register, accesses):  # it was loaded, and is set after that
+    def _group(self, body: Sequence[Instruction]) -> Neighbours | None:
+        accesses: list[Instruction] = []
+        before: list[Instruction] = []
+        firsts: dict[tuple[str, int], int] = {}  # first access with its address from a register, less its own offset
+        start: Form = ((), 0)
+        n = 0
+        for instruction in body:
+            if not accesses and not before and instruction.opcode.partition(".")[0] not in ("mov", "ld", "st"):
                 return None
-            before.append(instruction)
-            continue
-        n_bytes = _element_bytes(instruction)
-        if not n_bytes or (accesses and instruction.opcode != accesses[0].opcode):
-            return None
-        address = _address(instruction)
-        assert isinstance(address.base, Register)
-        name = address.base.name
-        root, offset = origin.get(name, (name, 0))
-        offset += address.offset
-        stride = strides.get(name)
-        if not accesses:
-            if stride is None or stride // n_bytes not in (2, 4, 8) or stride % n_bytes or stride > _MAX_BYTES:
+            if _sets_value(instruction):
+                if instruction.operands[0] in map(_register, accesses):  # it was loaded, and is set after that
+                    return None
+                before.append(instruction)
+                continue
+            n_bytes = _element_bytes(instruction)
+            if not n_bytes or (accesses and instruction.opcode != accesses[0].opcode):
                 return None
-            start, n = (root, offset), stride // n_bytes
-        if stride != n * n_bytes or (root, offset) != (start[0], start[1] + n_bytes * len(accesses)):
-            return None
-        accesses.append(instruction)
-        if len(accesses) == n:
-            return Neighbours(tuple(accesses), tuple(before)) if _independent(accesses, before) else None
-    return None
+            address = _address(instruction)
+            assert isinstance(address.base, Register)
+            name = address.base.name
+            terms, constant = self.forms.get(name, (((name, 1),), 0))
+            constant += address.offset
+            stride = self.strides.get(name)
+            if not accesses:
+                if stride is None or stride // n_bytes not in (2, 4, 8) or stride % n_bytes or stride > _MAX_BYTES:
+                    return None
+                start, n = (terms, constant), stride // n_bytes
+            if stride != n * n_bytes or (terms, constant) != (start[0], start[1] + n_bytes * len(accesses)):
+                return None
+            root, distance = self.origins.get(name, (name, 0))
+            firsts.setdefault((root, distance + address.offset - n_bytes * len(accesses)), len(accesses))
+            accesses.append(instruction)
+            if len(accesses) == n:
+                if not _independent(accesses, before):
+                    return None
+                return Neighbours(tuple(accesses), tuple(before), tuple(i for i in firsts.values() if i))
+        return None
 
 
-def _sets_constant(instruction: Instruction) -> bool:
+def _sets_value(instruction: Instruction) -> bool:
     return (
         instruction.opcode.startswith("mov.")
         and instruction.guard is None
         and isinstance(instruction.operands[0], Register)
-        and isinstance(instruction.operands[1], Immediate)
+        and isinstance(instruction.operands[1], (Immediate, Register))
     )
 
 
@@ -148,14 +143,15 @@ def _independent(accesses: Sequence[Instruction], before: Sequence[Instruction])
     for access in accesses:
         base = _address(access).base
         read += [base.name] if isinstance(base, Register) else []
-    constants = [i.operands[0].name for i in before if isinstance(i.operands[0], Register)]
-    if len(set(targets)) < len(targets) or not set(read).isdisjoint([*targets, *constants]):
+    set_before = [i.operands[0].name for i in before if isinstance(i.operands[0], Register)]
+    read += [i.operands[1].name for i in before if isinstance(i.operands[1], Register)]
+    if len(set(targets)) < len(targets) or not set(read).isdisjoint([*targets, *set_before]):
         return False
-    return len(set(constants)) == len(constants) and set(constants) <= set(targets)
+    return len(set(set_before)) == len(set_before) and set(set_before) <= set(targets)
 
 
 def translate(e: Emitter, group: Neighbours) -> None:
-    """Write the code of a group, whose constants are set."""
+    """Write the code of a group, after what is set before it."""
     b = e.builder
     first_one = group.accesses[0]
     store = first_one.opcode.startswith("st")
@@ -174,6 +170,9 @@ def translate(e: Emitter, group: Neighbours) -> None:
     registers = [register for access in group.accesses if (register := _register(access)) is not None]
     values = [e.vector(e.read(register, f"b{bits}")) for register in registers] if store else []
     conditions = [inside(e, first, LANES * stride, place), *is_aligned(e, first, stride)]
+    for i in group.unproved:
+        other = place_of(e, "global", _address(group.accesses[i])).address
+        conditions.append(b.icmp_unsigned("==", other, b.add(first, I64(i * lane_bytes))))
     all_lanes = [one for i, one in enumerate(lanes) if group.accesses[i].guard != first_one.guard or i == 0]
     if e.active is not None or any(guard is not None for guard in guards):
         together = all_lanes[0]

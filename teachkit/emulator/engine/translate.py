@@ -136,7 +136,9 @@ class _Translator(BlockEnds):
         self._terminate(block, last, lanes)
 
     def _items(self, body: Sequence[Instruction]) -> Iterable[Instruction | neighbours.Neighbours]:
-        return body if self.mode.checked else neighbours.grouped(body, self.e.strides, self.origins)
+        if self.mode.checked:
+            return body
+        return neighbours.Finder(self.e.strides, *self.distances).grouped(body)
 
     def _count_block(self, lanes: Value) -> None:
         slot = self.sites.block(is_whole=not self.masked)

@@ -11,12 +11,12 @@ from teachkit.emulator.engine.context import (
     LANES,
 )
 from teachkit.emulator.engine.dataflow import provenance, scalars
+from teachkit.emulator.engine.distances import distances_of
 from teachkit.emulator.engine.emit import Emitter, OnFirstUse
 from teachkit.emulator.engine.frames import Frame, FrameLayout, held_at_end
 from teachkit.emulator.engine.idle_loops import waits
 from teachkit.emulator.engine.inline import flatten, function_addresses
 from teachkit.emulator.engine.layout import local_layout, parameter_layout, shared_layout
-from teachkit.emulator.engine.neighbours import origins
 from teachkit.emulator.engine.recursion import STACK_BYTES, StackCall, Stacked, frame_bytes
 from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, WIDTHS, Value, vector_of
 from teachkit.emulator.engine.stack import Stack
@@ -51,7 +51,7 @@ class WarpCode:
             self.blocks = flow.build(function, apart=True)
             self.steps = steps_of(self.blocks)
         self.uniform = facts.uniform
-        self.origins = origins(self.blocks, self.steps)
+        self.distances = distances_of(self.blocks, self.steps)
         self.provenance = provenance(function, self.steps)
         self.sites = SiteBuilder(mode.counting, provenance=self.provenance)
         self.symbols, self.shared_bytes = shared_layout(module, function)
