@@ -79,15 +79,20 @@ def bind(function: Function, values: Sequence[Any], names: Sequence[str] | None)
         )
     packed = bytearray()
     bounds: list[Bound] = []
-    for index, (param, value) in enumerate(zip(params, values, strict=True)):
-        name = names[index] if names is not None and index < len(names) else param.name
+    shown = [param.name for param in params]
+    if names is not None:
+        shown[: len(names)] = names[: len(params)]
+    for param, name, value in zip(params, shown, values, strict=True):
+        n_bytes = param.n_bytes
         if len(packed) % param.align:
             packed.extend(bytes(-len(packed) % param.align))
-        if value is None or (
-            type(value) is int and param.n_bytes <= 8 and param.type not in ("f32", "f64")
-        ):  # most are; packed fast
+        if value is None:  # most are None or numbers
+            packed.extend(bytes(n_bytes))
+            bounds.append(Bound(name, 0, 0, 0, None, False))
+            continue
+        if type(value) is int and n_bytes <= 8 and param.type not in ("f32", "f64"):
             try:
-                packed += (value or 0).to_bytes(param.n_bytes, "little", signed=value is not None and value < 0)
+                packed += value.to_bytes(n_bytes, "little", signed=value < 0)
             except OverflowError:
                 packed += _scalar(function, param, name, value)  # says what is wrong
             bounds.append(Bound(name, 0, 0, 0, value, False))
@@ -133,8 +138,9 @@ def memory_of(name: str, value: Any) -> Bound | None:
                 f"Expected numbers in argument {name!r}, got an array of Python objects.",
                 hint="convert it, for example with .astype(np.float32).",
             )
-        low, high = np.lib.array_utils.byte_bounds(_owner(value))
         data = value.__array_interface__["data"][0]
+        owner = _owner(value)
+        low, high = (data, data + value.nbytes) if owner is value and value.flags.forc else _extent(owner)
         return Bound(name, low, high, data, value, is_read_only=not value.flags.writeable)
     if hasattr(value, "data_ptr"):
         return _tensor(name, value)
@@ -168,6 +174,14 @@ def _tensor(name: str, tensor: Any) -> Bound:
     storage = tensor.untyped_storage()
     low = storage.data_ptr()
     return Bound(name, low, low + storage.nbytes(), data, tensor)
+
+
+def _extent(array: Any) -> tuple[int, int]:
+    """First byte of an array and the one behind its last."""
+    if not array.flags.forc:
+        return np.lib.array_utils.byte_bounds(array)
+    low = array.__array_interface__["data"][0]
+    return low, low + array.nbytes
 
 
 def _owner(array: Any) -> Any:
