@@ -5,7 +5,7 @@ from __future__ import annotations
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import F32, F64, I64, WIDTHS, Value, like
-from teachkit.emulator.isa.floating import double_to_float_odd, float_to_half, flush, half_to_float, pack
+from teachkit.emulator.isa.floating import double_to_float_odd, float_to_half, flush, half_to_float, pack, relu
 from teachkit.emulator.isa.integer import count_leading
 from teachkit.emulator.isa.table import Form, instruction
 
@@ -120,7 +120,7 @@ def narrow_pair(e: Emitter, form: Form, target: object, high: object, low: objec
     kind = pair.removesuffix("x2")
     values = e.alike(e.read(low, "f32"), e.read(high, "f32"))  # type: ignore[arg-type]
     if "relu" in form.optional:
-        values = [e.intrinsic("llvm.maximumnum", v, e.constant(v, 0.0)) for v in values]
+        values = [relu(e, v) for v in values]
     e.write(target, pack(e, *(float_to_half(e, v, kind) for v in values)), pair)  # type: ignore[arg-type]
 
 
@@ -149,10 +149,11 @@ def round_to_whole(e: Emitter, form: Form, target: object, source: object) -> No
 
 
 def _saturate(e: Emitter, form: Form, value: Value) -> Value:
-    """``.sat`` limits to [0, 1] and turns NaN into 0; ``.relu`` to [0, inf)."""
-    if "sat" in form.optional or "relu" in form.optional:
-        value = e.intrinsic("llvm.maximumnum", value, e.constant(value, 0.0))
+    """``.sat`` limits to [0, 1] and turns NaN into 0; ``.relu`` to [0, inf) and keeps it."""
+    if "relu" in form.optional:
+        value = relu(e, value)
     if "sat" in form.optional:
+        value = e.intrinsic("llvm.maximumnum", value, e.constant(value, 0.0))
         value = e.intrinsic("llvm.minimumnum", value, e.constant(value, 1.0))
     return value
 
@@ -222,7 +223,9 @@ def narrow_directed(e: Emitter, form: Form, target: object, source: object) -> N
     if to != "f32":
         if "relu" in form.optional:
             value = half_to_float(e, result, to)
-            result = e.select(e.builder.fcmp_ordered("<", value, e.constant(value, 0.0)), e.constant(result, 0), result)
+            result = e.select(
+                e.builder.fcmp_ordered("<=", value, e.constant(value, 0.0)), e.constant(result, 0), result
+            )
         e.write(target, result, to)  # type: ignore[arg-type]
         return
     if "ftz" in form.optional:
@@ -235,7 +238,7 @@ def narrow_pair_to_zero(e: Emitter, form: Form, target: object, high: object, lo
     pair = form.required[-2]
     values = e.alike(e.read(low, "f32"), e.read(high, "f32"))  # type: ignore[arg-type]
     if "relu" in form.optional:
-        values = [e.intrinsic("llvm.maximumnum", v, e.constant(v, 0.0)) for v in values]
+        values = [relu(e, v) for v in values]
     e.write(target, pack(e, *(_narrow(e, v, "rz", pair[:-2]) for v in values)), pair)  # type: ignore[arg-type]
 
 

@@ -32,8 +32,14 @@ def flush(e: Emitter, value: Value) -> Value:
     return b.bitcast(e.select(tiny, signed_zero, bits), value.type)
 
 
+def relu(e: Emitter, value: Value) -> Value:
+    """What is not above zero becomes zero; NaN stays NaN, which ``.sat`` would turn into zero."""
+    zero = e.constant(value, 0.0)
+    return e.select(e.builder.fcmp_ordered("<=", value, zero), zero, value)
+
+
 def apply(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value:
-    """Run ``operation`` with the modifiers ``.ftz``, ``.sat`` and ``.relu`` of ``form`` around it."""
+    """Run ``operation`` with the modifiers ``.ftz`` and ``.sat`` of ``form`` around it."""
     ftz = "ftz" in form.optional and form.type == "f32"
     if ftz:
         values = tuple(flush(e, value) for value in values)

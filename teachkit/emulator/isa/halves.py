@@ -14,6 +14,7 @@ from teachkit.emulator.isa.floating import (
     float_to_half,
     half_to_float,
     pack,
+    relu,
     tanh,
     upper,
 )
@@ -29,7 +30,7 @@ def _halves(e: Emitter, form: Form, operation: Operation, *values: Value) -> Val
     def one(*bits: Value) -> Value:
         result = operation(*(half_to_float(e, _flushed(e, form, v), kind) for v in bits))
         if "relu" in form.optional:
-            result = e.intrinsic("llvm.maximumnum", result, e.constant(result, 0.0))
+            result = relu(e, result)
         if "sat" in form.optional:
             low = e.intrinsic("llvm.maximumnum", result, e.constant(result, 0.0))
             result = e.intrinsic("llvm.minimumnum", low, e.constant(result, 1.0))
@@ -69,13 +70,32 @@ def mul_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
 
 @instruction("fma.rn[.ftz][.sat|.relu].(f16|f16x2)", "fma.rn[.relu].(bf16|bf16x2)", reads=("T", "T", "T"))
 def fma_half(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
-    """A double holds the exact product and sum well enough to round once."""
+    """A double holds the exact product, and of ``f16`` the sum well enough to round once."""
+    fused = _sum_to_odd if form.type.startswith("bf16") else lambda e, p, c: e.builder.fadd(p, c)
 
-    def fused(*values: Value) -> Value:
-        wide = [e.cast("fpext", v, F64) for v in values]
-        return double_to_float_odd(e, e.intrinsic("llvm.fma", *wide))
+    def run(*values: Value) -> Value:
+        x, y, z = (e.cast("fpext", v, F64) for v in values)
+        return double_to_float_odd(e, fused(e, e.builder.fmul(x, y), z))
 
-    return _halves(e, form, fused, a, b, c)
+    return _halves(e, form, run, a, b, c)
+
+
+def _sum_to_odd(e: Emitter, a: Value, b: Value) -> Value:
+    """Sum of two doubles, rounded to odd: a term far below the other still says which way a tie goes.
+
+    Source: Knuth, The Art of Computer Programming 2, 4.2.2, theorem B (the error of a sum is a float).
+    """
+    build = e.builder
+    near = build.fadd(a, b)
+    of_b = build.fsub(near, a)
+    error = build.fadd(build.fsub(a, build.fsub(near, of_b)), build.fsub(b, of_b))
+    bits, none = e.bits(near), e.constant(error, 0.0)
+    too_big = build.fcmp_ordered(
+        "<", build.fmul(e.intrinsic("llvm.copysign", e.constant(error, 1.0), near), error), none
+    )
+    toward_zero = e.select(too_big, build.sub(bits, e.constant(bits, 1)), bits)
+    odd = build.or_(toward_zero, e.constant(bits, 1))
+    return build.bitcast(e.select(build.fcmp_ordered("!=", error, none), odd, bits), near.type)
 
 
 @instruction("min[.ftz][.NaN].(f16|f16x2)", "min[.NaN].(bf16|bf16x2)")

@@ -183,7 +183,7 @@ def _float_to_float(form: Form, to: str, source: str) -> Callable[[Array], Array
         if sat:
             result = saturate(result)
         if relu:
-            result = np.where(result < 0, result.dtype.type(0), result)
+            result = np.where(result <= 0, result.dtype.type(0), result)
         return flush(result) if ftz else result
 
     return compute

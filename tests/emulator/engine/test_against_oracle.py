@@ -75,6 +75,10 @@ OPCODES = {
        for kind in ("u32", "s32")},
     **{f"bmsk.{mode}.b32": ("b32", ("u32", "u32")) for mode in ("clamp", "wrap")},
     **{f"szext.{mode}.{kind}": (kind, (kind, "u32")) for mode in ("clamp", "wrap") for kind in ("u32", "s32")},
+    **{f"fma.rn{relu}.{kind}{pair}": (f"{kind}{pair}", (f"{kind}{pair}",) * 3) for relu in ("", ".relu")
+       for kind in ("f16", "bf16") for pair in ("", "x2")},
+    **{f"cvt.{mode}.relu.{to}.f32": (to, ("f32",)) for mode in ("rn", "rz") for to in ("f16", "bf16")},
+    **{f"cvt.{mode}.relu.{to}x2.f32": (f"{to}x2", ("f32", "f32")) for mode in ("rn", "rz") for to in ("f16", "bf16")},
     **{f"{op}.relu.s32": ("s32", ("s32", "s32")) for op in ("min", "max")},
     **{f"set.{test}.{combine}.{to}.{kind}": (to, (kind, kind, "pred")) for test in ("lt", "ne") for combine in
        ("and", "or", "xor") for to in ("u32", "f32") for kind in ("s32", "f32")},

@@ -248,7 +248,9 @@ def rows(Row):
             )
         )
         made.append(Row(f"cvt.rn.{kind}x2.f32", "b32", ("f32", "f32"), ((2.0, -1.0, both(kind, -1.0, 2.0)),)))
-    made.append(Row("fma.rn.relu.f16", "f16", ("f16",) * 3, ((1.0, -2.0, 1.0, 0.0), (1.0, 2.0, 1.0, 3.0))))
+    made.append(
+        Row("fma.rn.relu.f16", "f16", ("f16",) * 3, ((1.0, -2.0, 1.0, 0.0), (1.0, 2.0, 1.0, 3.0), (NAN, 1.0, 1.0, NAN)))
+    )
 
     approximate = [f32(value) for value in (0.5, 1.0, 2.0, 3.7, 100.0, 1e-3)]
     for opcode, function, rtol in (
