@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import math
 import struct
@@ -100,7 +101,7 @@ def bind(function: Function, values: Sequence[Any], names: Sequence[str] | None)
         bound = None if type(value) in (float, bool) else memory_of(name, value)
         if bound is not None:
             if param.n_bytes != 8:
-                raise _mismatch(function, param, name, value, "an 8-byte pointer parameter")
+                raise _mismatch(function, param, name, value, _instead_of_memory(param))
             packed.extend(bound.data.to_bytes(8, "little"))
             bounds.append(bound)
         else:
@@ -198,6 +199,8 @@ def _scalar(function: Function, param: Variable, name: str, value: Any) -> bytes
         if len(value) != param.n_bytes:
             raise _mismatch(function, param, name, value, f"{param.n_bytes} bytes")
         return bytes(value)
+    if kind == "b8":  # a structure by value, and what CUDA C++ makes one: half, float4, complex numbers
+        return _structure(function, param, name, value)
     if isinstance(value, np.generic):
         value = value.item()
     if kind in ("f32", "f64"):
@@ -207,14 +210,29 @@ def _scalar(function: Function, param: Variable, name: str, value: Any) -> bytes
     if isinstance(value, float) and kind in ("b32", "b64", "b16"):
         # Triton 3.6 and later declare float parameters by their bits.
         return float_bytes({"b16": "<e", "b32": "<f", "b64": "<d"}[kind], value)
-    if isinstance(value, float) and kind == "u32":
-        return float_bytes("<f", value)
+    if isinstance(value, float):  # from n / 2, say
+        raise _mismatch(function, param, name, value, "an integer")
     if not isinstance(value, (int, bool)):
         raise _mismatch(function, param, name, value, "a tensor, an array or a number")
     bits = 8 * param.n_bytes
     if not -(1 << (bits - 1)) <= value < (1 << bits):
         raise _mismatch(function, param, name, value, f"an integer of {bits} bits")
     return struct.pack(f"<{_INTEGERS[param.n_bytes]}", value % (1 << bits))
+
+
+def _structure(function: Function, param: Variable, name: str, value: Any) -> bytes:
+    """The bytes of a value that is laid out in memory as C lays it out."""
+    if isinstance(value, np.generic):
+        packed = value.tobytes()
+    elif isinstance(value, (ctypes.Structure, ctypes.Union)):
+        packed = bytes(memoryview(value))
+    elif isinstance(value, complex) and param.n_bytes in (8, 16):
+        packed = np.dtype(f"c{param.n_bytes}").type(value).tobytes()
+    else:
+        raise _mismatch(function, param, name, value, f"a structure of {param.n_bytes} bytes, by value,")
+    if len(packed) != param.n_bytes:
+        raise _mismatch(function, param, name, value, f"a structure of {param.n_bytes} bytes, not {len(packed)},")
+    return packed
 
 
 def float_bytes(code: str, value: float) -> bytes:
@@ -225,9 +243,15 @@ def float_bytes(code: str, value: float) -> bytes:
         return struct.pack(code, math.inf if value > 0 else -math.inf)
 
 
+def _instead_of_memory(param: Variable) -> str:
+    return f"a structure of {param.n_bytes} bytes, by value," if param.type == "b8" else "an 8-byte pointer parameter"
+
+
 def _mismatch(function: Function, param: Variable, name: str, value: Any, expected: str) -> LaunchError:
     return LaunchError(
         f"Expected {expected} for argument {name!r} of kernel {function.name!r} (.{param.type}), "
         f"got {type(value).__name__} {value!r:.60}.",
-        hint="arguments are matched to parameters by position.",
+        hint="a structure is a NumPy record (array[0]), a ctypes.Structure, a NumPy number or bytes."
+        if param.type == "b8"
+        else "arguments are matched to parameters by position.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -159,6 +160,11 @@ class Kernel:
 
         name = name or self.name
         grid3, block3 = self.checked_dims(grid, block, name)
+        if shared_bytes < 0:
+            raise LaunchError(
+                f"Expected a number of bytes of shared memory for kernel {name!r}, got {shared_bytes}.",
+                hint="what the kernel declares itself is not to be counted in.",
+            )
         bound = args if isinstance(args, Arguments) else bind(self.signature, args, argument_names)
         for trace in tuple(launches.tracers):
             trace(self, grid3, block3, bound, shared_bytes, name)
@@ -201,6 +207,12 @@ class Kernel:
             raise LaunchError(
                 f"Expected the block {(*required, 1, 1)[:3]} that kernel {name!r} was compiled for, got {block3}.",
                 hint="the PTX says .reqntid; launch with that, or compile for another.",
+            )
+        most = math.prod(self.signature.directives.get("maxntid", ())[:3])
+        if "maxntid" in self.signature.directives and math.prod(block3) > most:
+            raise LaunchError(
+                f"Expected at most the {most} threads a block that kernel {name!r} was compiled for, got {block3}.",
+                hint="launch smaller blocks, or give the kernel larger __launch_bounds__.",
             )
         return grid3, block3
 

@@ -59,6 +59,8 @@ def compile_cuda_c(
     Source: NVRTC documentation, "Accessing Lowered Names", "Supported Compile Options".
     """
 
+    options, instantiate = _as_list(options), _as_list(instantiate)
+
     def compile_for(arch: int) -> tuple[str, dict[str, str], str]:
         return _compiled_for(arch, source, options, instantiate, file_name)
 
@@ -68,6 +70,11 @@ def compile_cuda_c(
     return module
 
 
+def _as_list(given: Sequence[str]) -> list[str]:
+    """One option or name that was given without a list round it is not its letters."""
+    return [given] if isinstance(given, str) else list(given)
+
+
 def _compiled_for(
     arch: int, source: str, options: Sequence[str], instantiate: Sequence[str], file_name: str
 ) -> tuple[str, dict[str, str], str]:
@@ -75,7 +82,7 @@ def _compiled_for(
     nvrtc = _nvrtc()
     target = f"--gpu-architecture=compute_{arch}"
     given = [] if any(o.startswith(("--std", "-std")) for o in options) else ["--std=c++17"]
-    flags = [target, "-lineinfo", *given, *options, *(f"-I{folder}" for folder in include_folders())]
+    flags = [target, "-lineinfo", "--device-int128", *given, *options, *(f"-I{folder}" for folder in include_folders())]
 
     def build() -> tuple[bytes, dict[str, Any]]:
         text, names, messages = _named(nvrtc, source, file_name, flags, instantiate)
@@ -119,13 +126,13 @@ def _named(
     """PTX, the name in it of each kernel, and the compiler's warnings."""
     plain = _plain_kernels(source)
     try:
-        return _compiled(nvrtc, source, file_name, flags, [*instantiate, *plain])
+        text, names, messages = _compiled(nvrtc, source, file_name, flags, [*instantiate, *plain])
     except CompileError as error:
         if "__nv_name_map" not in error.messages or not plain:
             raise
         # A kernel in a namespace, or called like a function that CUDA has: its name alone says too little.
         text, names, messages = _compiled(nvrtc, source, file_name, flags, list(instantiate))
-        return text, names | _by_mangled_name(text, plain), messages
+    return text, _by_mangled_name(text, set(names.values())) | names, messages
 
 
 def _compiled(
@@ -140,7 +147,7 @@ def _compiled(
         (status,) = nvrtc.nvrtcCompileProgram(program, len(flags), [flag.encode() for flag in flags])
         if int(status):
             messages = _log(nvrtc, program)
-            raise CompileError("CUDA C++", messages, missing_header_hint(messages))
+            raise CompileError("CUDA C++", messages, missing_header_hint(messages) or _host_code_hint(messages))
         text = _text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
         names = {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
         return text, names, _log(nvrtc, program)
@@ -148,16 +155,19 @@ def _compiled(
         nvrtc.nvrtcDestroyProgram(program)
 
 
-def _by_mangled_name(text: str, kernels: Sequence[str]) -> dict[str, str]:
-    """Names in the PTX of kernels that one entry alone can be; mangled names hold the length and the name itself."""
-    entries = re.findall(r"\.entry\s+([\w$]+)", text)
-    found: dict[str, str] = {}
-    for name in kernels:
-        mangled = re.compile(rf"_Z(N(\d+\w+?)*)?{len(name)}{name}(?!\d)")
-        fits = [entry for entry in entries if entry == name or mangled.match(entry)]
-        if len(fits) == 1:
-            found[name] = fits[0]
-    return found
+def _by_mangled_name(text: str, known: set[str]) -> dict[str, str]:
+    """Names of kernels that are no templates and have one entry in the PTX; mangled names hold length and name.
+
+    So are those found that a macro wrote, or that are in a namespace.
+    """
+    found: dict[str, list[str]] = {}
+    for entry in re.findall(r"\.entry\s+([\w$]+)", text):
+        rest, name = re.sub(r"^_ZN?", "", entry), ""
+        while entry.startswith("_Z") and (length := re.match(r"L?(\d+)", rest)):
+            name, rest = rest[length.end() :][: int(length[1])], rest[length.end() + int(length[1]) :]
+        if entry not in known and not (name and rest.startswith("I")):  # I: arguments of a template
+            found.setdefault(name or entry, []).append(entry)
+    return {name: entries[0] for name, entries in found.items() if len(entries) == 1}
 
 
 def _with_runtime(text: str) -> str:
@@ -173,14 +183,43 @@ def _created(nvrtc: Any, source: str, file_name: str) -> Any:
     return _checked(nvrtc.nvrtcCreateProgram(source.encode(), file_name.encode(), len(headers), texts, names))
 
 
+def _host_code_hint(messages: str) -> str:
+    """What to do about a program's own ``main``, which NVRTC has no host compiler for."""
+    if "considered a host" not in messages:
+        return ""
+    return (
+        "only device code is compiled: leave out main() and other host functions, launch from Python, and write "
+        "__device__ before functions and variables that kernels use (or pass options=['-default-device'])."
+    )
+
+
+_ATTRIBUTE = r"\s*(?:static|inline|extern|void|__global__|__\w+__\s*(?P<arguments>\()?|\[\[.*?\]\])"
+
+
 def _plain_kernels(source: str) -> list[str]:
     """Names of kernels in the source that are no templates; NVRTC says what each is called in the PTX."""
-    code = re.sub(r"//[^\n]*|/\*.*?\*/", " ", source, flags=re.DOTALL)
-    kernel = re.compile(
-        r"(template\s*<[^;{}]*?>\s*)?(?:extern\s+\"C\"\s*)?(?:static\s+)?__global__\s+"
-        r"(?:__launch_bounds__\s*\([^)]*\)\s*)?void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\("
-    )
-    return [match[2] for match in kernel.finditer(code) if not match[1]]
+    code = re.sub(r'//[^\n]*|/\*.*?\*/|"C"', " ", source, flags=re.DOTALL)
+    attribute, name = re.compile(_ATTRIBUTE, re.DOTALL), re.compile(r"\s*(\w+)\s*\(")
+    found = []
+    for match in re.finditer(r"\b__global__\b", code):
+        before = re.split(r"[;{}]", code[: match.start()])[-1]
+        at, seen = match.end(), before
+        while word := attribute.match(code, at):
+            at = _after_parenthesis(code, word.end()) if word["arguments"] else word.end()
+            seen += word[0]
+        called = name.match(code, at)
+        if called and re.search(r"\bvoid\b", seen) and not re.search(r"\btemplate\b", before):
+            found.append(called[1])
+    return found
+
+
+def _after_parenthesis(code: str, at: int) -> int:
+    """Where the parenthesis that was opened just before ``at`` is closed."""
+    depth = 1
+    while depth and at < len(code):
+        depth += {"(": 1, ")": -1}.get(code[at], 0)
+        at += 1
+    return at
 
 
 @functools.cache

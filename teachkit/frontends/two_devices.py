@@ -5,8 +5,11 @@ Not modelled: streams other than PyTorch's current one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from teachkit.emulator import Kernel, Launch, LoadedModule, launches, load_ptx
 from teachkit.emulator.checks import session
@@ -47,11 +50,36 @@ class KernelModule(Mapping[str, "TwoDeviceKernel"]):
         self._loaded = load_ptx(emulated or ptx)
         self._architecture, self._compile_for = architecture(), compile_for
         self._older: dict[tuple[int, str], tuple[str, str]] = {}
+        self.host_wrote: set[str] = set()
 
     @property
     def emulated(self) -> LoadedModule:
         """The module as the emulator has it."""
         return self._loaded
+
+    def get_global(self, name: str) -> np.ndarray:
+        """The bytes of a ``__device__`` or ``__constant__`` variable, to read and to write, on the emulator only.
+
+        What is written is there in the next launch, as after ``cudaMemcpyToSymbol``. Kernels of a module that has
+        been asked for one are refused on a GPU, where this memory is not.
+
+        Examples
+        --------
+        >>> import teachkit as tk
+        >>> code = "__constant__ float c[2]; __global__ void f(float* x) { x[threadIdx.x] = c[threadIdx.x]; }"
+        >>> tk.compile_cuda_c(code).get_global("c").view("f4")[:] = [3, 4]
+        """
+        variables = self.emulated.variables
+        fits = [v for v in variables if v == name or re.fullmatch(rf"_Z(N\d\w*|L)?{len(name)}{re.escape(name)}E?", v)]
+        if len(fits) != 1:
+            raise LaunchError(
+                f"Expected the name of a module's variable, got {name!r}; there is {', '.join(variables) or 'none'}.",
+                hint="a variable that no kernel uses is left out by the compiler.",
+            )
+        self.host_wrote.add(name)
+        memory, address, n_bytes = variables[fits[0]]
+        at = address - memory.ctypes.data
+        return memory[at : at + n_bytes]  # type: ignore[no-any-return]
 
     def for_gpu(self, capability: int, name: str) -> tuple[str, str]:
         """PTX that a GPU of this compute capability, such as 75, can load, and what kernel ``name`` is called in it.
@@ -98,6 +126,13 @@ class TwoDeviceKernel:
 
         return launch
 
+    def __call__(self, *args: Any) -> Any:
+        """Refused: a kernel needs a grid."""
+        raise LaunchError(
+            f"Expected a grid and a block for kernel {self.name!r}, got a plain call.",
+            hint="for example kernel[(64, 1), 256](x, y).",
+        )
+
     def launch(
         self,
         grid: int | Sequence[int],
@@ -124,6 +159,12 @@ class TwoDeviceKernel:
         """
         from teachkit.frontends.triton_hardware import cpu_copies
 
+        if self.owner.host_wrote:
+            raise LaunchError(
+                f"Expected arrays on the CPU for kernel {self.name!r}, whose module's variables were asked for there "
+                f"({', '.join(sorted(self.owner.host_wrote))}), got some on {device}.",
+                hint="pass what varies as an argument instead, or launch on the emulator.",
+            )
         watching = observers()
         seen: list[Launch] = []
         if watching or launches.tracers or session.active():

@@ -1,5 +1,6 @@
 """CUDA C++ through NVRTC on the emulator, against PyTorch and NumPy."""
 
+import ctypes
 import math
 
 import numpy as np
@@ -113,3 +114,124 @@ def test_names_that_say_too_little():
     with pytest.raises(LaunchError, match="twice"):
         module["twice"]
     assert len(module) == 4
+
+
+DECLARED = r"""
+#define DEFINE(NAME, T) __global__ void NAME##_kernel(T* x) { x[threadIdx.x] = 6; }
+DEFINE(made, int)
+static __global__ void a(int* x) { x[threadIdx.x] = 0; }
+void __global__ b(int* x) { x[threadIdx.x] = 1; }
+__global__ void __launch_bounds__((128), (2)) c(int* x) { x[threadIdx.x] = 2; }
+__global__ __launch_bounds__(sizeof(float) * (32)) void d(int* x) { x[threadIdx.x] = 3; }
+namespace outer { namespace inner { __global__ void e(int* x) { x[threadIdx.x] = 4; } } }
+extern "C" { __global__ void f(int* x) { x[threadIdx.x] = 5; } }
+template <class T, class U = void> __global__ void unused(T* x) {}
+#ifdef NOT_DEFINED
+__global__ void absent(int* x) {}
+#endif
+"""
+
+
+def test_kernels_are_found_however_they_are_declared():
+    module = tk.compile_cuda_c(DECLARED)
+    for value, name in enumerate(["a", "b", "c", "d", "e", "f", "made_kernel"]):
+        x = np.full(32, -1, np.int32)
+        module[name][1, 32](x)
+        np.testing.assert_array_equal(x, value)
+    assert len(list(module)) == 7
+
+
+def test_whole_numbers_of_128_bits():
+    source = "__global__ void f(const long long* x, long long* y) { y[0] = ((__int128)x[0] * x[1]) >> 64; }"
+    x, y = np.array([3 << 60, -(5 << 60)]), np.zeros(1, np.int64)
+    tk.compile_cuda_c(source)["f"][1, 1](x, y)
+    assert y[0] == (int(x[0]) * int(x[1])) >> 64
+
+
+BY_VALUE = r"""
+#include <cuda_fp16.h>
+struct Mixed { double d; char c; float v[3]; };
+__global__ void vector(float4 v, float* out) { out[0] = v.x + 10 * v.y + 100 * v.z + 1000 * v.w; }
+__global__ void narrow(__half v, float* out) { out[0] = __half2float(v); }
+__global__ void complex(float2 v, float* out) { out[0] = v.x - v.y; }
+__global__ void mixed(Mixed v, float* out) { out[0] = v.d + v.c + v.v[2]; }
+struct Only { int n; };
+__global__ void only(Only v, float* out) { out[0] = v.n; }
+__global__ void whole(int n, float* out) { out[0] = n; }
+"""
+MIXED = np.dtype({"names": ["d", "c", "v"], "formats": ["f8", "i1", ("f4", 3)], "offsets": [0, 8, 12]}, align=True)
+
+
+class Vector(ctypes.Structure):
+    _fields_ = [(axis, ctypes.c_float) for axis in "xyzw"]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "value", "expected"),
+    [
+        ("vector", Vector(1, 2, 3, 4), 4321),
+        ("vector", np.array([(1, 2, 3, 4)], "f4,f4,f4,f4")[0], 4321),
+        ("vector", np.array([1, 2, 3, 4], np.float32).tobytes(), 4321),
+        ("narrow", np.float16(1.5), 1.5),
+        ("only", np.int32(7), 7),
+        ("complex", 3 + 1j, 2),
+        ("complex", np.complex64(3 + 1j), 2),
+        ("mixed", np.array([(0.5, -3, (1, 2, 9))], MIXED)[0], 6.5),
+    ],
+)
+def test_structures_by_value(kernel, value, expected):
+    out = np.zeros(1, np.float32)
+    tk.compile_cuda_c(BY_VALUE)[kernel][1, 1](value, out)
+    assert out[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("kernel", "value", "message"),
+    [
+        ("vector", np.ones(4, np.float32), "a structure of 16 bytes, by value, for argument .*NumPy record"),
+        ("vector", np.complex64(1), "a structure of 16 bytes, not 8"),
+        ("narrow", 1.5, "a structure of 2 bytes"),
+        ("whole", 7 / 2, "Expected an integer for argument"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(kernel, value, message):
+    with pytest.raises(LaunchError, match=f"(?s){message}"):
+        tk.compile_cuda_c(BY_VALUE)[kernel][1, 1](value, np.zeros(1, np.float32))
+
+
+def test_launches_that_a_gpu_refuses():
+    module = tk.compile_cuda_c("__global__ void __launch_bounds__(64) f(int* x) { x[threadIdx.x] = 1; }")
+    x = np.zeros(128, np.int32)
+    module["f"][1, (8, 8)](x)
+    with pytest.raises(LaunchError, match=r"at most the 64 threads a block .* got \(128, 1, 1\)"):
+        module["f"][1, 128](x)
+    with pytest.raises(LaunchError, match=r"bytes of shared memory .* got -4"):
+        module["f"][1, 64, -4](x)
+    with pytest.raises(LaunchError, match="a grid and a block"):
+        module["f"](x)
+
+
+def test_variables_of_the_module():
+    source = """
+    __constant__ float weights[4] = {1, 2, 3, 4};
+    namespace state { __device__ int calls = 5; }
+    __global__ void f(float* x) { x[threadIdx.x] = weights[threadIdx.x]; if (!threadIdx.x) state::calls++; }
+    """
+    module, x = tk.compile_cuda_c(source), np.zeros(4, np.float32)
+    module["f"][1, 4](x)
+    np.testing.assert_array_equal(x, [1, 2, 3, 4])
+    module.get_global("weights").view(np.float32)[:] = [5, 6, 7, 8]
+    module["f"][1, 4](x)
+    np.testing.assert_array_equal(x, [5, 6, 7, 8])
+    assert module.get_global("calls").view(np.int32)[0] == 7
+    with pytest.raises(LaunchError, match="'absent'; there is"):
+        module.get_global("absent")
+
+
+def test_options_without_a_list_and_a_program_with_main():
+    source = "__global__ void f(int* x) { x[0] = N; }"
+    x = np.zeros(1, np.int32)
+    tk.compile_cuda_c(source, options="-DN=3")["f"][1, 1](x)
+    assert x[0] == 3
+    with pytest.raises(CompileError, match="leave out main"):
+        tk.compile_cuda_c(source + " int main() { return 0; }", options=["-DN=3"])
