@@ -30,10 +30,32 @@ _WITHOUT_EFFECT = ("lineinfo", "lto", "cache", "inline", "shared_memory_carveout
 _DEFAULT_BLOCK = 256
 
 
+_OF_A_DRIVER = (
+    "to_device", "device_array", "device_array_like", "pinned_array", "mapped_array", "managed_array", "stream",
+    "event", "synchronize", "current_context", "get_current_device", "select_device",
+)  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    return getattr(_numba_cuda(), name)
+    found = getattr(_numba_cuda(), name)
+    return _with_driver(name, found) if name in _OF_A_DRIVER else found
+
+
+def _with_driver(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Numba's function, which says what to do where there is no driver for it."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not _numba_cuda().is_available():
+            raise LaunchError(
+                f"Expected a CUDA driver for cuda.{name}, and there is none here.",
+                hint="call teachkit.cuda.emulate() first, or pass NumPy arrays and CPU tensors to kernels as they are.",
+            )
+        return function(*args, **kwargs)
+
+    return call
 
 
 @functools.cache
@@ -231,12 +253,13 @@ class NumbaKernel:
             from teachkit.frontends.numba_adapter import CompiledKernel, compile_kernel
 
             _numba_cuda()
+            from numba.core.errors import NumbaError as NumbaCpuError  # from typing that both of Numba's parts use
             from numba.cuda.core.errors import NumbaError
 
             def compile_for(arch: int) -> CompiledKernel:
                 try:
                     return compile_kernel(self.py_func, signature, divmod(arch, 10), self.options)
-                except NumbaError as error:
+                except (NumbaError, NumbaCpuError) as error:
                     raise CompileError("a Numba-CUDA kernel", str(error)) from error
 
             _take_later_names()

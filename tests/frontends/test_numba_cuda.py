@@ -1,6 +1,8 @@
 """Numba-CUDA kernels on the emulator, against NumPy."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -111,3 +113,34 @@ def test_wrong_arguments_say_what_was_expected():
         saxpy[1, 32](1.0, [1, 2], np.zeros(2), np.zeros(2))
     with pytest.raises(LaunchError, match=r"argument 'x', got torch\.float8_e4m3fn"):
         saxpy[1, 32](1.0, torch.zeros(2, dtype=torch.float8_e4m3fn), np.zeros(2), np.zeros(2))
+
+
+def no_such_function(x):
+    x[0] = np.zeros(3)[0]
+
+
+def size_not_constant(x):
+    x[0] = cuda.shared.array(x.size, np.float32)[0]
+
+
+def test_what_numba_refuses_is_one_kind_of_error():
+    for function in (no_such_function, size_not_constant):
+        with pytest.raises(CompileError, match="No implementation of function"):
+            cuda.jit(function)[1, 1](np.zeros(4))
+    x = np.zeros(4)
+    x.setflags(write=False)
+    with pytest.raises(CompileError, match="readonly"):
+        fill[1, 4](x)
+
+
+@cuda.jit
+def fill(x):
+    x[cuda.grid(1)] = 1
+
+
+def test_what_needs_a_driver_says_so():
+    program = "import teachkit as tk, numpy; tk.cuda.to_device(numpy.zeros(3))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)  # noqa: S603
+    if done.returncode:  # a machine without a GPU
+        assert "Expected a CUDA driver for cuda.to_device" in done.stderr
+        assert "teachkit.cuda.emulate()" in done.stderr

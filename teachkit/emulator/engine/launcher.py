@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import ctypes
 import functools
 import itertools
@@ -19,6 +20,7 @@ from teachkit.emulator.engine import host
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.faults import block_at, explain
 from teachkit.emulator.engine.inline import function_addresses
+from teachkit.emulator.engine.placement import well_placed
 from teachkit.emulator.engine.program import Program
 from teachkit.emulator.engine.recorded import Recorded
 from teachkit.emulator.engine.residents import Progress, Residents, prepare
@@ -104,13 +106,15 @@ def run(
         shared = -(-shared // 16) * 16 + shared_bytes
     _check_shared(name, shared)
     _check_writable(program, arguments, name)
-    if program.swaps_words:
-        arguments = in_whole_words(arguments)
-    launching = Launching(program, grid, block, arguments, shared, name)
-    if checking is None:
-        launching.run_all()
-    else:
-        checking.run(launching, name)
+    in_place = well_placed(kernel.signature.params, arguments) if counting and checking is None else None
+    with in_place or contextlib.nullcontext(arguments) as arguments:
+        if program.swaps_words:
+            arguments = in_whole_words(arguments)
+        launching = Launching(program, grid, block, arguments, shared, name)
+        if checking is None:
+            launching.run_all()
+        else:
+            checking.run(launching, name)
     if launching.record is None:
         return None
     needs = resources or Resources(shared_bytes=shared)
