@@ -66,7 +66,7 @@ def _has_address(params: Sequence[Variable], arguments: Arguments, areas: list[t
             words = np.frombuffer(arguments.packed, np.uint64, param.n_bytes // 8, at)
         elif isinstance(bound.value, np.ndarray) and (bound.value.dtype.kind in "iuV" and bound.value.itemsize >= 8):
             n_words = (bound.high - bound.low) // 8
-            words = np.frombuffer((ctypes.c_uint64 * n_words).from_address(bound.low), np.uint64)
+            words = np.ctypeslib.as_array((ctypes.c_uint64 * n_words).from_address(bound.low))
         if any(((words >= low) & (words < high)).any() for low, high in areas):
             return True
         at += param.n_bytes
