@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import ctypes
 import functools
 import itertools
@@ -106,8 +105,7 @@ def run(
         shared = -(-shared // 16) * 16 + shared_bytes
     _check_shared(name, shared)
     _check_writable(program, arguments, name)
-    in_place = well_placed(kernel.signature.params, arguments) if counting and checking is None else None
-    with in_place or contextlib.nullcontext(arguments) as arguments:
+    with well_placed(kernel.signature.params, arguments, counting and checking is None) as arguments:
         if program.swaps_words:
             arguments = in_whole_words(arguments)
         launching = Launching(program, grid, block, arguments, shared, name)

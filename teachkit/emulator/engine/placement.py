@@ -11,7 +11,9 @@ import contextlib
 import ctypes
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,20 +23,66 @@ from teachkit.emulator.ptx.model import Variable
 
 _ALIGN_BYTES = 64  # two sectors; what PyTorch's memory has
 
+Area: TypeAlias = tuple[int, int]  # first byte, and the one behind the last
+
+_changed = threading.Condition()
+_running: list[Arguments] = []  # launches in progress
+_copied: list[Area] = []  # what they hold a copy of
+
 
 @contextlib.contextmanager
-def well_placed(params: Sequence[Variable], arguments: Arguments) -> Iterator[Arguments]:
-    """The arguments, with memory that no GPU would have placed so in an aligned copy, which is copied back.
+def well_placed(params: Sequence[Variable], arguments: Arguments, counting: bool) -> Iterator[Arguments]:
+    """The arguments; while counting, memory that no GPU would place so is an aligned copy, copied back at the end.
 
-    Memory stays where it is where numbers among the arguments are addresses in it, or where allocations overlap.
+    Memory stays where it is where numbers among the arguments are addresses in it, where allocations overlap, and where
+    another thread's launch is at work in it. A launch waits for those that hold a copy of its memory.
     """
+    misplaced = _misplaced(params, arguments) if counting else []
+    with _changed:
+        while _copied and _overlap(_areas(arguments), _copied):
+            _changed.wait()
+        if misplaced and any(_overlap(misplaced, _areas(other)) for other in _running):
+            misplaced = []
+        _running.append(arguments)
+        _copied.extend(misplaced)
+    try:
+        if misplaced:
+            with _in_copies(params, arguments, misplaced) as moved:
+                yield moved
+        else:
+            yield arguments
+    finally:
+        with _changed:
+            _running[:] = [other for other in _running if other is not arguments]
+            for area in misplaced:
+                _copied.remove(area)
+            if misplaced:
+                _changed.notify_all()
+
+
+def _areas(arguments: Arguments) -> list[Area]:
+    """All memory that a launch may touch."""
+    return [(b.low, b.high) for b in (*arguments.bounds, *arguments.others) if b.high > b.low]
+
+
+def _overlap(some: Iterable[Area], others: Iterable[Area]) -> bool:
+    return any(low < end and start < high for (low, high), (start, end) in itertools.product(some, others))
+
+
+def _misplaced(params: Sequence[Variable], arguments: Arguments) -> list[Area]:
+    """Allocations that are better copied, none where that could show."""
     areas = sorted({(b.low, b.high) for b in arguments.bounds if b.is_memory and b.high > b.low})
-    overlap = any(first[1] > second[0] for first, second in itertools.pairwise(areas))
     misplaced = [area for area in areas if area[0] % _ALIGN_BYTES]
-    if not misplaced or overlap or arguments.others or _has_address(params, arguments, misplaced):
-        yield arguments
-        return
-    copies = {area: aligned(area[1] - area[0]) for area in misplaced}
+    if not misplaced or arguments.others:
+        return []
+    if any(first[1] > second[0] for first, second in itertools.pairwise(areas)):
+        return []
+    return [] if _has_address(params, arguments, misplaced) else misplaced
+
+
+@contextlib.contextmanager
+def _in_copies(params: Sequence[Variable], arguments: Arguments, areas: Sequence[Area]) -> Iterator[Arguments]:
+    copies = {area: aligned(area[1] - area[0]) for area in areas}
     written = {(b.low, b.high) for b in arguments.bounds if b.is_memory and not b.is_read_only}
     packed, bounds, at = bytearray(arguments.packed), [], 0
     for param, bound in zip(params, arguments.bounds, strict=True):
@@ -56,7 +104,7 @@ def well_placed(params: Sequence[Variable], arguments: Arguments) -> Iterator[Ar
                 ctypes.memmove(low, copy, high - low)
 
 
-def _has_address(params: Sequence[Variable], arguments: Arguments, areas: list[tuple[int, int]]) -> bool:
+def _has_address(params: Sequence[Variable], arguments: Arguments, areas: list[Area]) -> bool:
     """Whether a number, or an element of an array that may hold pointers, is an address in one of ``areas``."""
     at = 0
     for param, bound in zip(params, arguments.bounds, strict=True):

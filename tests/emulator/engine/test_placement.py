@@ -1,5 +1,7 @@
 """Counters do not depend on where an array happens to lie; results and what is written stay the array's own."""
 
+import concurrent.futures
+
 import numpy as np
 import pytest
 import torch
@@ -73,3 +75,26 @@ def test_pointers_in_memory_are_good_while_counting(module):
     with tk.profile():
         module["through"][1, 32](np.array([x.ctypes.data, y.ctypes.data]), x, y)
     np.testing.assert_array_equal(y, x)
+
+
+def test_threads_that_share_an_array(module):
+    """Each writes its half of one array, counted and not; a copy of the whole must not undo the other's half."""
+    source = """__global__ void half(float* x, int first, int turns) {
+        for (int turn = 0; turn < turns; ++turn) x[first + threadIdx.x + 32 * (turn % 16)] += 1;
+    }"""
+    half = tk.compile_cuda_c(source)["half"]
+    x = at(16, 1024)
+    x[:] = 0
+
+    def work(first):
+        for _ in range(20):
+            half[1, 32](x, first, 1600)
+
+    def counted(first):
+        with tk.profile():
+            work(first)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(counted, 0), pool.submit(work, 512)]:
+            future.result()
+    np.testing.assert_array_equal(x, 2000)
