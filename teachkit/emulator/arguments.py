@@ -174,6 +174,12 @@ def _tensor(name: str, tensor: Any) -> Bound:
         )
     storage = tensor.untyped_storage()
     low = storage.data_ptr()
+    if low == 0 and storage.nbytes():
+        raise LaunchError(
+            f"Expected a tensor with data for argument {name!r}, got a {type(tensor).__name__} without memory.",
+            hint="while torch traces a program its tensors have shapes only; launch in a torch.library.triton_op, or "
+            "leave FakeTensorMode.",
+        )
     return Bound(name, low, low + storage.nbytes(), data, tensor)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import triton
 import triton.language as tl
+from torch._subclasses.fake_tensor import FakeTensorMode
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from teachkit.emulator import observe
@@ -205,6 +206,15 @@ def test_tensor_of_another_device_is_refused():
     x = torch.ones(5)
     with pytest.raises(LaunchError, match="with data for argument 'y_ptr', got one on the meta device"):
         add_kernel[(1,)](x, x.to("meta"), x, 5, BLOCK_SIZE=BLOCK_SIZE)
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+def test_tensor_without_memory_is_refused():
+    """Its device says cpu and its address is 0, where the kernel would have stored."""
+    with FakeTensorMode():
+        x = torch.ones(5)
+        with pytest.raises(LaunchError, match="argument 'x_ptr', got a FakeTensor without memory"):
+            add_kernel[(1,)](x, x, x, 5, BLOCK_SIZE=BLOCK_SIZE)
 
 
 @pytest.mark.parametrize("grid", [(1, 65_536), (1, 1, 65_536), (2**31,), (-1,)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teachkit.emulator.engine.flow import Block
+from teachkit.emulator.engine.flow import Block, defined, registers_of, used
 from teachkit.emulator.ptx.model import Instruction
 
 
@@ -31,6 +31,26 @@ def asking_loops(resume_points: list[Block], blocks: list[Block], idle: dict[int
         for inside in [_reaching(blocks, resume_points[number - 1].index)]
         if any(i.opcode.startswith("mbarrier.") for index in inside for i in blocks[index].instructions)
     ]
+
+
+def closed_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, Instruction]:
+    """The resume points, by number, in loops that no other block notices: they store in shared memory only, if at all.
+
+    The turns of one warp may change something there, but a block that comes back with the same registers and the same
+    shared memory will do so for ever, unless others store. Triton's locks are such loops: one thread tries, and tells
+    the others through shared memory. A swap for a value that differs from turn to turn may get on, so its loop is not
+    one of them. Values are those of ``idle_loops``.
+    """
+    numbers = {point.index: number for number, point in enumerate(resume_points, start=1)}
+    found: dict[int, Instruction] = {}
+    for header in resume_points:
+        if header.is_loop_header:
+            inside = _reaching(blocks, header.index)
+            instructions = [i for index in inside for i in blocks[index].instructions]
+            if not any(_is_noticed(i, instructions) for i in instructions):
+                first = next((i for i in instructions if i.source is not None), instructions[0])
+                found |= {numbers[index]: first for index in inside if index in numbers}
+    return found
 
 
 IDLE = 1 << 30  # with the number of a header: its loop stores nothing
@@ -82,3 +102,35 @@ def _has_effect(opcode: str) -> bool:
     if parts[0] == "mbarrier":
         return not {"test_wait", "try_wait", "pending_count"} & set(parts)
     return parts[0] in ("st", "red", "call", "cp", "stmatrix", "bar", "barrier")
+
+
+def _is_noticed(instruction: Instruction, loop: list[Instruction]) -> bool:
+    opcode = instruction.opcode
+    parts = opcode.split(".")
+    if parts[0] == "atom" and not _has_effect(opcode):
+        new = instruction.operands[3 if "cas" in parts else 2]
+        return not _steady(loop).issuperset(registers_of(new))
+    if parts[0] in ("bar", "barrier") or (parts[0] == "st" and {"shared", "shared::cta"} & set(parts)):
+        return False
+    return _has_effect(opcode)
+
+
+_OF_OPERANDS = frozenset("mov cvt cvta add sub mul mad and or xor not neg shl shr setp selp".split())
+
+
+def _steady(loop: list[Instruction]) -> set[str]:
+    """Registers that hold the same in each turn of a loop: made before it, or of nothing but constants and those."""
+    made: dict[str, list[Instruction]] = {}
+    for instruction in loop:
+        for name in defined(instruction):
+            made.setdefault(name, []).append(instruction)
+    read = {name for instruction in loop for name in used(instruction)}
+    steady = {name for name in read if name not in made and not name.startswith(("%clock", "%globaltimer"))}
+    while more := {
+        name
+        for name, makers in made.items()
+        if name not in steady
+        and all(m.opcode.split(".")[0] in _OF_OPERANDS and steady.issuperset(used(m)) for m in makers)
+    }:
+        steady |= more
+    return steady

@@ -30,7 +30,8 @@ class Program:
             names = "n_slots frame_bytes shared_bytes trace_reserve local_bytes is_ordered asking_loops".split()
             names += ["waits", "masks_at", "n_masks"]
             facts = {name: getattr(t, name) for name in names}
-            facts |= {"idle_loops": [(n, _pack_line(i.source), i.ptx_line) for n, i in t.idle_loops.items()]}
+            for name in ("idle_loops", "closed_loops"):
+                facts[name] = [(n, _pack_line(i.source), i.ptx_line) for n, i in getattr(t, name).items()]
             facts |= {"globals": list(t.globals), "max_slots": _max_slots(t.sites)}
             functions = kernel.owner.module.functions.values()
             opcodes = (getattr(item, "opcode", "") for each in functions for item in each.body)
@@ -48,7 +49,10 @@ class Program:
         self.address, self.keep_alive = jit.load_object(code, WARP_FUNCTION, imports)
         self._packed_sites: str = facts["sites"]
         self.max_slots = np.array(facts["max_slots"], np.intp)
-        self.idle_loops = {number: (_unpack_line(line), ptx_line) for number, line, ptx_line in facts["idle_loops"]}
+        self.idle_loops, self.closed_loops = (
+            {number: (_unpack_line(line), ptx_line) for number, line, ptx_line in facts[name]}
+            for name in ("idle_loops", "closed_loops")
+        )
         self.asking_loops = frozenset[int](facts["asking_loops"])
         self.is_ordered: bool = facts["is_ordered"]
         self.waits = np.array(facts["waits"], np.int32)

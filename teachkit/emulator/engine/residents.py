@@ -188,9 +188,12 @@ class Residents:
 
     def _state(self, worker: Worker) -> bytes:
         """What changes as long as an unfinished block gets on."""
-        warps, asking = worker.warps(), self._launching.program.asking_loops
+        program, warps = self._launching.program, worker.warps()
+        asking = program.asking_loops
         if asking and all(status != Status.YIELDED or resume in asking for status, resume in warps):
             return repr((warps, worker.context.arrivals)).encode()
+        if program.closed_loops.keys() - program.idle_loops.keys():  # a loop may get on in shared memory alone
+            return worker.frames() + worker.shared()
         return worker.frames()
 
     def _rotate(self) -> None:
@@ -212,11 +215,13 @@ class Residents:
         return True
 
     def _all_idle(self) -> bool:
-        """Whether every warp of every block waits at a barrier, or goes round a loop that stores nothing."""
-        return all(self._waits(worker) for worker in (self._now, *self._waiting))
+        """Whether every warp of every block waits at a barrier, or goes round a loop that no other block notices."""
+        closed = self._launching.program.closed_loops
+        workers = (self._now, *self._waiting)
+        return all(status != Status.YIELDED or at in closed for worker in workers for status, at in worker.warps())
 
     def _waits(self, worker: Worker) -> bool:
-        """The same of one block."""
+        """Whether every warp of a block waits at a barrier, or goes round a loop that stores nothing."""
         idle_loops = self._launching.program.idle_loops
         return all(status != Status.YIELDED or resume in idle_loops for status, resume in worker.warps())
 
@@ -224,7 +229,7 @@ class Residents:
         program, n_blocks = self._launching.program, len(self._waiting) + 1
         resume = next(resume for status, resume in self._now.warps() if status == Status.YIELDED)
         blocks = f"{n_blocks} blocks wait" if n_blocks > 1 else f"block {self._launching.place(self._now)} waits"
-        source, ptx_line = program.idle_loops[resume]
+        source, ptx_line = program.closed_loops[resume]
         where = f"at PTX line {ptx_line}" if source is None else shown_line(source)
         left = self._launching.n_blocks - self._launching.next.value
         beyond = ""

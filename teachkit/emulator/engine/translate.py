@@ -14,7 +14,7 @@ from teachkit.emulator.engine.context import (
     LANES,
     Status,
 )
-from teachkit.emulator.engine.idle_loops import asking_loops, idle_loops
+from teachkit.emulator.engine.idle_loops import asking_loops, closed_loops, idle_loops
 from teachkit.emulator.engine.recursion import Landing
 from teachkit.emulator.engine.shapes import I1, I32, I64, Value, vector_of
 from teachkit.emulator.engine.warp_code import Mode
@@ -42,7 +42,8 @@ class Translation:
     masks_at: int  # of the blocks' masks in a frame
     n_masks: int
     idle_loops: dict[int, Instruction]  # resume points where a warp can only wait: where they stand
-    asking_loops: list[int]  # those of them that ask a barrier in shared memory
+    closed_loops: dict[int, Instruction]  # the same of loops that store in the block's shared memory only
+    asking_loops: list[int]  # idle ones that ask a barrier in shared memory
 
 
 def translate(module: Module, function: Function, mode: Mode) -> Translation:
@@ -96,6 +97,7 @@ class _Translator(BlockEnds):
             keeps_registers_in_memory=bool(self.e.residents),
             is_ordered=self.e.is_ordered,
             idle_loops=idle,
+            closed_loops=closed_loops(self.resume_points, self.blocks),
             asking_loops=asking_loops(self.resume_points, self.blocks, idle),
             waits=tuple(self.waits),
             masks_at=self.layout.masks_at,

@@ -93,6 +93,10 @@ class Worker:
         frames[:, :FRAME_STATUS] = frames[:, FRAME_PARKED:FRAME_REGISTERS] = 0
         return frames.tobytes()
 
+    def shared(self) -> bytes:
+        """What the block holds in shared memory."""
+        return ctypes.string_at(self.context.shared, self.shared_bytes)
+
     def warps(self) -> list[tuple[int, int]]:
         """Status of each warp, and the number of the place where it goes on, or where lanes of it wait."""
         c = self.context

@@ -149,6 +149,31 @@ def test_lock_between_blocks():
     assert turns.item() == 40
 
 
+@pytest.mark.parametrize("n_blocks", [1, 3])
+@pytest.mark.parametrize("num_warps", [1, 4])
+def test_a_lock_that_nobody_releases(num_warps, n_blocks):
+    """The threads of a block hear of their lock through shared memory, so the loop that waits for it stores there."""
+    lock, total, turns = torch.ones(1, dtype=torch.int32), torch.zeros(256), torch.zeros(1, dtype=torch.int32)
+    with pytest.raises(KernelFault, match=r"never ends(?s:.*)while tl.atomic_cas\(lock_ptr, 0, 1\) == 1"):
+        lock_kernel[(n_blocks,)](lock, total, turns, 256, num_warps=num_warps)
+    assert turns.item() == 0
+
+
+@triton.jit
+def count_by_swaps_kernel(count_ptr, n):
+    while tl.load(count_ptr, volatile=True) < n:
+        seen = tl.load(count_ptr, volatile=True)
+        tl.atomic_cas(count_ptr, seen, seen + 1)
+
+
+@pytest.mark.parametrize("num_warps", [1, 4])
+def test_a_loop_that_swaps_is_not_called_endless(num_warps):
+    """No register lives from turn to turn; what gets on is in memory, for longer than an endless loop is given."""
+    count = torch.zeros(1, dtype=torch.int32)
+    count_by_swaps_kernel[(1,)](count, 4_000_000, num_warps=num_warps)
+    assert count.item() == 4_000_000
+
+
 @triton.jit
 def hand_over_kernel(flag_ptr, out_ptr, n_blocks):
     me = tl.program_id(0)
