@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teachkit.emulator.engine.flow import Block, defined, registers_of, used
-from teachkit.emulator.ptx.model import Instruction
+from teachkit.emulator.ptx.model import Immediate, Instruction, Register
 
 
 def idle_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, Instruction]:
@@ -38,16 +38,17 @@ def closed_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, I
 
     The turns of one warp may change something there, but a block that comes back with the same registers and the same
     shared memory will do so for ever, unless others store. Triton's locks are such loops: one thread tries, and tells
-    the others through shared memory. A swap for a value that differs from turn to turn may get on, so its loop is not
-    one of them. Values are those of ``idle_loops``.
+    the others through shared memory; to add zero is how they read. A swap for a value that differs from turn to turn
+    may get on, so its loop is not one of them. Values are those of ``idle_loops``.
     """
     numbers = {point.index: number for number, point in enumerate(resume_points, start=1)}
     found: dict[int, Instruction] = {}
+    zeros = _zeros(blocks)
     for header in resume_points:
         if header.is_loop_header:
             inside = _reaching(blocks, header.index)
             instructions = [i for index in inside for i in blocks[index].instructions]
-            if not any(_is_noticed(i, instructions) for i in instructions):
+            if not any(_is_noticed(i, instructions, zeros) for i in instructions):
                 first = next((i for i in instructions if i.source is not None), instructions[0])
                 found |= {numbers[index]: first for index in inside if index in numbers}
     return found
@@ -104,15 +105,28 @@ def _has_effect(opcode: str) -> bool:
     return parts[0] in ("st", "red", "call", "cp", "stmatrix", "bar", "barrier")
 
 
-def _is_noticed(instruction: Instruction, loop: list[Instruction]) -> bool:
+def _is_noticed(instruction: Instruction, loop: list[Instruction], zeros: set[str]) -> bool:
     opcode = instruction.opcode
     parts = opcode.split(".")
+    if parts[0] == "atom" and "add" in parts:
+        added = instruction.operands[2]
+        return added != Immediate(0) and not (isinstance(added, Register) and added.name in zeros)
     if parts[0] == "atom" and not _has_effect(opcode):
         new = instruction.operands[3 if "cas" in parts else 2]
         return not _steady(loop).issuperset(registers_of(new))
     if parts[0] in ("bar", "barrier") or (parts[0] == "st" and {"shared", "shared::cta"} & set(parts)):
         return False
     return _has_effect(opcode)
+
+
+def _zeros(blocks: list[Block]) -> set[str]:
+    """Registers that hold nothing but the constant 0."""
+    zeros, others = set[str](), set[str]()
+    for block in blocks:
+        for instruction in block.instructions:
+            is_zero = instruction.opcode.startswith("mov.") and instruction.operands[-1] == Immediate(0)
+            (zeros if is_zero else others).update(defined(instruction))
+    return zeros - others
 
 
 _OF_OPERANDS = frozenset("mov cvt cvta add sub mul mad and or xor not neg shl shr setp selp".split())

@@ -159,6 +159,15 @@ def test_a_lock_that_nobody_releases(num_warps, n_blocks):
     assert turns.item() == 0
 
 
+def test_a_turn_that_never_comes():
+    """One block of 12 is missing, so that the sum at which the others go on is never reached."""
+    flag, out = torch.zeros(1, dtype=torch.int32), torch.full((12,), -1, dtype=torch.int32)
+    with pytest.raises(KernelFault, match=r"never ends: 11 blocks wait(?s:.*)while tl.atomic_add\(flag_ptr, 0"):
+        hand_over_kernel[(11,)](flag, out, 12)
+    assert flag.item() == 0
+    assert out.eq(-1).all()
+
+
 @triton.jit
 def count_by_swaps_kernel(count_ptr, n):
     while tl.load(count_ptr, volatile=True) < n:
