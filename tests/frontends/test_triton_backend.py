@@ -131,6 +131,16 @@ def test_a_tensor_may_be_given_by_its_address(monkeypatch):
     assert not tensors_behind([2**62, 2**31, -1, 0.5, out])
 
 
+def test_a_tensor_of_vmap_is_passed_by_when_addresses_are_looked_for():
+    """A buffer that nobody has written yet may hold what looks like one, so any launch may have to look."""
+    x, out, seen = torch.arange(64.0), torch.empty(32), []
+    torch.func.vmap(lambda row: seen.append(row) or row + 1)(torch.ones(3, 4))
+    number_kernel[(1,)](x[32:].data_ptr(), out, 2**62, BLOCK=32)
+    assert torch.equal(out, x[32:] + 1)
+    with pytest.raises(NotImplementedError):
+        seen[0].untyped_storage()
+
+
 @triton.jit
 def optional_kernel(x_ptr, out_ptr, n_elements, scale=2, BLOCK: tl.constexpr = 32):
     offsets = tl.arange(0, BLOCK)

@@ -54,10 +54,9 @@ def tensors_behind(values: Sequence[Any]) -> list[Any]:
     for thing in gc.get_objects():
         # Other subclasses may have no memory at all: compilers trace with such.
         if type(thing) in (torch.Tensor, torch.nn.Parameter) and _is_plain(thing):
-            storage = thing.untyped_storage()
-            low = storage.data_ptr()
+            low, high = _ends(thing)
             at = bisect.bisect_left(addresses, low)
-            if low and at < len(addresses) and addresses[at] < low + storage.nbytes():
+            if low and at < len(addresses) and addresses[at] < high:
                 found[low] = thing
     return list(found.values())
 
@@ -66,6 +65,17 @@ def _is_plain(tensor: Any) -> bool:
     import torch
 
     return bool(tensor.layout == torch.strided and tensor.device.type == "cpu")
+
+
+def _ends(tensor: Any) -> tuple[int, int]:
+    """Addresses of its memory; zeros for what ``torch.func`` wraps in ``vmap`` or ``grad``, where the tensor inside has
+    the memory. Nothing but its storage tells such a tensor from others."""
+    try:
+        storage = tensor.untyped_storage()
+        low = storage.data_ptr()
+    except RuntimeError:
+        return 0, 0
+    return low, low + storage.nbytes()
 
 
 def _addresses(value: Any) -> list[int]:
