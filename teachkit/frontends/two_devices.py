@@ -5,6 +5,7 @@ Not modelled: streams other than PyTorch's current one.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from teachkit.emulator import Kernel, Launch, LoadedModule, launches, load_ptx
+from teachkit.emulator.arguments import bind, memory_of
 from teachkit.emulator.checks import session
 from teachkit.emulator.launches import observe_alone, observers
 from teachkit.errors import LaunchError
@@ -109,7 +111,11 @@ class KernelModule(Mapping[str, "TwoDeviceKernel"]):
 
 
 class TwoDeviceKernel:
-    """One kernel. ``kernel[grid, block](*args)`` or ``kernel[grid, block, shared_bytes](*args)``."""
+    """One kernel. ``kernel[grid, block](*args)`` or ``kernel[grid, block, shared_bytes](*args)``.
+
+    Where arguments hold addresses (a structure with a pointer, an array of pointers) the arrays that these point into
+    are named with ``memory=[...]`` behind the arguments: kernels may touch nothing else.
+    """
 
     def __init__(self, owner: KernelModule, kernel: Kernel, name: str) -> None:
         self.owner, self.kernel, self.name = owner, kernel, name
@@ -121,8 +127,8 @@ class TwoDeviceKernel:
             )
         grid, block, *shared = dims
 
-        def launch(*args: Any) -> Launch | None:
-            return self.launch(grid, block, args, shared_bytes=shared[0] if shared else 0)
+        def launch(*args: Any, memory: Sequence[Any] = ()) -> Launch | None:
+            return self.launch(grid, block, args, shared_bytes=shared[0] if shared else 0, memory=memory)
 
         return launch
 
@@ -141,14 +147,36 @@ class TwoDeviceKernel:
         *,
         shared_bytes: int = 0,
         argument_names: Sequence[str] | None = None,
+        memory: Sequence[Any] = (),
     ) -> Launch | None:
-        """Launch where the tensors are; see :meth:`teachkit.emulator.Kernel.launch`."""
-        device = gpu_launch.device_of(self.name, args)
+        """Launch where the tensors are; see :meth:`teachkit.emulator.Kernel.launch`.
+
+        ``memory``: arrays and tensors that the kernel finds by addresses in its arguments.
+        """
+        device = gpu_launch.device_of(self.name, (*args, *memory))
         if device is None:
-            return self._emulate(grid, block, args, shared_bytes, argument_names)
+            return self._emulate(grid, block, args, shared_bytes, argument_names, memory)
+        if memory and (observers() or launches.tracers or session.active()):
+            raise LaunchError(
+                f"Expected arrays on the CPU for kernel {self.name!r}, which is counted and finds memory by addresses "
+                f"in its arguments, got some on {device}.",
+                hint="counting works on copies, where such addresses lead nowhere; pass the arrays as arguments.",
+            )
         return self._on_gpu(grid, block, args, shared_bytes, argument_names, device)
 
-    def _emulate(self, grid: Any, block: Any, args: Any, shared_bytes: int, names: Any) -> Launch | None:
+    def _emulate(
+        self, grid: Any, block: Any, args: Any, shared_bytes: int, names: Any, memory: Sequence[Any] = ()
+    ) -> Launch | None:
+        if memory:
+            found = [memory_of(f"memory[{index}]", each) for index, each in enumerate(memory)]
+            if None in found:
+                raise LaunchError(
+                    f"Expected arrays and tensors in memory= for kernel {self.name!r}, "
+                    f"got {type(memory[found.index(None)]).__name__}.",
+                    hint="name the arrays that pointers among the arguments point into.",
+                )
+            bound = bind(self.kernel.signature, args, names)
+            args = dataclasses.replace(bound, others=tuple(each for each in found if each is not None))
         return self.kernel.launch(grid, block, args, shared_bytes=shared_bytes, argument_names=names, name=self.name)
 
     def _on_gpu(self, grid: Any, block: Any, args: Any, shared_bytes: int, names: Any, device: Any) -> Launch | None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import teachkit as tk
-from teachkit.errors import CompileError, LaunchError
+from teachkit.errors import CompileError, KernelFault, LaunchError
 
 SOURCE = r"""
 __global__ void gelu(const float* x, float* y, int n) {
@@ -235,3 +235,46 @@ def test_options_without_a_list_and_a_program_with_main():
     assert x[0] == 3
     with pytest.raises(CompileError, match="leave out main"):
         tk.compile_cuda_c(source + " int main() { return 0; }", options=["-DN=3"])
+
+
+class _Matrix(ctypes.Structure):
+    """As in the CUDA Programming Guide's matrix product."""
+
+    _fields_ = (("width", ctypes.c_int), ("height", ctypes.c_int), ("elements", ctypes.c_void_p))
+
+
+MATRICES = """
+struct Matrix { int width; int height; float* elements; };
+__global__ void product(Matrix a, Matrix b, Matrix c) {
+    int row = threadIdx.y, column = threadIdx.x;
+    float sum = 0;
+    for (int k = 0; k < a.width; ++k) sum += a.elements[row * a.width + k] * b.elements[k * b.width + column];
+    c.elements[row * c.width + column] = sum;
+}
+__global__ void add(float** rows, float* out) { out[threadIdx.x] = rows[0][threadIdx.x] + rows[1][threadIdx.x]; }
+"""
+
+
+def test_arguments_that_hold_addresses():
+    module = tk.compile_cuda_c(MATRICES)
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.standard_normal((8, 8), dtype=np.float32) for _ in range(3))
+    of = [_Matrix(8, 8, x.ctypes.data) for x in (a, b, c)]
+    with tk.profile() as prof:
+        module["product"][1, (8, 8)](*of, memory=[a, b, c])
+    np.testing.assert_allclose(c, a @ b, rtol=1e-5, atol=1e-5)
+    assert prof.total.global_store_bytes == 4 * 64
+    rows, out = np.array([a.ctypes.data, b.ctypes.data]), torch.zeros(64)
+    module["add"][1, 64](rows, out, memory=[a, torch.from_numpy(b)])
+    np.testing.assert_array_equal(out, (a + b).reshape(-1))
+
+
+def test_arguments_that_hold_addresses_of_memory_that_is_not_named():
+    module = tk.compile_cuda_c(MATRICES)
+    a, out = np.zeros(64, np.float32), np.zeros(64, np.float32)
+    rows = np.array([a.ctypes.data, a.ctypes.data])
+    with pytest.raises(KernelFault, match="memory=") as caught:
+        module["add"][1, 64](rows, out)
+    assert caught.value.kind == "out-of-bounds access"
+    with pytest.raises(LaunchError, match=r"arrays and tensors in memory=.*got int"):
+        module["add"][1, 64](rows, out, memory=[3])

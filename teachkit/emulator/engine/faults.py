@@ -84,12 +84,10 @@ def explain(
             name,
             hint=f"an access of {record.n_bytes} bytes needs an address that is a multiple of {record.n_bytes}.",
         )
-    return where.error(
-        f"Out-of-bounds {what} {target}",
-        "out-of-bounds access",
-        name,
-        hint="the access was not carried out. Mask the lanes past the end, or check the strides that were passed.",
-    )
+    hint = "the access was not carried out. Mask the lanes past the end, or check the strides that were passed."
+    if site is not None and not site.root and not is_shared and program.kernel.signature.params:
+        hint += " A CUDA C++ kernel that finds an array by an address in memory or in a structure needs memory=[array]."
+    return where.error(f"Out-of-bounds {what} {target}", "out-of-bounds access", name, hint=hint)
 
 
 def target_of(
