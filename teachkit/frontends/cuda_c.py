@@ -59,6 +59,10 @@ def compile_cuda_c(
     Source: NVRTC documentation, "Accessing Lowered Names", "Supported Compile Options".
     """
 
+    if not isinstance(source, str):
+        raise CompileError(
+            "CUDA C++", f"Expected the source as text, got {type(source).__name__}.", "read a file with read_text()."
+        )
     options, instantiate = _as_list(options), _as_list(instantiate)
 
     def compile_for(arch: int) -> tuple[str, dict[str, str], str]:

@@ -278,3 +278,9 @@ def test_arguments_that_hold_addresses_of_memory_that_is_not_named():
     assert caught.value.kind == "out-of-bounds access"
     with pytest.raises(LaunchError, match=r"arrays and tensors in memory=.*got int"):
         module["add"][1, 64](rows, out, memory=[3])
+
+
+@pytest.mark.parametrize("source", [None, b"__global__ void f() {}", 3])
+def test_a_source_that_is_no_text(source):
+    with pytest.raises(CompileError, match=f"as text, got {type(source).__name__}"):
+        tk.compile_cuda_c(source)
