@@ -37,7 +37,7 @@ CLOCK_STEP = 32  # cycles that a reading of the clock takes; nothing else takes 
 # requests, lanes, sectors or wavefronts, excess wavefronts or the largest conflict; then, of requests that are not in
 # these: how many were one run of memory by all lanes, and sectors of theirs beyond one each
 SLOTS_PER_ACCESS = 6
-CONFLICT_SLOT, RUN_SLOT = 3, 4
+LANES_SLOT, CONFLICT_SLOT, RUN_SLOT = 1, 3, 4
 
 # One number tells the runtime what an access is: its site, and from these bits on
 APART_BYTES = 32  # bytes a lane, 8 bits

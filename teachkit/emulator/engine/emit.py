@@ -212,7 +212,7 @@ class Emitter:
         value = self._as_bits(value, WIDTHS[self.register_types[name]], signed=ptx_type.startswith("s"))
         if name in self.uniform or name in self.strides:
             if is_vector(value):
-                value = self.builder.extract_element(value, I32(0))
+                value = self.first_active(value)
         else:
             value = self.vector(value)
             if keep_off_lanes and self.active is not None and name in self.shared_across_blocks:
@@ -229,6 +229,15 @@ class Emitter:
         name = operand.name if isinstance(operand, Register) else ""
         is_whole = WIDTHS[self.register_types.get(name, ptx_type)] == WIDTHS[ptx_type]
         self.write(operand, value, ptx_type, keep_off_lanes=not is_whole)
+
+    def first_active(self, value: Value) -> Value:
+        """What a vector holds in the first lane that is on; in lane 0 where none is."""
+        lane: Value = I32(0)
+        if self.mask() is not None:
+            lanes = self.lanes()
+            first = self.intrinsic("llvm.cttz", lanes, ir.IntType(1)(0))
+            lane = self.builder.and_(first, I32(LANES - 1))
+        return self.builder.extract_element(value, lane)
 
     def _as_bits(self, value: Value, width: int, signed: bool) -> Value:
         element = element_of(value.type)

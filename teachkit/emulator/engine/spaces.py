@@ -9,23 +9,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from teachkit.emulator.engine import addresses, apart
-from teachkit.emulator.engine.context import LANES
+from teachkit.emulator.engine import access, addresses, apart, ir, paths, tally
+from teachkit.emulator.engine.context import LANES, LANES_SLOT
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
-from teachkit.emulator.engine.shapes import I32, I64, WIDTHS, Value, lane_constants
+from teachkit.emulator.engine.shapes import I32, I64, POINTER, WIDTHS, Value, is_vector, lane_constants
 from teachkit.emulator.ptx.model import Address, Operand
 
 
 def load(e: Emitter, space: str, operand: Address, targets: Sequence[Operand], ptx_type: str) -> None:
     """Load consecutive elements into ``targets``; ``space`` is "local", "argument", "const" or "generic"."""
     bits, n = WIDTHS[ptx_type], len(targets)
+    if space == "const" and not e.is_checked:
+        address = addresses.address_of(e, operand, space)
+        if not is_vector(address):
+            for target, value in zip(targets, _one_constant(e, operand, address, bits, n), strict=True):
+                e.write(target, value, ptx_type)
+            return
     old = [e.held(target, bits) for target in targets]
     store_interleaved(e, old, e.scratch["packed"], 64)
     _move(e, space, operand, n * bits // 8, "load")
     values = load_dealt(e, e.scratch["packed"], bits, n)
     for target, value in zip(targets, values, strict=True):
         e.write_loaded(target, value, ptx_type)
+
+
+def _one_constant(e: Emitter, operand: Address, address: Value, bits: int, n: int) -> list[Value]:
+    """``n`` consecutive elements that all lanes want, as scalars."""
+    b, lane_bytes, lanes = e.builder, n * bits // 8, e.lanes()
+    low, high, interval = addresses.interval_of(e, operand)
+    place = addresses.Place(address, low, high, interval, None)
+    site = e.sites.access(e.instruction, "const", False, lane_bytes)
+
+    def in_place() -> list[Value]:
+        if e.sites.counting:
+            tally.add_lanes(e, site + LANES_SLOT, lanes)
+        places = [b.inttoptr(b.add(address, I64(i * bits // 8)), POINTER) for i in range(n)]
+        return [b.load(at, typ=ir.IntType(bits), align=bits // 8) for at in places]
+
+    def by_lane() -> list[Value]:
+        b.store(e.vector(address), e.scratch["addresses"], align=64)
+        _call_at(e, "tk_load_private", site, lanes, low, high, lane_bytes)
+        return [e.first_active(value) for value in load_dealt(e, e.scratch["packed"], bits, n)]
+
+    conditions = [access.inside(e, address, lane_bytes, place), *paths.is_aligned(e, address, lane_bytes)]
+    return paths.either(e, conditions, in_place, by_lane)
 
 
 def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
@@ -126,6 +154,10 @@ def _call(
     is_part: bool = False,
 ) -> None:
     site = e.sites.access(e.instruction, space, verb == "store", lane_bytes, is_part=is_part)
+    _call_at(e, function, site, lanes, low, high, lane_bytes)
+
+
+def _call_at(e: Emitter, function: str, site: int, lanes: Value, low: Value, high: Value, lane_bytes: int) -> None:
     place = I64(site if e.sites.counting else ~site)
     arguments = [e.context, e.scratch["addresses"], lanes, low, high, place, I64(lane_bytes), e.scratch["packed"]]
     with e.builder.if_then(e.builder.icmp_unsigned("!=", lanes, I32(0))):

@@ -130,3 +130,56 @@ def test_printf_is_printed_in_the_order_of_blocks(both, samples, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("thread 0: ")
     assert printed == "".join(run.result.printed)
+
+
+TABLE = ".const .align 8 .b16 table[8] = {65535, 2, 3, 4, 5, 6, 7, 8};"
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        "ld.const.u32 %r7, [table];",
+        "ld.const.s16 %r7, [table];",
+        "ld.const.u8 %r7, [table+2];",
+        "ld.const.v2.u32 {%r7, %r8}, [table+8]; add.u32 %r7, %r7, %r8;",
+        "ld.const.u32 %r7, [%rd3];",  # of the block's number
+        "mov.u32 %r7, 5; @%p5 ld.const.u32 %r7, [%rd3];",  # in odd blocks only
+        "@%p6 ld.const.u32 %r7, [%rd3];",  # by some lanes of a warp
+    ],
+)
+@pytest.mark.parametrize("which", ["ge.u32 %p1, %r1, 7", "eq.u32 %p1, %r1, 3", "lt.u32 %p1, %r1, 64"])
+def test_constants_read_by_some_lanes(both, load, which):
+    """All that read it get one value, though lane 0 may not be among them."""
+    body = f"""
+    mov.u64 %rd2, table; and.b32 %r4, %r3, 3; mul.wide.u32 %rd3, %r4, 4; add.s64 %rd3, %rd2, %rd3;
+    and.b32 %r5, %r3, 1; setp.eq.u32 %p5, %r5, 1; setp.gt.u32 %p6, %r1, 20;
+    mov.u32 %r6, 9; setp.{which}; @!%p1 bra DONE; {load} add.u32 %r6, %r6, %r7; DONE:
+    st.global.u32 [%rd1], %r6;"""
+    run = both.run_both(both.kernel(body, before=TABLE), "k", 4, 64, [both.array(256)])
+    run.check_memory()
+    run.check_counters()
+
+
+@pytest.mark.parametrize("guard", ["", "@%p1 "])
+def test_constants_have_bounds_for_some_lanes_too(both, guard):
+    body = (
+        "setp.gt.u32 %p1, %r1, 20; @!%p1 bra DONE; mov.u64 %rd2, table; " + guard + "ld.const.u32 %r7, [%rd2+16]; DONE:"
+    )
+    with pytest.raises(KernelFault, match="module's variable 'table'") as caught:
+        load_ptx(both.kernel(body, before=TABLE))["k"][1, 32](both.array(32))
+    assert caught.value.thread == (21, 0, 0)
+
+
+def test_a_parameter_indexed_in_divergent_code(both):
+    text = both.kernel(
+        """
+        mov.b64 %rd2, structure; and.b32 %r4, %r3, 3; mul.wide.u32 %rd3, %r4, 4; add.s64 %rd3, %rd2, %rd3;
+        mov.u32 %r6, 9; setp.lt.u32 %p1, %r1, 5; @%p1 bra DONE;
+        ld.param.u32 %r7, [%rd3]; add.u32 %r6, %r6, %r7; DONE: st.global.u32 [%rd1], %r6;""",
+    ).replace(".param .u64 out)", ".param .u64 out, .param .align 8 .b8 structure[16])")
+    structure = np.array([3, 1, 4, 5], np.uint32)
+    out = both.array(256)
+    run = both.run_both(text, "k", 4, 64, [out, structure.tobytes()])
+    run.check_memory()
+    run.check_counters()
+    assert out[:6].tolist() == [9] * 5 + [12]
