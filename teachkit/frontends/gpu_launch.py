@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from teachkit.emulator import Kernel
 from teachkit.emulator.arguments import bind
 from teachkit.errors import LaunchError
+from teachkit.frontends.gpu_modules import GpuModules
 from teachkit.hardware.stopwatch import Stopwatch
 
 _WAITS_FOR_THE_GRID = re.compile(r"%envreg[12]\b")  # where the driver leaves what grid.sync() needs
@@ -56,8 +57,12 @@ def drive(
     name: str,
     argument_names: Sequence[str] | None,
     timed: bool,
+    modules: GpuModules,
+    constants: Mapping[str, bytes] | None = None,
 ) -> float | None:
     """Launch ``kernel``, which ``ptx`` calls ``entry``, on PyTorch's current stream; return seconds if ``timed``.
+
+    ``constants``: bytes to put into the module's variables before that.
 
     Raises
     ------
@@ -81,10 +86,11 @@ def drive(
     parameters = (ctypes.c_void_p * max(len(places), 1))(*places)
     cuda: Any = torch.cuda
     with cuda.device(device):
-        function = _function(ptx, entry, cuda.current_device())
+        function = modules.function(ptx, entry, cuda.current_device())
         if shared_bytes:
             _set_shared(driver, function, shared_bytes, name)
         stream = cuda.current_stream().cuda_stream
+        modules.write(ptx, cuda.current_device(), stream, constants or {})
         where = (*grid3, *block3, shared_bytes, stream, ctypes.addressof(parameters))
 
         def launch() -> None:
@@ -128,41 +134,3 @@ def _is_cooperative(ptx: str, entry: str) -> bool:
 def _body(ptx: str, head: str) -> str:
     match = re.search(head, ptx)
     return ptx[match.start() :].partition("\n}")[0] if match else ""
-
-
-@functools.lru_cache(maxsize=256)
-def _loaded(ptx: str, name: str, ordinal: int) -> Any:
-    from cuda.bindings import driver
-
-    status, module = driver.cuModuleLoadData(ptx.encode() + b"\0")
-    if not int(status):
-        status, function = driver.cuModuleGetFunction(module, name.encode())
-    if int(status):
-        raise LaunchError(f"The CUDA driver could not load {name!r}: {status}.", hint="is the PTX for this GPU?")
-    return function
-
-
-def _function(ptx: str, name: str, ordinal: int) -> Any:
-    """The kernel as the driver has it; its context is this thread's current one afterwards."""
-    from cuda.bindings import driver
-
-    context = _primary_context(ordinal)
-    # A thread that has not called CUDA yet has none, though PyTorch's tensors are in this one.
-    if int(_checked(driver.cuCtxGetCurrent())) != int(context):
-        _checked(driver.cuCtxSetCurrent(context))
-    return _loaded(ptx, name, ordinal)
-
-
-@functools.cache
-def _primary_context(ordinal: int) -> Any:
-    from cuda.bindings import driver
-
-    _checked(driver.cuInit(0))
-    return _checked(driver.cuDevicePrimaryCtxRetain(_checked(driver.cuDeviceGet(ordinal))))
-
-
-def _checked(answer: tuple[Any, ...]) -> Any:
-    status, *values = answer
-    if int(status):
-        raise LaunchError(f"The CUDA driver answered {status}.", hint="does `teachkit doctor` find the GPU?")
-    return values[0] if values else None

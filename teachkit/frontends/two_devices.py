@@ -18,6 +18,7 @@ from teachkit.emulator.checks import session
 from teachkit.emulator.launches import observe_alone, observers
 from teachkit.errors import LaunchError
 from teachkit.frontends import gpu_launch
+from teachkit.frontends.gpu_modules import GpuModules
 from teachkit.frontends.target import architecture
 
 
@@ -52,7 +53,8 @@ class KernelModule(Mapping[str, "TwoDeviceKernel"]):
         self._loaded = load_ptx(emulated or ptx)
         self._architecture, self._compile_for = architecture(), compile_for
         self._older: dict[tuple[int, str], tuple[str, str]] = {}
-        self.host_wrote: set[str] = set()
+        self.on_gpu = GpuModules()
+        self._host_wrote: set[str] = set()
 
     @property
     def emulated(self) -> LoadedModule:
@@ -60,10 +62,10 @@ class KernelModule(Mapping[str, "TwoDeviceKernel"]):
         return self._loaded
 
     def get_global(self, name: str) -> np.ndarray:
-        """The bytes of a ``__device__`` or ``__constant__`` variable, to read and to write, on the emulator only.
+        """The bytes of a ``__device__`` or ``__constant__`` variable, to read and to write.
 
-        What is written is there in the next launch, as after ``cudaMemcpyToSymbol``. Kernels of a module that has
-        been asked for one are refused on a GPU, where this memory is not.
+        What is written is there in the next launch, as after ``cudaMemcpyToSymbol``. On a GPU that holds for constants;
+        kernels of a module that has been asked for another variable are refused there, where this memory is not.
 
         Examples
         --------
@@ -78,10 +80,31 @@ class KernelModule(Mapping[str, "TwoDeviceKernel"]):
                 f"Expected the name of a module's variable, got {name!r}; there is {', '.join(variables) or 'none'}.",
                 hint="a variable that no kernel uses is left out by the compiler.",
             )
-        self.host_wrote.add(name)
+        self._host_wrote.add(fits[0])
         memory, address, n_bytes = variables[fits[0]]
         at = address - memory.ctypes.data
         return memory[at : at + n_bytes]  # type: ignore[no-any-return]
+
+    def constants(self, kernel: str, device: Any) -> dict[str, bytes]:
+        """What the host wrote into ``__constant__`` variables, for a launch on a GPU.
+
+        Raises
+        ------
+        LaunchError
+            Where it may also have written into others, which kernels there would change behind its back.
+        """
+        found = {}
+        for name in self._host_wrote:
+            memory, address, n_bytes = self.emulated.variables[name]
+            if self.emulated.module.variables[name].space != "const":
+                raise LaunchError(
+                    f"Expected arrays on the CPU for kernel {kernel!r}, whose module's variable {name!r} was asked for "
+                    f"there, got some on {device}.",
+                    hint="pass what varies as an argument instead, declare it __constant__, or launch on the emulator.",
+                )
+            at = address - memory.ctypes.data
+            found[name] = memory[at : at + n_bytes].tobytes()
+        return found
 
     def for_gpu(self, capability: int, name: str) -> tuple[str, str]:
         """PTX that a GPU of this compute capability, such as 75, can load, and what kernel ``name`` is called in it.
@@ -187,12 +210,7 @@ class TwoDeviceKernel:
         """
         from teachkit.frontends.triton_hardware import cpu_copies
 
-        if self.owner.host_wrote:
-            raise LaunchError(
-                f"Expected arrays on the CPU for kernel {self.name!r}, whose module's variables were asked for there "
-                f"({', '.join(sorted(self.owner.host_wrote))}), got some on {device}.",
-                hint="pass what varies as an argument instead, or launch on the emulator.",
-            )
+        constants = self.owner.constants(self.name, device)
         watching = observers()
         seen: list[Launch] = []
         if watching or launches.tracers or session.active():
@@ -209,6 +227,8 @@ class TwoDeviceKernel:
             name=self.name,
             argument_names=names,
             timed=bool(watching),
+            modules=self.owner.on_gpu,
+            constants=constants,
         )
         for launch in seen if watching else ():
             launch.seconds = seconds

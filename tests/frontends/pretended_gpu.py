@@ -72,6 +72,7 @@ _lent = contextlib.ExitStack()
 
 def place(tensor: torch.Tensor) -> torch.Tensor:
     storage = tensor.untyped_storage()
+    _lent.callback(lambda: tensor)  # it lives as long as the loan, so that no other gets its place
     _lent.enter_context(memory.lend([(storage.data_ptr(), storage.data_ptr() + storage.nbytes())]))
     return tensor.as_subclass(OnGpu)
 

@@ -16,6 +16,7 @@ import teachkit as tk
 from teachkit import cuda
 from teachkit.errors import KernelFault, LaunchError
 from teachkit.frontends import gpu_launch
+from teachkit.frontends.gpu_modules import GpuModules
 
 Place = Callable[[torch.Tensor], torch.Tensor]
 
@@ -166,7 +167,7 @@ def execute_on_gpu(text: str, n_threads: int, arrays: list[Any], place: Place) -
     major, minor = torch.cuda.get_device_capability(tensors[0].device)
     text = text.replace(".target sm_90", f".target sm_{min(90, 10 * major + minor)}")
     kernel = tk.emulator.load_ptx(text)["row"]
-    fixed = {"shared_bytes": 0, "name": "row", "argument_names": None, "timed": False}
+    fixed = {"shared_bytes": 0, "name": "row", "argument_names": None, "timed": False, "modules": GpuModules()}
     gpu_launch.drive(text, "row", kernel, 1, n_threads, tensors, tensors[0].device, **fixed)
     for array, tensor in zip(arrays, tensors, strict=True):
         array[:] = tensor.cpu().numpy()
@@ -192,7 +193,40 @@ def an_instruction(place: Place) -> None:
     assert result.tolist() == [13, 0, 0, 0]
 
 
+VARIABLES = """
+__constant__ float weights[3];
+__device__ int n_calls;
+__global__ void blur(const float *x, float *y, int n) {
+    int i = threadIdx.x;
+    float sum = 0;
+    for (int k = 0; k < 3; ++k) if (0 <= i + k - 1 && i + k - 1 < n) sum += weights[k] * x[i + k - 1];
+    y[i] = sum;
+    if (i == 0) ++n_calls;
+}
+__global__ void calls(int *out) { *out = n_calls; }
+"""
+
+
+def variables_of_a_module(place: Place) -> None:
+    """The host sets constants; kernels of one module see each other's variables, those of another do not."""
+    module, other = (tk.compile_cuda_c(VARIABLES) for _ in range(2))
+    x, y, out = place(torch.arange(8.0)), place(torch.zeros(8)), place(torch.zeros(1, dtype=torch.int32))
+    weights = module.get_global("weights").view(np.float32)
+    for values in ([0, 1, 0], [1, 0, 0], [1, 2, 3]):
+        weights[:] = values
+        module["blur"][1, 8](x, y, 8)
+        assert np.allclose(y.cpu().numpy(), np.convolve(np.arange(8.0), values[::-1], "same"))
+    module["calls"][1, 1](out)
+    assert out.item() == 3
+    other["calls"][1, 1](out)
+    assert out.item() == 0
+    module.get_global("n_calls")
+    with pytest.raises(LaunchError, match="module's variable 'n_calls' was asked for"):
+        module["blur"][1, 8](x, y, 8)
+
+
 CASES = [
+    variables_of_a_module,
     an_instruction,
     scalars_of_every_kind,
     grids_of_numpy_numbers_and_of_nothing,

@@ -29,7 +29,9 @@ _sources = st.sampled_from(["%r1", "%r2", "%laneid", "%ctaid.x", "%warpid", "%r1
 def _straight(draw):
     """One instruction that changes one register."""
     target, a, b = draw(_registers), draw(_operands), draw(_operands)
-    kind = draw(st.sampled_from("binary binary binary guarded select source mad load".split()))
+    kind = draw(st.sampled_from("binary binary binary guarded select source mad load own own".split()))
+    if kind == "own":
+        return draw(_own(target))
     if kind == "source":
         return f"mov.u32 {target}, {draw(_sources)};"
     if kind == "mad":
@@ -43,6 +45,26 @@ def _straight(draw):
         sign = draw(st.sampled_from(["", "!"]))
         return f"setp.{draw(_relations)} %p15, {a}, {b}; @{sign}%p15 {draw(_binary)} {target}, {draw(_registers)}, {a};"
     return f"{draw(_binary)} {target}, {a}, {b};"
+
+
+@st.composite
+def _own(draw, target):
+    """A register that is written once, so that it may be kept as one value a warp, or as one and a stride."""
+    word = draw(st.integers(0, 3))
+    value = draw(
+        st.sampled_from(
+            [
+                f"ld.const.u32 %own, [words+{4 * word}];",
+                "ld.const.u32 %own, [%rd11];",
+                f"mov.u32 %own, {word}; @%p15 ld.const.u32 %own, [%rd11];",
+                f"ld.global.u32 %own, [%rd10+{4 * word}];",
+                "mul.lo.u32 %own, %r3, 3;",
+                f"shl.b32 %own, %r1, {word};",
+                f"add.u32 %own, %r2, {word};",
+            ]
+        )
+    )
+    return f"{{ .reg .b32 %own; {value} add.u32 {target}, {target}, %own; }}"
 
 
 @st.composite
@@ -114,6 +136,7 @@ def programs(draw):
     mov.u32 %r31, %ntid.x; mov.u32 %r32, tile; mad.lo.u32 %r30, %r1, 4, %r32;
     mov.u32 %r10, %r1; mov.u32 %r11, 7; mov.u32 %r12, %ctaid.x; xor.b32 %r13, %r2, 85; mov.u32 %r14, 0;
     mad.wide.u32 %rd3, %r2, {4 * N_REGISTERS}, %rd0;
+    mov.u64 %rd11, words; and.b32 %r33, %r3, 3; mad.wide.u32 %rd11, %r33, 4, %rd11; setp.ne.u32 %p15, %r33, 0;
     st.shared.u32 [%r30], %r2; bar.sync 0;
     {body}
     {stores}"""
@@ -128,7 +151,8 @@ def programs(draw):
 )
 def test_random_program(both, body, n_threads, n_blocks, turns):
     """With few ``turns`` a warp stops and goes on at almost every loop header, which may not show."""
-    text = both.kernel(body, variables=".shared .align 4 .b8 tile[512];", pointers=["table"])
+    before = ".const .align 4 .u32 words[4] = {4294967295, 2, 30, 400};"
+    text = both.kernel(body, before=before, variables=".shared .align 4 .b8 tile[512];", pointers=["table"])
     out, table = both.array(n_threads * n_blocks * N_REGISTERS), both.array(64)
     table[:] = np.random.default_rng(1).integers(0, 2**32, 64)
     usual, residents.first_turns = residents.first_turns, turns
