@@ -169,17 +169,20 @@ def _split(
     def together() -> list[Value]:
         if space == "global":
             prefetch(e, first, LANES * step, LANES * lane_bytes, store)
-        _count_run(e, space, site, first, (LANES - 1) * step + lane_bytes, store)
+        _count_run(e, place, space, site, first, lane_bytes, (LANES - 1) * step + lane_bytes, store)
         return fast(b.inttoptr(first, POINTER))
 
     return either(e, conditions, together, all_else)
 
 
-def _count_run(e: Emitter, space: str, site: int, first: Value, n_bytes: int, store: bool) -> None:
+def _count_run(
+    e: Emitter, place: Place, space: str, site: int, first: Value, lane_bytes: int, n_bytes: int, store: bool
+) -> None:
     if not e.sites.counting:
         return
     if space == "global":
-        tally.runs_in_global(e, [site], first, n_bytes, store)
+        counted = tally.from_sector(e, first, place.low, lane_bytes)
+        tally.runs_in_global(e, [site], counted, n_bytes, store)
     else:
         tally.run_in_shared(e, site)
 
@@ -191,7 +194,7 @@ def _load_scalar(e: Emitter, space: str, place: Place, bits: int, n: int) -> lis
     site = e.sites.access(e.instruction, space, False, lane_bytes, run_passes=tally.passes(space, False, 0, lane_bytes))
 
     def one() -> list[Value]:
-        _count_run(e, space, site, place.address, lane_bytes, False)
+        _count_run(e, place, space, site, place.address, lane_bytes, lane_bytes, False)
         return [b.inttoptr(place.address, POINTER)]
 
     def all_else() -> list[Value]:

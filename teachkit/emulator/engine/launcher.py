@@ -19,7 +19,6 @@ from teachkit.emulator.engine import host
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.faults import block_at, explain
 from teachkit.emulator.engine.inline import function_addresses
-from teachkit.emulator.engine.placement import well_placed
 from teachkit.emulator.engine.program import Program
 from teachkit.emulator.engine.recorded import Recorded
 from teachkit.emulator.engine.residents import Progress, Residents, prepare
@@ -105,14 +104,13 @@ def run(
         shared = -(-shared // 16) * 16 + shared_bytes
     _check_shared(name, shared)
     _check_writable(program, arguments, name)
-    with well_placed(kernel.signature.params, arguments, counting and checking is None) as arguments:
-        if program.swaps_words:
-            arguments = in_whole_words(arguments)
-        launching = Launching(program, grid, block, arguments, shared, name)
-        if checking is None:
-            launching.run_all()
-        else:
-            checking.run(launching, name)
+    if program.swaps_words:
+        arguments = in_whole_words(arguments)
+    launching = Launching(program, grid, block, arguments, shared, name)
+    if checking is None:
+        launching.run_all()
+    else:
+        checking.run(launching, name)
     if launching.record is None:
         return None
     needs = resources or Resources(shared_bytes=shared)

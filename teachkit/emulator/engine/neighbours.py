@@ -183,7 +183,8 @@ def translate(e: Emitter, group: Neighbours) -> None:
     def as_one() -> list[Value]:
         prefetch(e, first, LANES * stride, LANES * stride, store)
         if e.sites.counting:  # they touch the same sectors, as each group of a lane's lies in one
-            tally.runs_in_global(e, sites, first, LANES * stride, store)
+            counted = tally.from_sector(e, first, place.low, stride)
+            tally.runs_in_global(e, sites, counted, LANES * stride, store)
         memory = b.inttoptr(first, POINTER)
         if not store:
             return load_dealt(e, memory, bits, n)

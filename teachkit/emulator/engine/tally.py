@@ -40,8 +40,23 @@ def run_in_shared(e: Emitter, site: int) -> None:
     add(e, site + RUN_SLOT, I64(1))
 
 
+def from_sector(e: Emitter, address: Value, low: Value, lane_bytes: int) -> Value:
+    """Where an address would lie if its allocation, which starts at ``low``, began with a sector, as on a GPU.
+
+    ``malloc``, which gives NumPy its memory, promises multiples of 16 only. No access may come to lie in two sectors.
+    """
+    key = f"before {low.ref} {lane_bytes}"
+    if key not in e.scratch:
+        with e.builder.goto_entry_block():
+            e.scratch[key] = e.builder.and_(low, I64(SECTOR_BYTES - lane_bytes))
+    return e.builder.sub(address, e.scratch[key])
+
+
 def runs_in_global(e: Emitter, sites: Sequence[int], first: Value, n_bytes: int, store: bool) -> None:
-    """In each of ``sites`` all 32 lanes touch global memory, and with it every sector of ``n_bytes`` from ``first``."""
+    """In each of ``sites`` all 32 lanes touch global memory, and with it every sector of ``n_bytes`` from ``first``.
+
+    ``first`` is counted :func:`from_sector`.
+    """
     b = e.builder
     shift = I64(SECTOR_BYTES.bit_length() - 1)
     sector = b.lshr(first, shift)

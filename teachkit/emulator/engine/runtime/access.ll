@@ -356,8 +356,11 @@ simple:
   br i1 %silent, label %done, label %count
 
 count:
-  %sector = lshr i64 %first, 5
-  %last.sector = lshr i64 %last, 5
+  %misplaced = call i64 @tk_before_sector(i64 %low, i64 %size)
+  %first.counted = sub i64 %first, %misplaced
+  %last.counted = sub i64 %last, %misplaced
+  %sector = lshr i64 %first.counted, 5
+  %last.sector = lshr i64 %last.counted, 5
   %more = sub i64 %last.sector, %sector
   %record.0 = shl i64 %sector, 8
   %record.1 = or i64 %record.0, %store
@@ -420,7 +423,8 @@ entry:
   br i1 %silent, label %end, label %count
 
 count:
-  call void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %store)
+  %misplaced = call i64 @tk_before_sector(i64 %low, i64 %size)
+  call void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %store, i64 %misplaced)
   %is.load = icmp eq i64 %store, 0
   br i1 %is.load, label %banks, label %end
 
@@ -465,7 +469,8 @@ count:
   br i1 %is.global, label %sectors, label %request
 
 sectors:
-  call void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %record)
+  %misplaced = call i64 @tk_before_sector(i64 %low, i64 %size)
+  call void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %record, i64 %misplaced)
   br label %conflicts
 
 request:

@@ -16,11 +16,22 @@ define internal void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %measure, i64 %
   ret void
 }
 
+; By how many bytes an allocation that starts at `low` misses the start of a sector, where a GPU's begin: as many as
+; leave accesses of `size` bytes in one. 0 where the allocation is not known. Generated code has the same rule.
+define internal i64 @tk_before_sector(i64 %low, i64 %size) {
+  %most = call i64 @llvm.usub.sat.i64(i64 32, i64 %size)
+  %misplaced = and i64 %low, %most
+  ret i64 %misplaced
+}
+
 ; Counts one global request: its distinct 32-byte sectors, each also appended to the trace. An access never
-; crosses a sector, because it is aligned to its size of at most 32 bytes.
-define internal void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %store) {
+; crosses a sector, because it is aligned to its size of at most 32 bytes. `misplaced`: of @tk_before_sector.
+define internal void @tk_count_global(ptr %ctx, ptr %addresses, i32 %live, i64 %site, i64 %store, i64 %misplaced) {
 entry:
-  %address = load <32 x i64>, ptr %addresses, align 8
+  %host = load <32 x i64>, ptr %addresses, align 8
+  %misplaced.1 = insertelement <32 x i64> poison, i64 %misplaced, i64 0
+  %misplaced.n = shufflevector <32 x i64> %misplaced.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %address = sub <32 x i64> %host, %misplaced.n
   %sector = lshr <32 x i64> %address, splat (i64 5)
   %sectors = alloca [32 x i64], align 64
   store <32 x i64> %sector, ptr %sectors, align 64
