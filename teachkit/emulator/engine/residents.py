@@ -95,6 +95,7 @@ class Residents:
         self._launching, self._deadline = launching, deadline
         self._now, self._waiting, self._idle = first, collections.deque[Worker](), list[Worker]()
         self._held: dict[int, bytes] = {}  # what the frames of a waiting block held when it last came back
+        self._held_shared: dict[int, bytes] = {}  # the same of shared memory
         self._stopped_s = 0.0
         self._n_in_vain = 0
         self._changes_before = 0
@@ -139,6 +140,7 @@ class Residents:
     def _next_waiting(self) -> bool:
         """Go on with a block that waits, now that the worker's own has ended; false where there is none."""
         self._held.pop(id(self._now), None)
+        self._held_shared.pop(id(self._now), None)
         if not self._waiting:
             return False
         self._got_on()
@@ -178,6 +180,8 @@ class Residents:
         if in_vain:
             c.turns, c.yields = min(c.turns, _WAITING_TURNS), 1
             self._n_in_vain += 1
+            if self._shared_changed(worker):
+                self._got_on()
             if self._n_in_vain > 2 * (len(self._waiting) + 1):
                 self._n_in_vain = 0
                 if self._all_idle() and launching.progress.is_endless(self._changes_before):
@@ -192,9 +196,16 @@ class Residents:
         asking = program.asking_loops
         if asking and all(status != Status.YIELDED or resume in asking for status, resume in warps):
             return repr((warps, worker.context.arrivals)).encode()
-        if program.closed_loops.keys() - program.idle_loops.keys():  # a loop may get on in shared memory alone
-            return worker.frames() + worker.shared()
         return worker.frames()
+
+    def _shared_changed(self, worker: Worker) -> bool:
+        """Whether a block got on in shared memory alone, since it last came back with the same registers."""
+        program = self._launching.program
+        if not program.closed_loops.keys() - program.idle_loops.keys():
+            return False
+        held, now = self._held_shared.get(id(worker)), worker.shared()
+        self._held_shared[id(worker)] = now
+        return held != now
 
     def _rotate(self) -> None:
         self._waiting.append(self._now)

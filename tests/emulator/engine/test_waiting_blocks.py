@@ -169,3 +169,25 @@ def test_a_loop_that_stores_is_not_called_endless(kernels, threads):
     n = np.zeros(1, np.int32)
     kernels["counts_up"][2, 1](n, 60_000_000)
     assert n[0] == 60_000_002
+
+
+def test_blocks_that_tell_their_threads_through_shared_memory(threads):
+    """One thread looks at a number that each block that begins changes: that is no reason to let the others wait."""
+    module = tk.compile_cuda_c("""
+    __global__ void meet(int* n_here, int* out) {
+        __shared__ int seen;
+        if (threadIdx.x == 0) atomicAdd(n_here, 1);
+        do {
+            __syncthreads();
+            if (threadIdx.x == 0) seen = *(volatile int*)n_here;
+            __syncthreads();
+        } while (seen != gridDim.x);
+        if (threadIdx.x == 0) out[blockIdx.x] = seen;
+    }""")
+    n_here, out = np.zeros(1, np.int32), np.zeros(64, np.int32)
+    configure(time_limit_s=60)
+    try:
+        module["meet"][64, 512](n_here, out)
+    finally:
+        configure(time_limit_s=None)
+    assert (out == 64).all()
