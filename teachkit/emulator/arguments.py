@@ -140,8 +140,7 @@ def memory_of(name: str, value: Any) -> Bound | None:
                 hint="convert it, for example with .astype(np.float32).",
             )
         data = value.__array_interface__["data"][0]
-        owner = _owner(value)
-        low, high = (data, data + value.nbytes) if owner is value and value.flags.forc else _extent(owner)
+        low, high = _extent(_owner(value))
         return Bound(name, low, high, data, value, is_read_only=not value.flags.writeable)
     if hasattr(value, "data_ptr"):
         return _tensor(name, value)

@@ -182,7 +182,7 @@ def _count_run(
         return
     if space == "global":
         counted = tally.from_sector(e, first, place.low, lane_bytes)
-        tally.runs_in_global(e, [site], counted, n_bytes, store)
+        tally.run_in_global(e, site, counted, n_bytes, store)
     else:
         tally.run_in_shared(e, site)
 
@@ -212,12 +212,11 @@ def _load_scalar(e: Emitter, space: str, place: Place, bits: int, n: int) -> lis
 
 def inside(e: Emitter, address: Value, n_bytes: int, place: Place) -> Value:
     """Whether ``n_bytes`` from ``address`` lie in the interval, in a way that no address can overflow."""
-    key = f"room {place.low.ref} {place.high.ref} {n_bytes}"
-    if key not in e.scratch:  # the interval is known when the kernel begins
-        with e.builder.goto_entry_block():
-            size = e.builder.sub(place.high, place.low)
-            e.scratch[key] = e.intrinsic("llvm.usub.sat", size, I64(n_bytes - 1))
-    room = e.scratch[key]
+
+    def room_for() -> Value:
+        return e.intrinsic("llvm.usub.sat", e.builder.sub(place.high, place.low), I64(n_bytes - 1))
+
+    room = e.once(f"room {place.low.ref} {place.high.ref} {n_bytes}", room_for)
     return e.builder.icmp_unsigned("<", e.builder.sub(address, place.low), room)
 
 

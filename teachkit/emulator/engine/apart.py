@@ -5,12 +5,14 @@ Generated code makes as short a call as it can, since every access has one and f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from teachkit.emulator.checks import hooks
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.addresses import Place
-from teachkit.emulator.engine.context import APART_BYTES, APART_HOW, APART_INTERVAL, APART_SILENT, How
+from teachkit.emulator.engine.context import APART_BYTES, APART_HOW, APART_INTERVAL, APART_SILENT, How, offset
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.shapes import I32, I64, POINTER, Poison, Value, is_vector
+from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, Poison, Value, is_vector
 
 
 def call(
@@ -32,18 +34,51 @@ def call(
     else:
         how = How.BY_STRIDE_IN_32_BITS if place.wraps else How.BY_STRIDE
         first, stride = place.address, I64(place.stride or 0)
-    what = site | lane_bytes << APART_BYTES | int(how) << APART_HOW
+    arguments = [e.context, lanes, _what(e, place, lane_bytes, site, how), first, stride]
+    _call(e, f"tk_apart_{verb}_{space}", arguments, [packed] if verb == "store" else [])
+
+
+def call_group(
+    e: Emitter,
+    verb: str,
+    place: Place,
+    firsts: Sequence[Value],
+    lanes: Sequence[Value],
+    lane_bytes: int,
+    sites: Sequence[int],
+    packed: Value,
+) -> None:
+    """The same of several accesses of global memory, whose data lie in ``packed`` one after the other.
+
+    ``place`` is that of the first one and ``firsts`` the address of lane 0 in each; all have the same stride.
+    """
+    b = e.builder
+    wide = [b.zext(one, I64) for one in lanes]  # which LLVM leaves as numbers: it would make each from bits anew
+    for name, values in (("group_firsts", firsts), ("group_lanes", wide)):
+        for i, value in enumerate(values):
+            b.store(value, b.gep(e.context, [I64(offset(name) + 8 * i)], source_etype=I8))
+    step = sites[1] - sites[0]
+    if list(sites) != list(range(sites[0], sites[-1] + 1, step)) or place.stride is None:
+        raise AssertionError(f"sites {sites} of a group, {place.stride} bytes from lane to lane")
+    shape = len(sites) | place.stride << 8 | step << 16
+    arguments = [e.context, _what(e, place, lane_bytes, sites[0], How.BY_STRIDE), I64(shape)]
+    _call(e, f"tk_apart_{verb}_group", arguments, [packed] if verb == "store" else [])
+
+
+def _what(e: Emitter, place: Place, lane_bytes: int, site: int, how: How) -> Value:
+    """All that is known of an access as one number."""
     interval = 0 if place.interval is None else place.interval + 1
     if interval >= 1 << 16:
         raise e.unsupported("more than 65,535 parameters and variables")
-    what |= interval << APART_INTERVAL
-    what |= 0 if e.sites.counting else APART_SILENT
-    arguments = [e.context, lanes, I64(what), first, stride]
-    if verb == "store":
-        arguments.append(packed)
-    function = _entry(e, f"tk_apart_{verb}_{space}", [a.type for a in arguments])
+    what = site | lane_bytes << APART_BYTES | interval << APART_INTERVAL | int(how) << APART_HOW
+    return I64(what if e.sites.counting else what | APART_SILENT)
+
+
+def _call(e: Emitter, name: str, arguments: list[Value], packed: list[Value]) -> None:
+    arguments = [*arguments, *packed]
+    function = _entry(e, name, [a.type for a in arguments])
     function.convention = "preserve_allcc"  # so that the kernel need not put its registers away around the call
-    b.call(function, arguments)
+    e.builder.call(function, arguments)
 
 
 def runtime(e: Emitter, name: str) -> Value:

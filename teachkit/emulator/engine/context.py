@@ -39,6 +39,8 @@ CLOCK_STEP = 32  # cycles that a reading of the clock takes; nothing else takes 
 SLOTS_PER_ACCESS = 6
 LANES_SLOT, CONFLICT_SLOT, RUN_SLOT = 1, 3, 4
 
+MAX_GROUP = 8  # neighbouring elements that a thread accesses one by one and the engine as one
+
 # One number tells the runtime what an access is: its site, and from these bits on
 APART_BYTES = 32  # bytes a lane, 8 bits
 APART_INTERVAL = 40  # 1 + the number of the interval it must stay in, 0 where that is unknown; 16 bits
@@ -136,6 +138,8 @@ class Context(ctypes.Structure):
         ("voter_result", ctypes.c_uint32 * N_BARRIERS),
         ("masks_at", ctypes.c_int64),  # of the blocks' masks in a frame; those of parked and of held lanes follow
         ("n_masks", ctypes.c_int64),  # 0 where no lanes are ever parked
+        ("group_firsts", ctypes.c_uint64 * MAX_GROUP),  # addresses of lane 0 in the accesses of a group
+        ("group_lanes", ctypes.c_uint64 * MAX_GROUP),  # which lanes are on, 32 bits
         ("waits", ctypes.c_void_p),  # i32[n]: by place, what runtime/parking.ll must know of the loop there
         ("scan", ctypes.c_int64),  # place from which all blocks are looked through
         ("copies", ctypes.c_void_p),  # frames of warps that used their turns up

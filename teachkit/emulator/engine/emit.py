@@ -253,15 +253,22 @@ class Emitter:
 
     # ------------------------------------------------------------------------------------- shapes and types
 
-    def vector(self, value: Value) -> Value:
-        """``value`` in every lane."""
+    def vector(self, value: Value, n: int = LANES) -> Value:
+        """``value`` in every lane, or ``n`` times."""
         if is_vector(value):
             return value
         if isinstance(value, ir.Constant):
-            return ir.Splat(vector_of(value.type), value)
-        one = self.builder.insert_element(Poison(vector_of(value.type)), value, I32(0))
-        zeros = ir.Constant(vector_of(I32), None)
+            return ir.Splat(vector_of(value.type, n), value)
+        one = self.builder.insert_element(Poison(vector_of(value.type, n)), value, I32(0))
+        zeros = ir.Constant(vector_of(I32, n), None)
         return self.builder.shuffle_vector(one, Poison(one.type), zeros)
+
+    def once(self, key: str, make: Callable[[], Value]) -> Value:
+        """What ``make`` writes where the kernel begins, written for the first that asks for ``key``."""
+        if key not in self.scratch:
+            with self.builder.goto_entry_block():
+                self.scratch[key] = make()
+        return self.scratch[key]
 
     def is_predicate(self, operand: Operand) -> bool:
         """Whether the operand is a predicate register."""

@@ -127,6 +127,8 @@ RUNTIME_SYMBOLS = (
     "tk_trace_reserve",
     "tk_apart_load_global",
     "tk_apart_store_global",
+    "tk_apart_load_group",
+    "tk_apart_store_group",
     "tk_apart_load_shared",
     "tk_apart_store_shared",
     "tk_load_global",

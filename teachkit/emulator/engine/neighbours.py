@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from teachkit.emulator.engine import apart, ir, tally
 from teachkit.emulator.engine.access import inside, prefetch
 from teachkit.emulator.engine.addresses import place_of
-from teachkit.emulator.engine.context import LANES
+from teachkit.emulator.engine.context import LANES, MAX_GROUP
 from teachkit.emulator.engine.distances import Form
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
 from teachkit.emulator.engine.paths import either, every_lane, is_aligned
-from teachkit.emulator.engine.shapes import I64, POINTER, WIDTHS, Value, vector_of
+from teachkit.emulator.engine.shapes import I8, I64, POINTER, WIDTHS, Value, vector_of
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand, Register
 
 _TYPES = {f"{kind}{bits}" for kind in "bus" for bits in (16, 32, 64)} | {"f32", "f64"}
@@ -29,13 +29,13 @@ _MAX_BYTES = 16  # of a lane in a group
 class Neighbours:
     """``accesses`` as one, after ``before``: what gives the lanes that are off a value.
 
-    That the ``unproved`` ones lie beside the first is seen when they run: Triton computes the address of a loop's
-    first element in 32 bits and those of its neighbours in 64.
+    ``roots``: for each, the first one that its address is a known distance from. That those lie beside each other is
+    seen when they run: Triton computes the address of a loop's first element in 32 bits and of the others in 64.
     """
 
     accesses: tuple[Instruction, ...]
-    before: tuple[Instruction, ...] = ()
-    unproved: tuple[int, ...] = ()
+    before: tuple[Instruction, ...]
+    roots: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Finder:
         accesses: list[Instruction] = []
         before: list[Instruction] = []
         firsts: dict[tuple[str, int], int] = {}  # first access with its address from a register, less its own offset
+        roots: list[int] = []
         start: Form = ((), 0)
         n = 0
         for instruction in body:
@@ -85,18 +86,21 @@ class Finder:
             constant += address.offset
             stride = self.strides.get(name)
             if not accesses:
-                if stride is None or stride // n_bytes not in (2, 4, 8) or stride % n_bytes or stride > _MAX_BYTES:
+                if stride is None or stride % n_bytes or stride // n_bytes not in (2, 4, MAX_GROUP):
+                    return None
+                if stride > _MAX_BYTES:
                     return None
                 start, n = (terms, constant), stride // n_bytes
             if stride != n * n_bytes or (terms, constant) != (start[0], start[1] + n_bytes * len(accesses)):
                 return None
             root, distance = self.origins.get(name, (name, 0))
-            firsts.setdefault((root, distance + address.offset - n_bytes * len(accesses)), len(accesses))
+            place = (root, distance + address.offset - n_bytes * len(accesses))
+            roots.append(firsts.setdefault(place, len(accesses)))
             accesses.append(instruction)
             if len(accesses) == n:
                 if not _independent(accesses, before):
                     return None
-                return Neighbours(tuple(accesses), tuple(before), tuple(i for i in firsts.values() if i))
+                return Neighbours(tuple(accesses), tuple(before), tuple(roots))
         return None
 
 
@@ -169,12 +173,13 @@ def translate(e: Emitter, group: Neighbours) -> None:
     first = place.address
     registers = [register for access in group.accesses if (register := _register(access)) is not None]
     values = [e.vector(e.read(register, f"b{bits}")) for register in registers] if store else []
-    conditions = [inside(e, first, LANES * stride, place), *is_aligned(e, first, stride)]
-    for i in group.unproved:
-        other = place_of(e, "global", _address(group.accesses[i])).address
-        conditions.append(b.icmp_unsigned("==", other, b.add(first, I64(i * lane_bytes))))
+    firsts = _firsts(e, group, first, lane_bytes)
+    conditions = [inside(e, first, LANES * stride, place), *is_aligned(e, first, lane_bytes)]
+    for i in sorted(set(group.roots) - {0}):
+        conditions.append(b.icmp_unsigned("==", firsts[i], b.add(first, I64(i * lane_bytes))))
     all_lanes = [one for i, one in enumerate(lanes) if group.accesses[i].guard != first_one.guard or i == 0]
-    if e.active is not None or any(guard is not None for guard in guards):
+    is_masked = e.active is not None or any(guard is not None for guard in guards)
+    if is_masked:
         together = all_lanes[0]
         for one in all_lanes[1:]:
             together = b.and_(together, one)
@@ -182,32 +187,41 @@ def translate(e: Emitter, group: Neighbours) -> None:
 
     def as_one() -> list[Value]:
         prefetch(e, first, LANES * stride, LANES * stride, store)
-        if e.sites.counting:  # they touch the same sectors, as each group of a lane's lies in one
-            counted = tally.from_sector(e, first, place.low, stride)
-            tally.runs_in_global(e, sites, counted, LANES * stride, store)
+        if e.sites.counting:
+            counted = tally.from_sector(e, first, place.low, lane_bytes)
+            tally.runs_in_global(e, sites, counted, lane_bytes, (LANES - 1) * stride + lane_bytes, store)
         memory = b.inttoptr(first, POINTER)
         if not store:
             return load_dealt(e, memory, bits, n)
         store_interleaved(e, values, memory, lane_bytes)
         return []
 
-    def one_by_one() -> list[Value]:
-        loaded = []
-        packed = e.scratch["packed"]
-        for i, access in enumerate(group.accesses):
-            e.instruction, e.guard = access, guards[i]
-            own = place_of(e, "global", _address(access))
-            if store:
-                b.store(values[i], packed, align=64)
-            elif e.mask() is not None:
-                b.store(e.held(registers[i], bits), packed, align=64)
-            apart.call(e, "store" if store else "load", "global", own, lanes[i], lane_bytes, sites[i], packed)
-            if not store:
-                loaded.append(b.load(packed, typ=vector_of(ir.IntType(bits)), align=64))
-        return loaded
+    def by_runtime() -> list[Value]:
+        rows = [_row(e, i, lane_bytes) for i in range(n)]
+        if store or is_masked:
+            for row, value in zip(rows, values or [e.held(register, bits) for register in registers], strict=True):
+                b.store(value, row, align=64)
+        apart.call_group(e, "store" if store else "load", place, firsts, lanes, lane_bytes, sites, rows[0])
+        return [] if store else [b.load(row, typ=vector_of(ir.IntType(bits)), align=64) for row in rows]
 
-    results = either(e, conditions, as_one, one_by_one)
+    results = either(e, conditions, as_one, by_runtime)
     for access, guard, register, result in zip(group.accesses, guards, registers, results, strict=False):
         e.instruction, e.guard = access, guard
         e.write_loaded(register, result, kind)
     e.guard = None
+
+
+def _firsts(e: Emitter, group: Neighbours, first: Value, lane_bytes: int) -> list[Value]:
+    """The address of lane 0 in each access."""
+    firsts = [first]
+    for i, root in enumerate(group.roots[1:], 1):
+        if root == i:
+            firsts.append(place_of(e, "global", _address(group.accesses[i])).address)
+        else:
+            firsts.append(e.builder.add(firsts[root], I64((i - root) * lane_bytes)))
+    return firsts
+
+
+def _row(e: Emitter, i: int, lane_bytes: int) -> Value:
+    """Where the lanes' data of the access ``i`` lie for the runtime."""
+    return e.builder.gep(e.scratch["packed"], [I64(i * LANES * lane_bytes)], source_etype=I8)

@@ -18,7 +18,7 @@ from teachkit.emulator.engine.context import (
     offset,
 )
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.shapes import I8, I64, POINTER, Value
+from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, Value, lane_constants
 
 _BANK_BYTES = 4
 
@@ -45,34 +45,42 @@ def from_sector(e: Emitter, address: Value, low: Value, lane_bytes: int) -> Valu
 
     ``malloc``, which gives NumPy its memory, promises multiples of 16 only. No access may come to lie in two sectors.
     """
-    key = f"before {low.ref} {lane_bytes}"
-    if key not in e.scratch:
-        with e.builder.goto_entry_block():
-            e.scratch[key] = e.builder.and_(low, I64(SECTOR_BYTES - lane_bytes))
-    return e.builder.sub(address, e.scratch[key])
+    misplaced = e.once(f"before {low.ref} {lane_bytes}", lambda: e.builder.and_(low, I64(SECTOR_BYTES - lane_bytes)))
+    return e.builder.sub(address, misplaced)
 
 
-def runs_in_global(e: Emitter, sites: Sequence[int], first: Value, n_bytes: int, store: bool) -> None:
-    """In each of ``sites`` all 32 lanes touch global memory, and with it every sector of ``n_bytes`` from ``first``.
+def run_in_global(e: Emitter, site: int, first: Value, n_bytes: int, store: bool) -> None:
+    """All 32 lanes touch global memory, and with it every sector of ``n_bytes`` from ``first``.
 
     ``first`` is counted :func:`from_sector`.
     """
+    runs_in_global(e, [site], first, 0, n_bytes, store)
+
+
+def runs_in_global(e: Emitter, sites: Sequence[int], first: Value, step: int, n_bytes: int, store: bool) -> None:
+    """The same of a power of two of ``sites``, each ``step`` bytes further than the one before."""
     b = e.builder
-    shift = I64(SECTOR_BYTES.bit_length() - 1)
-    sector = b.lshr(first, shift)
-    more = b.sub(b.lshr(b.add(first, I64(n_bytes - 1)), shift), sector)
-    for site in sites:
-        add(e, site + RUN_SLOT, I64(1))
-        add(e, site + RUN_SLOT + 1, more)
+    n, shift = len(sites), SECTOR_BYTES.bit_length() - 1
+    if n > 1:
+        first = b.add(e.vector(first, n), lane_constants(I64, [step * i for i in range(n)]))
+    sector = b.lshr(first, e.constant(first, shift))
+    more = b.sub(b.lshr(b.add(first, e.constant(first, n_bytes - 1)), e.constant(first, shift)), sector)
+    for i, site in enumerate(sites):
+        _add_run(e, site + RUN_SLOT, b.extract_element(more, I32(i)) if n > 1 else more)
     # Added, not or-ed, though no two bits meet: so the processor does it in one instruction.
-    record = b.add(b.shl(sector, I64(TRACE_SECTOR_SHIFT)), b.shl(more, I64(TRACE_COUNT_SHIFT)))
+    places = b.shl(sector, e.constant(sector, TRACE_SECTOR_SHIFT))
+    records = b.add(places, b.shl(more, e.constant(more, TRACE_COUNT_SHIFT)))
     if store:
-        record = b.add(record, I64(1))
+        records = b.add(records, e.constant(records, 1))
     cursor_slot = b.gep(e.context, [I64(offset("trace_cursor"))], source_etype=I8)
     cursor = b.load(cursor_slot, typ=POINTER)
-    for i in range(len(sites)):
-        b.store(record, b.gep(cursor, [I64(8 * i)], source_etype=I8) if i else cursor, align=8)
-    b.store(b.gep(cursor, [I64(8 * len(sites))], source_etype=I8), cursor_slot)
+    b.store(records, cursor, align=8)
+    b.store(b.gep(cursor, [I64(8 * n)], source_etype=I8), cursor_slot)
+
+
+def _add_run(e: Emitter, slot: int, more: Value) -> None:
+    add(e, slot, I64(1))
+    add(e, slot + 1, more)
 
 
 def passes(space: str, store: bool, stride: int, lane_bytes: int) -> int:

@@ -84,11 +84,7 @@ def product_in_place(e: Emitter, types: tuple[str, ...], how: str, sizes: Sequen
 
 def _room(e: Emitter, name: str, shape: ir.Type, n: int = 1) -> Value:
     """Memory of the running warp, the same for all instructions of a kernel."""
-    key = f"matrix {name} {shape}"
-    if key not in e.scratch:
-        with e.builder.goto_entry_block():
-            e.scratch[key] = e.builder.alloca(shape, I32(n))
-    return e.scratch[key]
+    return e.once(f"matrix {name} {shape}", lambda: e.builder.alloca(shape, I32(n)))
 
 
 def kept(e: Emitter, name: str, value: Value) -> Value:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+import triton
+import triton.language as tl
 
 import teachkit as tk
 from teachkit.errors import KernelFault
@@ -12,6 +14,9 @@ __global__ void copy(const float* x, float* y) { int i = blockIdx.x * blockDim.x
 __global__ void every_third(const float* x, float* y) { y[threadIdx.x] = x[3 * threadIdx.x]; }
 __global__ void add(float* x, int* y) { atomicAdd(x + threadIdx.x, 1.0f); if (threadIdx.x > 5) y[threadIdx.x] = 1; }
 __global__ void fours(const float4* x, float4* y) { y[threadIdx.x] = x[threadIdx.x]; }
+__global__ void first(const float* x, float* y) {
+  if (threadIdx.x < blockIdx.x) y[threadIdx.x] = x[threadIdx.x];
+}
 __global__ void shift(float* x, const float* y) { x[threadIdx.x + 1] = y[threadIdx.x]; }
 """
 
@@ -87,3 +92,36 @@ def test_accesses_of_16_bytes(module, offset):
     with tk.profile() as prof:
         module["fours"][1, 32](x, y)
     assert (prof.total.global_load_sectors, prof.total.global_store_sectors) == (16, 16)
+
+
+@pytest.mark.parametrize("offset", [0, 4, 16, 28])
+def test_first_lanes(module, offset):
+    """Block b copies b elements, whose sectors are those of aligned memory."""
+    x, y = at(offset, 32), at(offset, 32)
+    with tk.profile() as prof:
+        module["first"][33, 32](x, y)
+    expected = sum(-(-n // 8) for n in range(33))
+    assert (prof.total.global_load_sectors, prof.total.global_store_sectors) == (expected, expected)
+
+
+@triton.jit
+def copy_kernel(x_ptr, y_ptr, n, BLOCK: tl.constexpr):
+    offsets = tl.arange(0, BLOCK)
+    tl.store(y_ptr + offsets, tl.load(x_ptr + offsets, mask=offsets < n), mask=offsets < n)
+
+
+@pytest.mark.parametrize("offset", [0, 4, 16, 28])
+@pytest.mark.parametrize("n", [30, 111])
+def test_tails_of_neighbours(n, offset):
+    """A thread copies four elements, one an instruction because the last thread has not all of them.
+
+    Where the arrays are not aligned, Triton deals the elements to threads one by one.
+    """
+    x, y = at(offset, 128), at(offset, 128)
+    x[:] = np.arange(128)
+    with tk.profile() as prof:
+        copy_kernel[1,](torch.from_numpy(x), torch.from_numpy(y), n, BLOCK=128, num_warps=1)
+    np.testing.assert_array_equal(y, np.where(np.arange(128) < n, x, 0))
+    in_fours = sum(len({(4 * lane + i) // 8 for lane in range(32) if 4 * lane + i < n}) for i in range(4))
+    expected = -(-n // 8) if offset % 16 else in_fours
+    assert (prof.total.global_load_sectors, prof.total.global_store_sectors) == (expected, expected)

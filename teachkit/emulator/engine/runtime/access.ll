@@ -1,206 +1,99 @@
 ; The entry points of generated code: check, count, then move the data lane by lane.
 
-; Where lanes are apart, the processor's own prefetchers lose track. Fetch what the next warp will want if it goes on
-; with the same gap; where lanes share lines, what lies a page further, as streams do. A prefetch of an address
-; that does not exist does nothing.
-define internal void @tk_prefetch(ptr %addresses, i32 %live) {
-entry:
-  %p.1 = getelementptr i64, ptr %addresses, i64 1
-  %p.31 = getelementptr i64, ptr %addresses, i64 31
-  %a.0 = load i64, ptr %addresses
-  %a.1 = load i64, ptr %p.1
-  %a.31 = load i64, ptr %p.31
-  %gap = sub i64 %a.1, %a.0
-  %span = sub i64 %a.31, %a.0
-  %span.even = mul i64 %gap, 31
-  %even = icmp eq i64 %span, %span.even
-  %beyond = sub i64 %gap, 8
-  %far = icmp ult i64 %beyond, 4088
-  %all = icmp eq i32 %live, -1
-  %go0 = and i1 %even, %far
-  %go = and i1 %go0, %all
-  br i1 %go, label %start, label %end
-
-start:
-  %is.dense = icmp ult i64 %gap, 64
-  %next.warp = add i64 %a.31, %gap
-  %next.page = add i64 %a.0, 4096
-  %first = select i1 %is.dense, i64 %next.page, i64 %next.warp
-  %step = call i64 @llvm.umax.i64(i64 %gap, i64 64)
-  %stop = add i64 %first, %span
-  br label %loop
-
-loop:
-  %at = phi i64 [ %first, %start ], [ %at.next, %loop ]
-  %p = inttoptr i64 %at to ptr
-  call void @llvm.prefetch.p0(ptr %p, i32 0, i32 3, i32 1)
-  %at.next = add i64 %at, %step
-  %more = icmp ule i64 %at.next, %stop
-  br i1 %more, label %loop, label %end
-
-end:
-  ret void
-}
-
-; Moves `size` bytes a lane between memory and a packed buffer, in lane order, so that the highest lane wins
-; where several store to one address. In the packed buffer, lanes that are off stay as they are.
-define internal void @tk_pack(ptr %addresses, i32 %live, i64 %size, ptr %packed) {
-entry:
-  %mask = bitcast i32 %live to <32 x i1>
-  %pointers = load <32 x ptr>, ptr %addresses, align 8
-  switch i64 %size, label %bytes [
-    i64 4, label %words
-    i64 8, label %doubles
-  ]
-
-words:
-  call void @tk_prefetch(ptr %addresses, i32 %live)
-  %w.old = load <32 x i32>, ptr %packed, align 64
-  %w = call <32 x i32> @llvm.masked.gather.v32i32.v32p0(<32 x ptr> align 4 %pointers, <32 x i1> %mask, <32 x i32> %w.old)
-  store <32 x i32> %w, ptr %packed, align 64
-  ret void
-
-doubles:
-  %d.old = load <32 x i64>, ptr %packed, align 64
-  %d = call <32 x i64> @llvm.masked.gather.v32i64.v32p0(<32 x ptr> align 8 %pointers, <32 x i1> %mask, <32 x i64> %d.old)
-  store <32 x i64> %d, ptr %packed, align 64
-  ret void
-
-bytes:
-  call void @tk_move(ptr %addresses, i32 %live, i64 %size, ptr %packed, i1 false)
-  ret void
-}
-
-define internal void @tk_unpack(ptr %addresses, i32 %live, i64 %size, ptr %packed) {
-entry:
-  %mask = bitcast i32 %live to <32 x i1>
-  %pointers = load <32 x ptr>, ptr %addresses, align 8
-  switch i64 %size, label %bytes [
-    i64 4, label %words
-    i64 8, label %doubles
-  ]
-
-words:
-  %w = load <32 x i32>, ptr %packed, align 4
-  call void @llvm.masked.scatter.v32i32.v32p0(<32 x i32> %w, <32 x ptr> align 4 %pointers, <32 x i1> %mask)
-  ret void
-
-doubles:
-  %d = load <32 x i64>, ptr %packed, align 8
-  call void @llvm.masked.scatter.v32i64.v32p0(<32 x i64> %d, <32 x ptr> align 8 %pointers, <32 x i1> %mask)
-  ret void
-
-bytes:
-  call void @tk_move(ptr %addresses, i32 %live, i64 %size, ptr %packed, i1 true)
-  ret void
-}
-
-define internal void @tk_move(ptr %addresses, i32 %live, i64 %size, ptr %packed, i1 %to.memory) {
-entry:
-  %empty = icmp eq i32 %live, 0
-  br i1 %empty, label %end, label %lane.loop
-
-lane.loop:
-  %left = phi i32 [ %live, %entry ], [ %left.next, %lane.next ]
-  %lane = call i32 @llvm.cttz.i32(i32 %left, i1 true)
-  %lane64 = zext i32 %lane to i64
-  %p.address = getelementptr ptr, ptr %addresses, i64 %lane64
-  %memory = load ptr, ptr %p.address
-  %at = mul i64 %lane64, %size
-  %slot = getelementptr i8, ptr %packed, i64 %at
-  %from = select i1 %to.memory, ptr %slot, ptr %memory
-  %to = select i1 %to.memory, ptr %memory, ptr %slot
-  switch i64 %size, label %wide [
-    i64 1, label %one
-    i64 2, label %two
-    i64 16, label %sixteen
-  ]
-
-one:
-  %v1 = load i8, ptr %from, align 1
-  store i8 %v1, ptr %to, align 1
-  br label %lane.next
-
-two:
-  %v2 = load i16, ptr %from, align 1
-  store i16 %v2, ptr %to, align 1
-  br label %lane.next
-
-sixteen:
-  %v16 = load <4 x i32>, ptr %from, align 1
-  store <4 x i32> %v16, ptr %to, align 1
-  br label %lane.next
-
-wide:
-  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %size, i1 false)
-  br label %lane.next
-
-lane.next:
-  %minus = sub i32 %left, 1
-  %left.next = and i32 %left, %minus
-  %more = icmp ne i32 %left.next, 0
-  br i1 %more, label %lane.loop, label %end
-
-end:
-  ret void
-}
-
 ; What generated code calls of an access that is no run of memory. The bits of `what` are those of `APART_...`.
 ; They leave all registers as they were, so LLVM must not clear the upper halves of vectors when they return.
 attributes #0 = { "target-features"="«features»-vzeroupper" }
 
 define preserve_allcc void @tk_apart_load_global(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride) #0 {
+entry:
   %addresses = call ptr @tk_addresses(ptr %ctx)
   %interval = call ptr @tk_interval(ptr %ctx, i64 %what)
   %p.high = getelementptr i64, ptr %interval, i64 1
   %low = load i64, ptr %interval
   %high = load i64, ptr %p.high
+  %packed = call ptr @tk_packed(ptr %ctx)
+  %done = call i1 @tk_firsts_of_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 0, i1 false)
+  br i1 %done, label %end, label %lanes
+
+lanes:
   call void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride)
   %site = call i64 @tk_site(i64 %what)
   %size = call i64 @tk_size(i64 %what)
-  %packed = call ptr @tk_packed(ptr %ctx)
   call void @tk_load_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed)
+  br label %end
+
+end:
   ret void
 }
 
 define preserve_allcc void @tk_apart_store_global(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride, ptr %packed) #0 {
+entry:
   %addresses = call ptr @tk_addresses(ptr %ctx)
   %interval = call ptr @tk_interval(ptr %ctx, i64 %what)
   %p.high = getelementptr i64, ptr %interval, i64 1
   %low = load i64, ptr %interval
   %high = load i64, ptr %p.high
+  %done = call i1 @tk_firsts_of_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 1, i1 false)
+  br i1 %done, label %end, label %lanes
+
+lanes:
   call void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride)
   %site = call i64 @tk_site(i64 %what)
   %size = call i64 @tk_size(i64 %what)
   call void @tk_store_global(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed)
+  br label %end
+
+end:
   ret void
 }
 
 define preserve_allcc void @tk_apart_load_shared(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride) #0 {
+entry:
   %addresses = call ptr @tk_addresses(ptr %ctx)
   %p.low = getelementptr i8, ptr %ctx, i64 «shared»
   %p.high = getelementptr i8, ptr %ctx, i64 «shared_end»
   %low = load i64, ptr %p.low
   %high = load i64, ptr %p.high
+  %packed = call ptr @tk_packed(ptr %ctx)
+  %done = call i1 @tk_firsts_of_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 0, i1 true)
+  br i1 %done, label %end, label %lanes
+
+lanes:
   call void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride)
   %site = call i64 @tk_site(i64 %what)
   %size = call i64 @tk_size(i64 %what)
-  %packed = call ptr @tk_packed(ptr %ctx)
   call void @tk_load_shared(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed)
+  br label %end
+
+end:
   ret void
 }
 
 define preserve_allcc void @tk_apart_store_shared(ptr %ctx, i32 %active, i64 %what, i64 %first, i64 %stride, ptr %packed) #0 {
+entry:
   %addresses = call ptr @tk_addresses(ptr %ctx)
   %p.low = getelementptr i8, ptr %ctx, i64 «shared»
   %p.high = getelementptr i8, ptr %ctx, i64 «shared_end»
   %low = load i64, ptr %p.low
   %high = load i64, ptr %p.high
+  %done = call i1 @tk_firsts_of_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 1, i1 true)
+  br i1 %done, label %end, label %lanes
+
+lanes:
   call void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride)
   %site = call i64 @tk_site(i64 %what)
   %size = call i64 @tk_size(i64 %what)
   call void @tk_store_shared(ptr %ctx, ptr %addresses, i32 %active, i64 %low, i64 %high, i64 %site, i64 %size, ptr %packed)
+  br label %end
+
+end:
   ret void
+}
+
+define internal i64 @tk_how(i64 %what) {
+  %shifted = lshr i64 %what, 56
+  %how = and i64 %shifted, 3
+  ret i64 %how
 }
 
 define internal ptr @tk_packed(ptr %ctx) {
@@ -246,8 +139,7 @@ define internal ptr @tk_interval(ptr %ctx, i64 %what) {
 ; Writes the lanes' addresses, unless they are there.
 define internal void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride) {
 entry:
-  %shifted = lshr i64 %what, 56
-  %how = and i64 %shifted, 3
+  %how = call i64 @tk_how(i64 %what)
   switch i64 %how, label %end [
     i64 1, label %offsets
     i64 2, label %by.stride

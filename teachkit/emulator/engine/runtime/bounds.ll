@@ -9,17 +9,17 @@ entry:
   %unknown = icmp eq i64 %high, 0
   br i1 %unknown, label %search, label %known
 
-known:
-  %room = sub i64 %high, %size
+known:                                            ; one comparison: what lies below is far above when taken from `low`
+  %span = sub i64 %high, %low
+  %room = sub i64 %span, %size
   %low.1 = insertelement <32 x i64> poison, i64 %low, i64 0
   %low.n = shufflevector <32 x i64> %low.1, <32 x i64> poison, <32 x i32> zeroinitializer
   %room.1 = insertelement <32 x i64> poison, i64 %room, i64 0
   %room.n = shufflevector <32 x i64> %room.1, <32 x i64> poison, <32 x i32> zeroinitializer
-  %above = icmp uge <32 x i64> %address, %low.n
-  %below = icmp ule <32 x i64> %address, %room.n
-  %inside.known = and <32 x i1> %above, %below
+  %at = sub <32 x i64> %address, %low.n
+  %inside.known = icmp ule <32 x i64> %at, %room.n
   %inside.known.bits = bitcast <32 x i1> %inside.known to i32
-  %big.enough = icmp uge i64 %high, %size
+  %big.enough = icmp uge i64 %span, %size
   %big.bits = sext i1 %big.enough to i32
   %known.bits = and i32 %inside.known.bits, %big.bits
   br label %align

@@ -281,6 +281,15 @@ end:
 ; one bank must deliver.
 define internal { i64, i64 } @tk_wavefronts(ptr %addresses, i32 %live, i64 %size) {
 entry:
+  %live.less = sub i32 %live, 1
+  %live.others = and i32 %live, %live.less
+  %is.one = icmp eq i32 %live.others, 0
+  br i1 %is.one, label %one, label %several
+
+one:
+  ret { i64, i64 } { i64 1, i64 1 }
+
+several:
   %conflicts = alloca [32 x i8], align 64
   %units = alloca [32 x i64], align 64
   %places = alloca [32 x i64], align 64
@@ -415,8 +424,8 @@ ideal.done:
   ret { i64, i64 } %w.1
 
 free.loop:
-  %free.start = phi i32 [ 0, %entry ], [ %free.next, %free.loop ]
-  %free.total = phi i64 [ 0, %entry ], [ %free.more, %free.loop ]
+  %free.start = phi i32 [ 0, %several ], [ %free.next, %free.loop ]
+  %free.total = phi i64 [ 0, %several ], [ %free.more, %free.loop ]
   %free.mask = shl i32 %phase.mask0, %free.start
   %free.here = and i32 %live, %free.mask
   %free.any = icmp ne i32 %free.here, 0

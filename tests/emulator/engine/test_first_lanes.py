@@ -1,0 +1,140 @@
+"""Accesses of which only the first lanes are on, as at the end of a row: the engine does them as one run of memory.
+
+Engine and oracle must agree on every byte and count for each number of lanes; a fault must still name its lane.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from teachkit.errors import KernelFault
+
+KINDS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "v2.u32": 8, "v4.u16": 8, "v4.u32": 16, "v2.u64": 16}
+VALUES = {"8": "%h", "16": "%h", "32": "%r", "64": "%rd"}
+
+
+def _registers(kind):
+    vector, _, element = kind.rpartition(".")
+    names = {"%h": "%h{}", "%r": "%r2{}", "%rd": "%rd1{}"}[VALUES[element[1:]]]
+    names = [names.format(i + 1) for i in range(int(vector[1:]) if vector else 1)]
+    return "{" + ", ".join(names) + "}" if vector else names[0]
+
+
+# Block b lets b lanes through, whose data begin 32 bytes and 32 lanes after those of the block before.
+GLOBAL = """
+setp.{test}.u32 %p1, %r1, %r3; mul.lo.u32 %r4, %r3, {row}; cvt.u64.u32 %rd2, %r4; mul.wide.u32 %rd3, %r1, {size};
+add.s64 %rd4, %rd2, %rd3; add.s64 %rd5, %rd10, %rd4; add.s64 %rd6, %rd0, %rd4;
+@%p1 ld.global.{kind} {registers}, [%rd5];
+@%p1 st.global.{kind} [%rd6], {registers};
+"""
+SHARED = """
+setp.{test}.u32 %p1, %r1, %r3; mul.lo.u32 %r4, %r3, {row}; cvt.u64.u32 %rd2, %r4; mul.wide.u32 %rd3, %r1, {size};
+add.s64 %rd4, %rd2, %rd3; add.s64 %rd5, %rd10, %rd4; add.s64 %rd6, %rd0, %rd4;
+mov.u32 %r5, tile; mad.lo.u32 %r6, %r1, {size}, %r5;
+ld.global.{kind} {registers}, [%rd5];
+@%p1 st.shared.{kind} [%r6], {registers};
+bar.sync 0;
+@%p1 ld.shared.{kind} {registers}, [%r6];
+@%p1 st.global.{kind} [%rd6], {registers};
+"""
+
+
+@pytest.mark.parametrize("test", ["lt", "ne"])
+@pytest.mark.parametrize("space", ["global", "shared"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_number_of_lanes(both, kind, space, test):
+    size = KINDS[kind]
+    row = 32 * size + 32
+    body = {"global": GLOBAL, "shared": SHARED}[space].format(
+        test=test, row=row, size=size, kind=kind, registers=_registers(kind)
+    )
+    text = both.kernel(body, pointers=["a"], variables=".shared .align 16 .b8 tile[512];")
+    out, a = (both.array(33 * row, np.uint8) for _ in range(2))
+    a[:] = np.random.default_rng(size).integers(0, 256, a.size)
+    found = both.run_both(text.replace(".reg .b32 %r<40>", ".reg .b32 %r<50>"), "k", 33, 32, [out, a])
+    found.check_memory()
+    found.check_counters()
+    if test == "lt":
+        touched = np.arange(32 * size + 32) < size * np.arange(33)[:, None]
+        assert np.array_equal(out.reshape(33, -1), np.where(touched, a.reshape(33, -1), 0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "n", "shift", "step"),
+    [
+        ("u16", 2, 0, 1),
+        ("u16", 8, 12, 1),
+        ("u32", 4, 0, 1),
+        ("u32", 4, 4, 5),
+        ("u32", 2, 12, 1),
+        ("u32", 2, 0, 6),
+        ("u64", 2, 8, 1),
+    ],
+)
+def test_any_number_of_neighbours(both, kind, n, shift, step):
+    """Block b lets b elements through, of ``n`` a lane; rows of an odd number of elements begin anywhere.
+
+    With a ``step`` of more than 1 a lane's later elements count as later, so that not all on the way there are on.
+    """
+    size = KINDS[kind]
+    row = (33 * n + 1) * size
+    move, name = f"mov.b{8 * size}", {2: "%h", 4: "%r2", 8: "%rd1"}[size]
+    lines = [
+        f"mul.lo.u32 %r4, %r3, {row}; cvt.u64.u32 %rd2, %r4; mul.wide.u32 %rd3, %r1, {n * size};",
+        "add.s64 %rd4, %rd2, %rd3; add.s64 %rd5, %rd10, %rd4; add.s64 %rd6, %rd0, %rd4;",
+        f"mul.lo.u32 %r5, %r1, {n};",
+    ]
+    for i in range(n):
+        lines.append(f"add.u32 %r6, %r5, {i * step}; setp.lt.u32 %p{i}, %r6, %r3;")
+    for i in range(n):
+        value = f"{name}{1 + i}"
+        lines.append(f"{move} {value}, {100 + i}; @%p{i} ld.global.{kind} {value}, [%rd5+{i * size}];")
+    for i in range(n):
+        lines.append(f"@%p{i} st.global.{kind} [%rd6+{i * size}], {name}{1 + i};")
+    text = both.kernel("\n".join(lines), pointers=["a"]).replace(".reg .b32 %r<40>", ".reg .b32 %r<50>")
+    n_rows = 32 * n + 1
+    dtype = {2: np.uint16, 4: np.uint32, 8: np.uint64}[size]
+    n_elements = n_rows * (33 * n + 1)
+    out, a = (both.array(n_elements, dtype, shift=shift) for _ in range(2))
+    a[:] = np.random.default_rng(size).integers(0, 60000, n_elements)
+    found = both.run_both(text.replace("%h<9>", "%h<20>"), "k", n_rows, 32, [out, a])
+    found.check_memory()
+    found.check_counters()
+    lane, i = np.divmod(np.arange(33 * n + 1), n)
+    on = (lane < 32) & (lane * n + i * step < np.arange(n_rows)[:, None])
+    assert np.array_equal(out.reshape(n_rows, -1), np.where(on, a.reshape(n_rows, -1), 0))
+
+
+def test_lanes_past_the_end_are_named(both):
+    """20 lanes are on, and the last three of them have nothing to load."""
+    body = GLOBAL.replace("%r1, %r3;", "%r1, 20;", 1).format(
+        test="lt", row=0, size=4, kind="u32", registers=_registers("u32")
+    )
+    text = both.kernel(body, pointers=["a"])
+    out, a = torch.zeros(32, dtype=torch.int32), torch.zeros(17, dtype=torch.int32)
+    with pytest.raises(
+        KernelFault, match=r"Out-of-bounds load of 4 bytes at byte offset 68 .*\n.*2 more lanes"
+    ) as caught:
+        both.observed(text, "k", 1, 32, [out, a])
+    assert (caught.value.argument, caught.value.thread) == ("a", (17, 0, 0))
+
+
+def test_rows_that_are_misaligned_are_named(both):
+    body = GLOBAL.replace("[%rd5]", "[%rd5+2]").format(test="lt", row=0, size=4, kind="u32", registers="%r21")
+    out, a = torch.zeros(32, dtype=torch.int32), torch.zeros(33, dtype=torch.int32)
+    with pytest.raises(KernelFault, match=r"[Mm]isaligned load of 4 bytes"):
+        both.observed(both.kernel(body, pointers=["a"]), "k", 2, 32, [out, a])
+
+
+@pytest.mark.parametrize("lanes", [1, 7, 20])
+def test_shared_memory_past_its_end(both, lanes):
+    """What begins inside shared memory and ends behind it is no run that may be touched."""
+    body = SHARED.replace("%r1, %r3;", f"%r1, {lanes};", 1).replace("mov.u32 %r5, tile;", "mov.u32 %r5, 508;")
+    body = body.format(test="lt", row=0, size=4, kind="u32", registers="%r21")
+    text = both.kernel(body, pointers=["a"], variables=".shared .align 16 .b8 tile[512];")
+    out, a = torch.zeros(32, dtype=torch.int32), torch.zeros(32, dtype=torch.int32)
+    if lanes == 1:
+        both.observed(text, "k", 1, 32, [out, a])
+        return
+    with pytest.raises(KernelFault, match=r"Out-of-bounds store of 4 bytes .*shared"):
+        both.observed(text, "k", 1, 32, [out, a])
