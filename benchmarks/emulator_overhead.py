@@ -1,14 +1,16 @@
 """What counters, bounds checks and the checks on request cost, each against the same kernel without.
 
 Everything is measured on this machine in this run, warm, on one thread: medians of several calls. Bounds checks are
-always on, so the times without them come from a child process whose copy of the engine has them taken out; nothing
-else may ever run like that. The bar is for counters and bounds checks together. Each check on request is measured
-alone and all of them together; they have no bar. Reading the counters (the replay of the cache model) is not in here.
+always on, so the times without them come from a child process whose copy of the engine has them taken out, in turns
+with this one; nothing else may ever run like that. The bar is for counters and bounds checks together. Each check on
+request is measured alone and all of them together; they have no bar. Reading the counters (the replay of the cache
+model) is not in here.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -16,28 +18,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # the kernels live beside the tests; beside this script, coverage.py would hide a package
 
+from benchmarks.parts.timing import median_seconds, medians_in_turns
+
 BAR = 2.0
+ROUNDS = 3  # in which the processes take turns
 KERNELS = ("vector_add", "strided_copy_8", "transpose_tiled", "gelu_tanh", "softmax", "layer_norm", "matmul_f16")
 CHECKS = ("memory", "race", "init", "sync")
-
-
-def median_seconds(call: Callable[[], Any], budget_s: float, at_least: int = 3) -> float:
-    """Return the median wall time of ``call`` over ``at_least`` calls and then as many as ``budget_s`` allows."""
-    call()
-    times: list[float] = []
-    while len(times) < at_least or (sum(times) < budget_s and len(times) < 1000):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def launches(only: str | None, scale: int) -> dict[str, Callable[[], Any]]:
@@ -85,29 +78,44 @@ def take_out_bounds() -> None:
 
 
 def without_bounds(options: argparse.Namespace) -> None:
-    """Print the seconds of each kernel without bounds checks and without counters, as JSON."""
+    """Answer each kernel's name on standard input with its seconds without bounds checks and without counters."""
     take_out_bounds()
     from teachkit import emulator
 
     emulator.configure(n_threads=1)
     calls = launches(options.only, options.scale)
-    print(json.dumps({name: median_seconds(call, options.budget) for name, call in calls.items()}))
+    for line in sys.stdin:
+        print(f"answer {median_seconds(calls[line.strip()], options.budget / ROUNDS)}", flush=True)
 
 
-def child(options: argparse.Namespace) -> dict[str, float]:
-    """Return what :func:`without_bounds` prints in a process of its own, with a cache of its own."""
+@contextlib.contextmanager
+def child(options: argparse.Namespace) -> Iterator[Callable[[str], float]]:
+    """A process of its own that does :func:`without_bounds`, with a cache of its own: from kernel to seconds."""
     command = [sys.executable, __file__, "--without-bounds", "--budget", str(options.budget)]
     command += ["--scale", str(options.scale)]
     if options.only:
         command += ["--only", options.only]
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"TEACHKIT_CACHE_DIR": folder}
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+
+            def seconds(name: str) -> float:
+                print(name, file=process.stdin, flush=True)
+                for line in process.stdout:
+                    if line.startswith("answer "):
+                        return float(line.split()[1])
+                raise SystemExit("the process without bounds checks ended")
+
+            yield seconds
+            process.stdin.close()
 
 
-def row_of(name: str, call: Callable[[], Any], bare_s: float, budget_s: float) -> dict[str, Any]:
-    """Measure one kernel with bounds checks, with counters too, and with each check on request."""
+def row_of(name: str, call: Callable[[], Any], bare: Callable[[str], float], budget_s: float) -> dict[str, Any]:
+    """Measure one kernel without bounds checks, with them, with counters too, and with each check on request."""
     from teachkit.emulator import check, observe
 
     def counted() -> None:
@@ -118,13 +126,17 @@ def row_of(name: str, call: Callable[[], Any], bare_s: float, budget_s: float) -
         with check(**{kind: kind in wanted for kind in CHECKS}):
             call()
 
-    row: dict[str, Any] = {"kernel": name, "bare_s": bare_s, "bounds_s": median_seconds(call, budget_s)}
-    row["counted_s"] = median_seconds(counted, budget_s)
+    rounds = [
+        {"bare_s": bare(name), **medians_in_turns({"bounds_s": call, "counted_s": counted}, budget_s / ROUNDS)}
+        for _ in range(ROUNDS)
+    ]
+    row: dict[str, Any] = {"kernel": name}
+    row |= {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
     for wanted in (*((kind,) for kind in CHECKS), CHECKS):
         label = wanted[0] if len(wanted) == 1 else "all"
         row[f"{label}_s"] = median_seconds(lambda wanted=wanted: checked(wanted), budget_s)
     for part in ("bounds", "counted"):
-        row[f"{part}_ratio"] = row[f"{part}_s"] / bare_s
+        row[f"{part}_ratio"] = row[f"{part}_s"] / row["bare_s"]
     for label in (*CHECKS, "all"):
         row[f"{label}_ratio"] = row[f"{label}_s"] / row["bounds_s"]
     return row
@@ -171,10 +183,12 @@ def main() -> None:
     from teachkit import emulator
 
     emulator.configure(n_threads=1)
-    bare = child(options)
     calls = launches(options.only, options.scale)
-    names = track(calls, description="kernels", transient=True)
-    rows = [row_of(name, calls[name], bare[name], options.budget) for name in names]
+    if not calls:
+        parser.error(f"--only {options.only}: no kernel's name contains it; there are {', '.join(KERNELS)}")
+    with child(options) as bare:
+        names = track(calls, description="kernels", transient=True)
+        rows = [row_of(name, calls[name], bare, options.budget) for name in names]
     summary = report(rows)
     if options.json:
         print(json.dumps({"rows": rows, "summary": summary}))

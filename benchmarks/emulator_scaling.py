@@ -8,18 +8,19 @@ kernel, counters on, less what the child takes before; it is compared with the t
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # the kernels live beside the tests; beside this script, coverage.py would hide a package
+
+from benchmarks.parts.timing import median_seconds, medians_in_turns
 
 THREADS_BAR = 1.7
 MEMORY_BAR_MB = 500
@@ -38,17 +39,6 @@ def inputs_of(case: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     import torch
 
     return tuple(case.inputs(shape, torch.float32, torch.Generator().manual_seed(0)))
-
-
-def median_s(call: Callable[[], Any], budget_s: float) -> float:
-    """Median seconds of at least five calls after a first."""
-    call()
-    times: list[float] = []
-    while len(times) < 5 or sum(times) < budget_s:
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def machine_row() -> dict[str, Any]:
@@ -70,7 +60,8 @@ def machine_row() -> dict[str, Any]:
         def both() -> None:
             list(pool.map(lambda room: work(room, turns), rooms))
 
-        one, two = (min(median_s(call, 0.3) for _ in range(3)) for call in (lambda: work(rooms[0], turns), both))
+        calls = (lambda: work(rooms[0], turns), both)
+        one, two = (min(median_seconds(call, 0.3, at_least=5) for _ in range(3)) for call in calls)
     speedup = 2 * one / two
     print(
         f"{'this machine':16} one thread {1e3 * one:8.2f} ms, two with as much each {1e3 * two:8.2f} ms: {speedup:.2f}x"
@@ -86,11 +77,12 @@ def thread_rows(budget_s: float) -> list[dict[str, Any]]:
     for name in SCALED:
         case = case_named(name)
         inputs = inputs_of(case, case.benchmark_shape)
+        launch = functools.partial(case.launch, *inputs)
         seconds: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(3):
             for n in (1, 2):
                 configure(n_threads=n)
-                seconds[n].append(median_s(lambda case=case, inputs=inputs: case.launch(*inputs), budget_s))
+                seconds[n].append(median_seconds(launch, budget_s, at_least=5))
         one, two = (min(seconds[n]) for n in (1, 2))
         rows.append({"kind": "threads", "kernel": name, "one_s": one, "two_s": two, "speedup": one / two})
         print(f"{name:16} one thread {1e3 * one:8.2f} ms, two {1e3 * two:8.2f} ms: {one / two:.2f}x")
@@ -109,8 +101,8 @@ def size_rows(budget_s: float) -> list[dict[str, Any]]:
     case, rows = case_named("vector_add"), []
     for n in SIZES:
         inputs = inputs_of(case, (n,))
-        ours = median_s(lambda inputs=inputs: case.launch(*inputs), budget_s)
-        torchs = median_s(lambda inputs=inputs: torch.add(*inputs), budget_s)
+        calls = {"ours": functools.partial(case.launch, *inputs), "torch": functools.partial(torch.add, *inputs)}
+        ours, torchs = medians_in_turns(calls, budget_s, at_least=5).values()
         rows.append({"kind": "size", "n": n, "emulator_s": ours, "torch_s": torchs})
         print(
             f"vector add, {n:11,} elements: {1e3 * ours:9.3f} ms, {1e9 * ours / n:7.3f} ns an element, "

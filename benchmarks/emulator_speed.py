@@ -1,10 +1,10 @@
 """The emulator against Triton's interpreter, Numba's simulator and native PyTorch, on the same kernels and sizes.
 
-Everything is measured on this machine in this run, warm, on one thread: medians of several calls. The emulator always
-checks bounds. "plain" is what a program pays when nobody observes; "counted" has the counters on, as in a profile, and
-is what the ratios compare; "read" adds what reading them costs, which is the replay of the cache model.
-The interpreter runs in a child process with TRITON_INTERPRET=1, the simulator in one with NUMBA_ENABLE_CUDASIM=1, once
-after a first call. Against tensor-core kernels PyTorch computes the same in float32.
+Everything is measured on this machine in this run, warm, on one thread: medians of several calls, of the emulator and
+of PyTorch in turns. The emulator always checks bounds. "plain" is what a program pays when nobody observes; "counted"
+has the counters on, as in a profile, and is what the ratios compare; "read" adds what reading them costs, which is the
+replay of the cache model. The interpreter runs in a child process with TRITON_INTERPRET=1, the simulator in one with
+NUMBA_ENABLE_CUDASIM=1, once after a first call. Against tensor-core kernels PyTorch computes the same in float32.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,21 +23,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # the kernels live beside the tests; beside this script, coverage.py would hide a package
 
+from benchmarks.parts.timing import median_seconds, medians_in_turns
+
 INTERPRETER_BAR = 300.0  # geometric mean
 INTERPRETER_FLOOR = 50.0  # each kernel
 TORCH_BAR = 4.0
 SIMULATOR_BAR = 50_000.0
-
-
-def median_seconds(call: Callable[[], Any], budget_s: float, at_least: int = 3) -> float:
-    """Return the median wall time of ``call`` over ``at_least`` calls and then as many as ``budget_s`` allows."""
-    call()
-    times: list[float] = []
-    while len(times) < at_least or (sum(times) < budget_s and len(times) < 1000):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def cases(only: str | None) -> list[tuple[Any, tuple[Any, ...]]]:
@@ -91,15 +81,18 @@ def emulator_row(case: Any, inputs: tuple[Any, ...], budget_s: float) -> dict[st
             case.launch(*inputs)
 
     native = case.native or case.reference
+    in_turns = {
+        "plain_s": lambda: case.launch(*inputs),
+        "counted_s": lambda: observed(lambda launch: None),
+        "torch_s": lambda: native(*inputs),
+    }
     return {
         "kernel": case.name,
         "streaming": case.streaming,
         "dense": "f16" in case.name,
         "shape": list(case.benchmark_shape),
-        "plain_s": median_seconds(lambda: case.launch(*inputs), budget_s),
-        "counted_s": median_seconds(lambda: observed(lambda launch: None), budget_s),
         "read_s": median_seconds(lambda: observed(lambda launch: launch.counters), budget_s),
-        "torch_s": median_seconds(lambda: native(*inputs), budget_s),
+        **medians_in_turns(in_turns, budget_s),
     }
 
 
@@ -214,6 +207,9 @@ def main() -> None:
         row["vs_interpreter"] = row["interpreter_s"] / row["counted_s"] if row["interpreter_s"] else None
         row["vs_torch"] = row["counted_s"] / row["torch_s"]
     numba = numba_rows(options)
+    if not rows and not numba:
+        names = ", ".join(case.name for case, _ in cases(None))
+        parser.error(f"--only {options.only}: no kernel's name contains it; there are {names} and Numba's")
     summary = report(rows, numba) if rows else {"simulator_worst": min(row["ratio"] for row in numba)}
     if options.json:
         print(json.dumps({"rows": [*rows, *numba], "summary": summary}))
