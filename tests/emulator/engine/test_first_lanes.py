@@ -3,10 +3,17 @@
 Engine and oracle must agree on every byte and count for each number of lanes; a fault must still name its lane.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+import triton
+import triton.language as tl
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from teachkit.emulator import check, observe
 from teachkit.errors import KernelFault
 
 KINDS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "v2.u32": 8, "v4.u16": 8, "v4.u32": 16, "v2.u64": 16}
@@ -138,3 +145,40 @@ def test_shared_memory_past_its_end(both, lanes):
         return
     with pytest.raises(KernelFault, match=r"Out-of-bounds store of 4 bytes .*shared"):
         both.observed(text, "k", 1, 32, [out, a])
+
+
+@triton.jit
+def copy_kernel(x_ptr, out_ptr, height, width, stride_x, stride_out, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    mask = (row < height) & (column < width)
+    x = tl.load(x_ptr + row * stride_x + column, mask=mask, other=7)
+    tl.store(out_ptr + row * stride_out + column, x + 1, mask=mask)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 9), st.one_of(st.integers(1, 40), st.integers(40, 700))),
+    dtype=st.sampled_from([torch.int8, torch.int16, torch.int32, torch.int64, torch.float32]),
+    start=st.sampled_from([0, 1, 3, 8]),
+    tile=st.sampled_from([(1, 128), (4, 32), (2, 256)]),
+)
+def test_views_of_any_shape(shape, dtype, start, tile):
+    """Parts of rows that begin anywhere: results as PyTorch's, counters as lane by lane, where checks make it so."""
+    height, width = shape
+    memory = torch.arange(height * (width + 5) + start).to(dtype)
+    x = memory[start:].view(height, width + 5)[:, :width]
+    out = torch.full((height, width + 3), 9, dtype=dtype)
+    grid = (triton.cdiv(height, tile[0]), triton.cdiv(width, tile[1]))
+
+    def counters():
+        launches = []
+        with observe(launches.append):
+            copy_kernel[grid](x, out, height, width, x.stride(0), out.stride(0), *tile)
+        return dataclasses.asdict(launches[0].counters)
+
+    as_runs = counters()
+    assert torch.equal(out[:, :width], x + 1)
+    assert bool((out[:, width:] == 9).all())
+    with check(memory=True):
+        assert counters() == as_runs
