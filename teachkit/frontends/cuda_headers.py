@@ -5,7 +5,9 @@ They come with NVIDIA's wheels, below the namespace package ``nvidia``; several 
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -61,5 +63,11 @@ def missing_header_hint(messages: str) -> str:
         )
     for pattern, wheel in _WHEELS:
         if re.fullmatch(pattern, name):
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                version = importlib.metadata.version(wheel)
+                return (
+                    f"the wheel {wheel} {version}, which is installed, has no <{name}>: "
+                    "check how it is spelt, or whether a later version has it."
+                )
             return f"<{name}> comes with the wheel {wheel}, of the same CUDA version as NVRTC: pip install {wheel}."
     return f'put the folder of "{name}" on the search path: options=["-I/path/to/it"].'

@@ -46,6 +46,7 @@ _known: dict[Any, Any] = {}  # Numba's type of such numbers, and of arrays by wh
 
 def _looked_up(name: str, value: Any) -> Any:
     from numba.cuda import types
+    from numba.cuda.core.errors import NumbaError
     from numba.cuda.typing.typeof import Purpose, typeof
 
     if hasattr(value, "data_ptr"):
@@ -61,8 +62,15 @@ def _looked_up(name: str, value: Any) -> Any:
         )
     try:
         found = typeof(value, Purpose.argument)
-    except (ValueError, TypeError, NotImplementedError):
+    except (ValueError, TypeError, NotImplementedError, NumbaError):
         found = None
+    if found is None and isinstance(value, np.ndarray):
+        native = value.dtype.newbyteorder("=")
+        better = native if native != value.dtype else "float64"
+        raise LaunchError(
+            f"Expected an array of a type that Numba knows for argument {name!r}, got {value.dtype}.",
+            hint=f"convert it, for example with .astype({str(better)!r}).",
+        )
     passable = (
         *(types.Array, types.Number, types.Boolean, types.NPDatetime, types.NPTimedelta, types.Record),
         *(types.BaseTuple, types.EnumMember, types.CPointer),

@@ -211,6 +211,10 @@ def test_bad_signatures_and_options():
         copy_3d(np.zeros(3), np.zeros(3))
     with pytest.raises(LaunchError, match="array of Python objects"):
         copy_3d[1, 1](np.array([None]), np.zeros(3))
+    with pytest.raises(LaunchError, match=r"a type that Numba knows for argument .*, got >f4\.\n.*astype\('float32'\)"):
+        copy_3d[1, 1](np.zeros(3, ">f4"), np.zeros(3))
+    with pytest.raises(LaunchError, match=r"got float128\.\n.*astype\('float64'\)"):
+        copy_3d[1, 1](np.zeros(3, np.longdouble), np.zeros(3))
 
 
 def test_forall():

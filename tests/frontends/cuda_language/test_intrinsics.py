@@ -243,6 +243,8 @@ def test_a_missing_header_says_where_it_comes_from():
         tk.compile_cuda_c("#include <curand_kernel.h>\n__global__ void f() {}")
     with pytest.raises(CompileError, match=r"device code has no <iostream>"):
         tk.compile_cuda_c("#include <iostream>\n__global__ void f() {}")
+    with pytest.raises(CompileError, match=r"nvidia-cuda-cccl \d\S*, which is installed, has no <cub/cup\.cuh>"):
+        tk.compile_cuda_c("#include <cub/cup.cuh>\n__global__ void f() {}")
 
 
 def test_headers_of_the_standard_library():
