@@ -182,3 +182,19 @@ def test_views_of_any_shape(shape, dtype, start, tile):
     assert bool((out[:, width:] == 9).all())
     with check(memory=True):
         assert counters() == as_runs
+
+
+@pytest.mark.parametrize("which", [0, 1, 3])
+def test_neighbours_past_the_end_are_named(both, which):
+    """Of four neighbours one is on, in 20 lanes: less memory than they have, but spread over more."""
+    lines = ["mul.wide.u32 %rd2, %r1, 16; add.s64 %rd5, %rd10, %rd2; mov.u32 %r9, 20; mov.u32 %r8, 0;"]
+    lines += [f"setp.lt.u32 %p{i}, %r1, {'%r9' if i == which else '%r8'};" for i in range(4)]
+    lines += [f"mov.b32 %r2{i}, 0; @%p{i} ld.global.u32 %r2{i}, [%rd5+{4 * i}];" for i in range(4)]
+    text = both.kernel("\n".join(lines), pointers=["a"])
+    out, a = torch.zeros(32, dtype=torch.int32), torch.zeros(60, dtype=torch.int32)
+    expected = f"Out-of-bounds load of 4 bytes at byte offset {240 + 4 * which} .*\n.*4 more lanes"
+    with pytest.raises(KernelFault, match=expected) as caught:
+        both.observed(text, "k", 1, 32, [out, a])
+    assert (caught.value.argument, caught.value.thread) == ("a", (15, 0, 0))
+    line = next(i for i, line in enumerate(text.splitlines(), 1) if f"@%p{which} ld.global" in line)
+    assert f"PTX line {line}" in str(caught.value)
