@@ -58,7 +58,7 @@ def test_any_number_of_lanes(both, kind, space, test):
     text = both.kernel(body, pointers=["a"], variables=".shared .align 16 .b8 tile[512];")
     out, a = (both.array(33 * row, np.uint8) for _ in range(2))
     a[:] = np.random.default_rng(size).integers(0, 256, a.size)
-    found = both.run_both(text.replace(".reg .b32 %r<40>", ".reg .b32 %r<50>"), "k", 33, 32, [out, a])
+    found = both.run_both(text, "k", 33, 32, [out, a])
     found.check_memory()
     found.check_counters()
     if test == "lt":
@@ -98,13 +98,13 @@ def test_any_number_of_neighbours(both, kind, n, shift, step):
         lines.append(f"{move} {value}, {100 + i}; @%p{i} ld.global.{kind} {value}, [%rd5+{i * size}];")
     for i in range(n):
         lines.append(f"@%p{i} st.global.{kind} [%rd6+{i * size}], {name}{1 + i};")
-    text = both.kernel("\n".join(lines), pointers=["a"]).replace(".reg .b32 %r<40>", ".reg .b32 %r<50>")
+    text = both.kernel("\n".join(lines), pointers=["a"])
     n_rows = 32 * n + 1
     dtype = {2: np.uint16, 4: np.uint32, 8: np.uint64}[size]
     n_elements = n_rows * (33 * n + 1)
     out, a = (both.array(n_elements, dtype, shift=shift) for _ in range(2))
     a[:] = np.random.default_rng(size).integers(0, 60000, n_elements)
-    found = both.run_both(text.replace("%h<9>", "%h<20>"), "k", n_rows, 32, [out, a])
+    found = both.run_both(text, "k", n_rows, 32, [out, a])
     found.check_memory()
     found.check_counters()
     lane, i = np.divmod(np.arange(33 * n + 1), n)
