@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import functools
 import math
 import struct
 import sys
@@ -51,63 +52,78 @@ class Bound(NamedTuple):
         return size
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Packed parameters, and a bound for each (low = high = 0 where it is no pointer).
+    """Packed parameters with their ``names`` and ``values``, and for each the ``memory`` behind it, None for a number.
 
     ``others`` is memory that the kernel may touch without being given it: it finds pointers there in memory.
     """
 
     packed: bytes
-    bounds: tuple[Bound, ...]
-    keep_alive: tuple[Any, ...]
+    names: Sequence[str]
+    values: Sequence[Any]
+    memory: Sequence[Bound | None]
     others: tuple[Bound, ...] = ()
 
+    @functools.cached_property
+    def bounds(self) -> tuple[Bound, ...]:
+        """A bound for each parameter, numbers among them."""
+        described = zip(self.memory, self.names, self.values, strict=True)
+        return tuple(bound or Bound(name, 0, 0, 0, value, False) for bound, name, value in described)
 
-def bind(function: Function, values: Sequence[Any], names: Sequence[str] | None) -> Arguments:
-    """Pack ``values`` as the parameters of ``function``.
 
-    Raises
-    ------
-    LaunchError
-        For a wrong number of arguments, or a value that its parameter cannot take.
-    """
-    params = function.params
-    if len(values) != len(params):
-        raise LaunchError(
-            f"Expected {len(params)} arguments for kernel {function.name!r}, got {len(values)}.",
-            hint="the PTX parameters are " + ", ".join(f"{p.name} (.{p.type})" for p in params) + ".",
-        )
-    packed = bytearray()
-    bounds: list[Bound] = []
-    shown = [param.name for param in params]
-    if names is not None:
-        shown[: len(names)] = names[: len(params)]
-    for param, name, value in zip(params, shown, values, strict=True):
-        n_bytes = param.n_bytes
-        if len(packed) % param.align:
-            packed.extend(bytes(-len(packed) % param.align))
-        if value is None:  # most are None or numbers
-            packed.extend(bytes(n_bytes))
-            bounds.append(Bound(name, 0, 0, 0, None, False))
-            continue
-        if type(value) is int and n_bytes <= 8 and param.type not in ("f32", "f64"):
-            try:
-                packed += value.to_bytes(n_bytes, "little", signed=value < 0)
-            except OverflowError:
-                packed += _scalar(function, param, name, value)  # says what is wrong
-            bounds.append(Bound(name, 0, 0, 0, value, False))
-            continue
-        bound = None if type(value) in (float, bool) else memory_of(name, value)
-        if bound is not None:
-            if param.n_bytes != 8:
-                raise _mismatch(function, param, name, value, _instead_of_memory(param))
-            packed.extend(bound.data.to_bytes(8, "little"))
-            bounds.append(bound)
-        else:
-            packed.extend(_scalar(function, param, name, value))
-            bounds.append(Bound(name, 0, 0, 0, value, False))
-    return Arguments(bytes(packed), tuple(bounds), tuple(values))
+class Parameters:
+    """How the parameters of a kernel lie in memory: worked out once, for every launch."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self._names = [param.name for param in function.params]
+        layout, n_bytes = "<", 0
+        for param in function.params:
+            gap = -n_bytes % param.align
+            layout += f"{gap}x" + _INTEGERS.get(param.n_bytes, f"{param.n_bytes}s")
+            n_bytes += gap + param.n_bytes
+        self._packer = struct.Struct(layout)
+        self._ranges = [
+            range(-(1 << (8 * p.n_bytes - 1)), 1 << 8 * p.n_bytes)
+            if p.n_bytes in _INTEGERS and p.type not in ("f32", "f64")
+            else range(0)
+            for p in function.params
+        ]
+
+    def bind(self, values: Sequence[Any], names: Sequence[str] | None) -> Arguments:
+        """Pack ``values``, one a parameter, which errors call by ``names``.
+
+        Raises
+        ------
+        LaunchError
+            For a wrong number of arguments, or a value that its parameter cannot take.
+        """
+        params = self.function.params
+        if len(values) != len(params):
+            raise LaunchError(
+                f"Expected {len(params)} arguments for kernel {self.function.name!r}, got {len(values)}.",
+                hint="the PTX parameters are " + ", ".join(f"{p.name} (.{p.type})" for p in params) + ".",
+            )
+        shown = self._names if names is None else [*names[: len(params)], *self._names[len(names) :]]
+        fields: list[int | bytes] = []
+        memory: list[Bound | None] = []
+        for param, name, integers, value in zip(params, shown, self._ranges, values, strict=True):
+            kind = type(value)
+            bound = None
+            if kind is int and value in integers:  # most are numbers or None
+                fields.append(value % integers.stop)
+            elif value is None:
+                fields.append(0 if param.n_bytes in _INTEGERS else bytes(param.n_bytes))
+            elif kind is float or kind is bool or (bound := memory_of(name, value)) is None:
+                packed = _scalar(self.function, param, name, value)
+                fields.append(int.from_bytes(packed, "little") if param.n_bytes in _INTEGERS else packed)
+            elif param.n_bytes == 8:
+                fields.append(bound.data)
+            else:
+                raise _mismatch(self.function, param, name, value, _instead_of_memory(param))
+            memory.append(bound)
+        return Arguments(self._packer.pack(*fields), shown, tuple(values), memory)
 
 
 def in_whole_words(arguments: Arguments) -> Arguments:
@@ -118,11 +134,11 @@ def in_whole_words(arguments: Arguments) -> Arguments:
     """
 
     def widened(bound: Bound) -> Bound:
-        return bound._replace(low=bound.low & -4, high=-(-bound.high // 4) * 4) if bound.is_memory else bound
+        return bound._replace(low=bound.low & -4, high=-(-bound.high // 4) * 4)
 
     return dataclasses.replace(
         arguments,
-        bounds=tuple(widened(bound) for bound in arguments.bounds),
+        memory=[bound and widened(bound) for bound in arguments.memory],
         others=tuple(widened(bound) for bound in arguments.others),
     )
 
@@ -139,26 +155,18 @@ def memory_of(name: str, value: Any) -> Bound | None:
                 f"Expected numbers in argument {name!r}, got an array of Python objects.",
                 hint="convert it, for example with .astype(np.float32).",
             )
-        data = value.__array_interface__["data"][0]
-        low, high = _extent(_owner(value))
-        return Bound(name, low, high, data, value, is_read_only=not value.flags.writeable)
+        flags, data = value.flags, value.__array_interface__["data"][0]
+        owner = _owner(value)
+        low, high = (data, data + value.nbytes) if owner is value and flags.forc else _extent(owner)
+        return Bound(name, low, high, data, value, True, not flags.writeable)
     if hasattr(value, "data_ptr"):
         return _tensor(name, value)
     return None
 
 
 def _tensor(name: str, tensor: Any) -> Bound:
-    device = getattr(tensor, "device", None)
-    if device is not None and device.type == "meta":
-        raise LaunchError(
-            f"Expected a tensor with data for argument {name!r}, got one on the meta device.",
-            hint="a meta tensor has a shape and no memory; make it with device='cpu'.",
-        )
-    if device is not None and device.type != "cpu":
-        raise LaunchError(
-            f"Expected argument {name!r} on the CPU, where the emulator runs, got a tensor on {device}.",
-            hint="move it with .cpu(), or launch on the GPU that holds it.",
-        )
+    if not getattr(tensor, "is_cpu", False):
+        _check_device(name, tensor)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(tensor, torch.Tensor) and tensor.layout != torch.strided:
         raise LaunchError(f"Expected a dense tensor for {name!r}, got layout {tensor.layout}.", hint="use .to_dense().")
@@ -180,6 +188,20 @@ def _tensor(name: str, tensor: Any) -> Bound:
             "leave FakeTensorMode.",
         )
     return Bound(name, low, low + storage.nbytes(), data, tensor)
+
+
+def _check_device(name: str, tensor: Any) -> None:
+    device = getattr(tensor, "device", None)
+    if device is not None and device.type == "meta":
+        raise LaunchError(
+            f"Expected a tensor with data for argument {name!r}, got one on the meta device.",
+            hint="a meta tensor has a shape and no memory; make it with device='cpu'.",
+        )
+    if device is not None and device.type != "cpu":
+        raise LaunchError(
+            f"Expected argument {name!r} on the CPU, where the emulator runs, got a tensor on {device}.",
+            hint="move it with .cpu(), or launch on the GPU that holds it.",
+        )
 
 
 def _extent(array: Any) -> tuple[int, int]:

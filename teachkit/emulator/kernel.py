@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from teachkit.emulator import launches
-from teachkit.emulator.arguments import Arguments, bind
+from teachkit.emulator.arguments import Arguments, Parameters
 from teachkit.emulator.launches import Launch, Resources
 from teachkit.emulator.ptx import parse
 from teachkit.emulator.ptx.model import Function, Module
@@ -102,6 +102,11 @@ class Kernel:
         """The whole function."""
         return self.owner.module.functions[self.name]
 
+    @functools.cached_property
+    def parameters(self) -> Parameters:
+        """What packs its arguments."""
+        return Parameters(self.signature)
+
     def __getitem__(self, dims: tuple[Any, ...]) -> Callable[..., Launch | None]:
         if not isinstance(dims, tuple) or len(dims) not in (2, 3):
             raise LaunchError(
@@ -165,7 +170,7 @@ class Kernel:
                 f"Expected a number of bytes of shared memory for kernel {name!r}, got {shared_bytes}.",
                 hint="what the kernel declares itself is not to be counted in.",
             )
-        bound = args if isinstance(args, Arguments) else bind(self.signature, args, argument_names)
+        bound = args if isinstance(args, Arguments) else self.parameters.bind(args, argument_names)
         for trace in tuple(launches.tracers):
             trace(self, grid3, block3, bound, shared_bytes, name)
         watching = launches.observers()

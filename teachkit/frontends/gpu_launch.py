@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from teachkit.emulator import Kernel
-from teachkit.emulator.arguments import bind
 from teachkit.errors import LaunchError
 from teachkit.frontends.gpu_modules import GpuModules
 from teachkit.hardware.stopwatch import Stopwatch
 
 _WAITS_FOR_THE_GRID = re.compile(r"%envreg[12]\b")  # where the driver leaves what grid.sync() needs
+
+_NUMBERS = (int, float, bool, type(None))  # most arguments
 
 
 def device_of(name: str, args: Sequence[Any]) -> Any:
@@ -31,11 +32,10 @@ def device_of(name: str, args: Sequence[Any]) -> Any:
     LaunchError
         If they are not in one place.
     """
-    places = {
-        "cpu" if not getattr(a, "is_cuda", False) else str(a.device): a
-        for a in args
-        if hasattr(a, "data_ptr") or isinstance(a, np.ndarray)
-    }
+    places = {}
+    for a in args:
+        if type(a) not in _NUMBERS and (isinstance(a, np.ndarray) or hasattr(a, "data_ptr")):
+            places["cpu" if not getattr(a, "is_cuda", False) else str(a.device)] = a
     if len(places) > 1:
         raise LaunchError(
             f"Expected the arrays of kernel {name!r} on one device, got {' and '.join(sorted(places))}.",
@@ -77,7 +77,7 @@ def drive(
         return None
     # Addresses travel as numbers; all else is packed, and refused, as for the emulator.
     values = [a.data_ptr() if hasattr(a, "data_ptr") else a for a in args]
-    packed = ctypes.create_string_buffer(bind(kernel.signature, values, argument_names).packed)
+    packed = ctypes.create_string_buffer(kernel.parameters.bind(values, argument_names).packed)
     places, at = [], ctypes.addressof(packed)
     for param in kernel.signature.params:
         at += -(at - ctypes.addressof(packed)) % param.align

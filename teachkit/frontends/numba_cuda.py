@@ -16,7 +16,7 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from teachkit.errors import CompileError, LaunchError, MissingCompilerError
 from teachkit.frontends.numba_emulation import emulate
@@ -143,6 +143,14 @@ def _signatures(given: Any) -> list[tuple[Any, ...]]:
     return found
 
 
+class _Compiled(NamedTuple):
+    """A kernel for some types of arguments."""
+
+    kernel: TwoDeviceKernel
+    parameter_names: list[str]
+    exception_of: Callable[[int], tuple[Any, Any, Any]]  # of the code that it leaves: class, arguments, location
+
+
 class NumbaKernel:
     """A kernel written in Python, and what was compiled of it, by argument types."""
 
@@ -151,8 +159,7 @@ class NumbaKernel:
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self.parameters = list(inspect.signature(function).parameters)
         self.declared: list[tuple[Any, ...]] = []
-        self._compiled: dict[Any, TwoDeviceKernel] = {}
-        self._exceptions: dict[TwoDeviceKernel, Callable[[int], tuple[Any, Any, Any]]] = {}
+        self._compiled: dict[Any, _Compiled] = {}
 
     def __getitem__(self, dims: tuple[Any, ...]) -> Callable[..., Any]:
         if not isinstance(dims, tuple) or not 2 <= len(dims) <= 4:
@@ -197,7 +204,7 @@ class NumbaKernel:
 
     def inspect_asm(self, signature: tuple[Any, ...] | None = None) -> Any:
         """PTX by argument types, or for some of them."""
-        texts = {types: kernel.owner.ptx for (types, _), kernel in self._compiled.items()}
+        texts = {types: compiled.kernel.owner.ptx for (types, _), compiled in self._compiled.items()}
         return texts if signature is None else texts[signature]
 
     def _launch(self, grid: Any, block: Any, shared_bytes: int, args: Sequence[Any]) -> Any:
@@ -210,22 +217,20 @@ class NumbaKernel:
                 hint="a kernel takes no default and no keyword arguments.",
             )
         signature = self._signature_for(args)
-        kernel = self.compile(signature)
+        compiled = self._compile(signature)
+        kernel = compiled.kernel
         after: list[Callable[[], None]] = []
-        typed = zip(self.parameters, signature, args, strict=True)
-        flat = [pair for name, ty, value in typed for pair in flatten(name, ty, value, after)]
+        values: list[Any] = []
+        for name, ty, value in zip(self.parameters, signature, args, strict=True):
+            values += flatten(name, ty, value, after)
         watch = self._error_code(kernel) if self.options.get("debug") else None
         launched = kernel.launch(
-            grid,
-            block,
-            [value for _, value in flat],
-            shared_bytes=shared_bytes,
-            argument_names=[name for name, _ in flat],
+            grid, block, values, shared_bytes=shared_bytes, argument_names=compiled.parameter_names
         )
         for action in after:
             action()
         if watch is not None and watch.value:
-            raise self._exception(kernel, watch.value)
+            raise self._exception(compiled, watch.value)
         return launched
 
     def _signature_for(self, args: Sequence[Any]) -> tuple[Any, ...]:
@@ -248,9 +253,14 @@ class NumbaKernel:
 
     def compile(self, signature: tuple[Any, ...]) -> TwoDeviceKernel:
         """The kernel for argument types of Numba, for example ``(float32[::1], int64)``."""
+        return self._compile(signature).kernel
+
+    def _compile(self, signature: tuple[Any, ...]) -> _Compiled:
         key = (signature, architecture())
-        if key not in self._compiled:
+        found = self._compiled.get(key)
+        if found is None:
             from teachkit.frontends.numba_adapter import CompiledKernel, compile_kernel
+            from teachkit.frontends.numba_types import all_parameter_names
 
             _numba_cuda()
             from numba.core.errors import NumbaError as NumbaCpuError  # from typing that both of Numba's parts use
@@ -267,8 +277,9 @@ class NumbaKernel:
             # Numba numbers what it compiles, so that each compilation has names of its own.
             module = KernelModule(made.ptx, compile_for=lambda arch, _: compile_for(arch).loadable)
             kernel = TwoDeviceKernel(module, module.emulated[made.name], self.__name__)
-            self._compiled[key], self._exceptions[kernel] = kernel, made.exception_of
-        return self._compiled[key]
+            names = all_parameter_names(self.parameters, signature)
+            found = self._compiled[key] = _Compiled(kernel, names, made.exception_of)
+        return found
 
     def _error_code(self, kernel: TwoDeviceKernel) -> ctypes.c_int32:
         """Where a kernel compiled for debugging leaves the number of an exception; cleared."""
@@ -276,9 +287,10 @@ class NumbaKernel:
         code.value = 0
         return code
 
-    def _exception(self, kernel: TwoDeviceKernel, code: int) -> BaseException:
+    def _exception(self, compiled: _Compiled, code: int) -> BaseException:
         """What the kernel raised, with the thread that did."""
-        kind, arguments, location = self._exceptions[kernel](code)
+        kernel = compiled.kernel
+        kind, arguments, location = compiled.exception_of(code)
         thread = tuple(self._global(kernel, f"tid{axis}").value for axis in "xyz")
         block = tuple(self._global(kernel, f"ctaid{axis}").value for axis in "xyz")
         where = f"in block {block}, thread {thread}"

@@ -8,14 +8,12 @@ Not modelled: strings, lists, arrays of Python objects, which no kernel takes.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from teachkit.errors import LaunchError
-
-Parameter = tuple[str, Any]
 
 
 def type_of(name: str, value: Any) -> Any:
@@ -115,31 +113,47 @@ def check(name: str, ty: Any, value: Any) -> None:
         )
 
 
-def flatten(name: str, ty: Any, value: Any, after: list[Callable[[], None]]) -> Iterator[Parameter]:
-    """An argument as (name, value) of each parameter; ``after`` collects what is to be done when the kernel has run."""
+def parameter_names(name: str, ty: Any) -> list[str]:
+    """What Numba's calling convention makes of an argument, a name for each parameter."""
     from numba.cuda import types
 
     if isinstance(ty, types.Array):
-        yield from _flat_array(name, value)
-    elif isinstance(ty, types.BaseTuple):
-        for index, (item, part) in enumerate(zip(ty, value, strict=True)):
-            yield from flatten(f"{name}[{index}]", item, part, after)
-    elif isinstance(ty, types.EnumMember):
-        yield from flatten(name, ty.dtype, value.value, after)
-    elif isinstance(ty, types.Record):
-        yield name, _record(value, after)
-    elif isinstance(ty, types.Complex):
-        yield f"{name}.real", float(value.real)
-        yield f"{name}.imag", float(value.imag)
-    elif isinstance(ty, (types.NPDatetime, types.NPTimedelta)):
-        yield name, int(value.view(np.int64))
-    elif isinstance(ty, types.Float):
+        before = [f"{name}.{part}" for part in ("meminfo", "parent", "size", "itemsize")]
+        steps = (f"{name}.{part}[{axis}]" for part in ("shape", "strides") for axis in range(ty.ndim))
+        return [*before, name, *steps]
+    if isinstance(ty, types.BaseTuple):
+        return all_parameter_names([f"{name}[{index}]" for index in range(len(ty))], ty)
+    if isinstance(ty, types.EnumMember):
+        return parameter_names(name, ty.dtype)
+    return [f"{name}.real", f"{name}.imag"] if isinstance(ty, types.Complex) else [name]
+
+
+def all_parameter_names(names: Sequence[str], types: Iterable[Any]) -> list[str]:
+    """The same of several arguments."""
+    return [each for name, ty in zip(names, types, strict=True) for each in parameter_names(name, ty)]
+
+
+def flatten(name: str, ty: Any, value: Any, after: list[Callable[[], None]]) -> list[Any]:
+    """The value of each of these parameters; ``after`` collects what is to be done when the kernel has run."""
+    from numba.cuda import types
+
+    if isinstance(ty, types.Array):
+        return _flat_array(name, value)
+    if isinstance(ty, types.BaseTuple):
+        pairs = enumerate(zip(ty, value, strict=True))
+        return [each for at, (item, part) in pairs for each in flatten(f"{name}[{at}]", item, part, after)]
+    if isinstance(ty, types.EnumMember):
+        return flatten(name, ty.dtype, value.value, after)
+    if isinstance(ty, types.Record):
+        return [_record(value, after)]
+    if isinstance(ty, types.Complex):
+        return [float(value.real), float(value.imag)]
+    if isinstance(ty, (types.NPDatetime, types.NPTimedelta)):
+        return [int(value.view(np.int64))]
+    if isinstance(ty, types.Float):
         # A half is passed by its bits.
-        yield name, int(np.float16(value).view(np.uint16)) if ty.bitwidth == 16 else float(value)
-    elif isinstance(ty, types.Integer):
-        yield name, _integer(name, ty, value)
-    else:
-        yield name, int(value)
+        return [int(np.float16(value).view(np.uint16)) if ty.bitwidth == 16 else float(value)]
+    return [_integer(name, ty, value) if isinstance(ty, types.Integer) else int(value)]
 
 
 def _integer(name: str, ty: Any, value: Any) -> int:
@@ -149,7 +163,7 @@ def _integer(name: str, ty: Any, value: Any) -> int:
     return number
 
 
-def _flat_array(name: str, value: Any) -> Iterator[Parameter]:
+def _flat_array(name: str, value: Any) -> list[Any]:
     """Strides are in bytes."""
     if not isinstance(value, np.ndarray) and not hasattr(value, "data_ptr"):
         value = _device_array(name, value)
@@ -158,13 +172,7 @@ def _flat_array(name: str, value: Any) -> Iterator[Parameter]:
         strides = tuple(step * item_bytes for step in value.stride())
     else:
         item_bytes, n, shape, strides = value.dtype.itemsize, value.size, value.shape, value.strides
-    yield f"{name}.meminfo", None
-    yield f"{name}.parent", None
-    yield f"{name}.size", n
-    yield f"{name}.itemsize", item_bytes
-    yield name, value if n else None
-    yield from ((f"{name}.shape[{axis}]", size) for axis, size in enumerate(shape))
-    yield from ((f"{name}.strides[{axis}]", step) for axis, step in enumerate(strides))
+    return [None, None, n, item_bytes, value if n else None, *shape, *strides]
 
 
 def _device_array(name: str, value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from teachkit.emulator import Kernel, Launch, LoadedModule, launches, load_ptx
-from teachkit.emulator.arguments import bind, memory_of
+from teachkit.emulator.arguments import memory_of
 from teachkit.emulator.checks import session
 from teachkit.emulator.launches import observe_alone, observers
 from teachkit.errors import LaunchError
@@ -198,7 +198,7 @@ class TwoDeviceKernel:
                     f"got {type(memory[found.index(None)]).__name__}.",
                     hint="name the arrays that pointers among the arguments point into.",
                 )
-            bound = bind(self.kernel.signature, args, names)
+            bound = self.kernel.parameters.bind(args, names)
             args = dataclasses.replace(bound, others=tuple(each for each in found if each is not None))
         return self.kernel.launch(grid, block, args, shared_bytes=shared_bytes, argument_names=names, name=self.name)
 

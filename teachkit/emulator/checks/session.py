@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
@@ -108,10 +109,10 @@ class Session:
         from teachkit.emulator.checks.watch import Watch, merged
 
         if self.views:
-            for index, (bound, value) in enumerate(
-                zip(launching.arguments.bounds, launching.arguments.keep_alive, strict=True)
-            ):
-                launching.intervals[2 * index : 2 * index + 2] = bound.data, bound.data + extent_of(value)
+            for index, bound in enumerate(launching.arguments.memory):
+                if bound is not None and hasattr(bound.value, "shape"):  # an address alone tells no view
+                    view = array.array("Q", (bound.data, bound.data + extent_of(bound.value)))
+                    launching.intervals[2 * index : 2 * index + 2] = view
         intervals = list(zip(launching.intervals[::2], launching.intervals[1::2], strict=True))
         storages = [(bound.low, bound.high) for bound in launching.arguments.bounds]
         marks = self.fresh.marks(merged(storages)) if self.fresh is not None and not self.views else {}

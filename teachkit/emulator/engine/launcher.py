@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import concurrent.futures
 import ctypes
 import functools
@@ -102,11 +103,12 @@ def run(
     shared = program.shared_bytes
     if shared_bytes:
         shared = -(-shared // 16) * 16 + shared_bytes
-    _check_shared(name, shared)
+    gpu = modelled_gpu()
+    _check_shared(name, shared, gpu)
     _check_writable(program, arguments, name)
     if program.swaps_words:
         arguments = in_whole_words(arguments)
-    launching = Launching(program, grid, block, arguments, shared, name)
+    launching = Launching(program, grid, block, arguments, shared, name, gpu)
     if checking is None:
         launching.run_all()
     else:
@@ -119,8 +121,7 @@ def run(
     return launch
 
 
-def _check_shared(name: str, shared: int) -> None:
-    spec = modelled_gpu()
+def _check_shared(name: str, shared: int, spec: Any) -> None:
     if shared > spec.shared_bytes_per_block_max:
         raise LaunchError(
             f"Expected at most {spec.shared_bytes_per_block_max} bytes of shared memory a block, the limit of "
@@ -132,8 +133,8 @@ def _check_shared(name: str, shared: int) -> None:
 def _check_writable(program: Program, arguments: Arguments, name: str) -> None:
     """An array that NumPy holds read-only may be memory that the process cannot write."""
     written: frozenset[str] | None = None
-    for parameter, bound in zip(program.kernel.signature.params, arguments.bounds, strict=True):
-        if not bound.is_read_only:
+    for parameter, bound in zip(program.kernel.signature.params, arguments.memory, strict=True):
+        if bound is None or not bound.is_read_only:
             continue
         if written is None:
             written = frozenset(s.root for s in program.sites if s.is_store and s.space == "global")
@@ -166,21 +167,19 @@ class Launching:
     """One launch in progress. ``record`` is what it leaves to be counted, None where nobody observes."""
 
     def __init__(
-        self, program: Program, grid: Dims, block: Dims, arguments: Arguments, shared_bytes: int, name: str
+        self, program: Program, grid: Dims, block: Dims, arguments: Arguments, shared_bytes: int, name: str, gpu: Any
     ) -> None:
         self.program, self.grid, self.block, self.arguments = program, grid, block, arguments
-        self.shared_bytes, self.name = shared_bytes, name
+        self.shared_bytes, self.name, self.gpu = shared_bytes, name, gpu
         self.n_blocks = grid[0] * grid[1] * grid[2]
-        self.gpu = modelled_gpu()
         self.next = ctypes.c_int64(0)
         self.stop = ctypes.c_int64(0)  # 1: start no other block; 2: leave running blocks as well
         self.workers: list[Worker] = []
         variables = program.kernel.owner.variables if program.global_names else {}
         places = [variables[name] for name in program.global_names]
-        intervals = [(b.low, b.high) for b in arguments.bounds] + [(p[1], p[1] + p[2]) for p in places]
-        intervals += [(b.low, b.high) for b in arguments.others]
-        self._n_bounds = len(intervals)
-        self.intervals = (ctypes.c_uint64 * (2 * len(intervals) or 2))(*itertools.chain.from_iterable(intervals))
+        intervals = [(0, 0) if b is None else (b.low, b.high) for b in arguments.memory]
+        intervals += [(p[1], p[1] + p[2]) for p in places] + [(b.low, b.high) for b in arguments.others]
+        self.intervals = array.array("Q", itertools.chain.from_iterable(intervals))
         self._globals = (ctypes.c_uint64 * (len(places) or 1))(*(place[1] for place in places))
         self._packed = ctypes.create_string_buffer(arguments.packed, len(arguments.packed) or 1)
         self.record = Recorded(program, self.gpu, shared_bytes, intervals) if program.mode.counting else None
@@ -193,7 +192,8 @@ class Launching:
         worker = self.program.take(self.block, self.shared_bytes)
         c = worker.context
         c.params = ctypes.addressof(self._packed)
-        c.bounds, c.n_bounds = ctypes.addressof(self.intervals), self._n_bounds
+        c.bounds, n_ends = self.intervals.buffer_info()
+        c.n_bounds = n_ends // 2
         c.globals = ctypes.addressof(self._globals)
         c.stop = ctypes.addressof(self.stop)
         c.nctaid, c.n_sms = self.grid, int(self.gpu.n_sms)
@@ -256,8 +256,10 @@ class Launching:
             done = self.next.value
             elapsed = time.perf_counter() - start
             left = self.n_blocks - done
+            if left <= 0:
+                break
             is_alone = self.program.is_ordered or n_threads() == 1
-            if left > 0 and elapsed / done * left > ALONE_S and not is_alone:
+            if elapsed / done * left > ALONE_S and not is_alone:
                 break
             end = self.n_blocks if is_alone else done + max(1, int(done * ALONE_S / max(elapsed, 1e-7)))
             self._make_room()

@@ -40,7 +40,9 @@ class Recorded:
     def finish(self, workers: Sequence[Worker]) -> None:
         """Take over what the workers counted. A trace that was replayed in part is replayed to its end."""
         maxima = self._program.max_slots
-        for worker in workers:
+        first, *others = workers
+        self._counts = first.counts.copy()
+        for worker in others:
             most = np.maximum(self._counts[maxima], worker.counts[maxima])
             self._counts += worker.counts
             self._counts[maxima] = most

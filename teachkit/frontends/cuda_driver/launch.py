@@ -99,24 +99,28 @@ def _arguments(function: Function, values: Sequence[bytes], labels: Labels | Non
     params = function.kernel.signature.params
     named = labels.parameters if labels and len(labels.parameters) == len(params) else None
     packed = bytearray()
-    bounds: list[Bound] = []
+    names: list[str] = []
+    numbers: list[int] = []
+    bounds: list[Bound | None] = []
     known = set()
     for index, (param, value) in enumerate(zip(params, values, strict=True)):
         packed += bytes(-len(packed) % param.align) + value
         name, dtype, element_bytes = named[index] if named else (param.name, "", 1)
         number = int.from_bytes(value, "little")
         found = memory.find(number) if param.n_bytes == 8 else None
-        if found is None:
-            bounds.append(Bound(name, 0, 0, 0, number, is_memory=False))
-        else:
+        bound = None
+        if found is not None:
             known.add(found.low)
-            bounds.append(Bound(name, found.low, found.high, number, _Elements(dtype or found.kind, element_bytes)))
+            bound = Bound(name, found.low, found.high, number, _Elements(dtype or found.kind, element_bytes))
+        names.append(name)
+        numbers.append(number)
+        bounds.append(bound)
     others = tuple(
         Bound(f"{a.kind} memory", a.low, a.high, a.low, _Elements(a.kind, 1))
         for a in memory.all()
         if a.low not in known
     )
-    return Arguments(bytes(packed), tuple(bounds), (), others)
+    return Arguments(bytes(packed), names, numbers, bounds, others)
 
 
 def _resources(function: Function, block: Dims, shared_bytes: int) -> Resources:

@@ -14,21 +14,21 @@ import gc
 from collections.abc import Sequence
 from typing import Any
 
-from teachkit.emulator.arguments import Arguments, bind, memory_of
-from teachkit.emulator.ptx.model import Function
+from teachkit.emulator import Kernel
+from teachkit.emulator.arguments import Arguments, memory_of
 
 _MOST_ADDRESSES = 4096
 # Where Linux maps the heap and large allocations. A random seed of 64 bits is hardly ever in there.
 _ADDRESSES = range(1 << 40, 1 << 47)
 
 
-def with_tables(function: Function, values: list[Any], names: Sequence[str]) -> list[Any] | Arguments:
+def with_tables(kernel: Kernel, values: list[Any], names: Sequence[str]) -> list[Any] | Arguments:
     """``values`` as they are, or bound to the kernel's parameters together with what their tables point to."""
     tensors = tensors_behind(values)
     if not tensors:
         return values
     others = (memory_of("a tensor found by its address", tensor) for tensor in tensors)
-    arguments = bind(function, values, names)
+    arguments = kernel.parameters.bind(values, names)
     return dataclasses.replace(arguments, others=tuple(other for other in others if other is not None))
 
 

@@ -105,7 +105,7 @@ class EmulatorLauncher:
         self._kernel.launch(
             grid,
             self.block,
-            with_tables(self._kernel.function, values, self._all_names) if self._has_addresses else values,
+            with_tables(self._kernel, values, self._all_names) if self._has_addresses else values,
             shared_bytes=self.metadata.shared,
             argument_names=self._all_names,
             name=self.metadata.name,
