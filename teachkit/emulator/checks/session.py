@@ -55,7 +55,8 @@ def check(
         copies read before they were waited for (their bytes arrive at the wait; until then there is 0xFF).
     views : bool
         Take the tensor that was passed as the limit, not the storage behind it. Off by default: a kernel that is
-        given strides may rightly step outside.
+        given strides may rightly step outside. A launch through Numba's emulated driver has addresses alone, and
+        allocations as its limits.
     raises : bool
         Raise at the end of a launch with findings; otherwise collect those of all launches in the report.
     uninitialised : sequence of torch.Tensor or numpy.ndarray

@@ -56,6 +56,12 @@ with tk.emulator.check() as report:
     half[:32] = 1.0
     increase[1, 32](half[:32])
 assert report.is_clean, report
+# Such a launch has addresses, and no views to be held to.
+with tk.emulator.check(views=True) as report:
+    increase[1, 32](half[:32])
+    increase[1, 32](room[5:25])
+assert report.n_launches == 2, report
+assert report.is_clean, report
 with tk.emulator.check(raises=False) as report:
     out = cuda.device_array(64)
     increase[2, 32](out)
