@@ -2,8 +2,8 @@
 
 Everything is measured in this run, in processor time of this process, which other programs disturb less than the
 clock: medians of several compilations. "cold" is parsing, translation and LLVM with counters on, without what Triton,
-NVRTC or NVVM take to make the PTX; "from disk" is what a new process pays for a kernel that was compiled before,
-parsing included.
+NVRTC or NVVM take to make the PTX. A file is parsed once for all of its kernels, so that each bears its share by
+instructions. "from disk" is what a new process pays for a kernel that was compiled before, parsing included.
 """
 
 from __future__ import annotations
@@ -69,18 +69,18 @@ def measure(compiler: str, name: str, text: str, n: int) -> dict[str, Any]:
     from teachkit.emulator.engine.translate import translate
     from teachkit.emulator.engine.warp_code import Mode
     from teachkit.emulator.ptx import parse
-    from teachkit.emulator.ptx.model import Instruction
 
     module = parse(text)
     function = next(f for f in module.functions.values() if f.is_entry and (f.name == name or compiler == "Numba"))
-    n_instructions = sum(isinstance(item, Instruction) for item in function.body)
+    n_instructions = _n_instructions(function)
+    share = n_instructions / sum(map(_n_instructions, module.functions.values()))
     mode = Mode(counting=True, rows=True)  # as for every block whose width is a multiple of 32
     parts = {
-        "parse_ms": median_ms(lambda: parse(text), n),
+        "parse_ms": share * median_ms(lambda: parse(text), n),
         "translate_ms": median_ms(lambda: translate(module, function, mode), n),
     }
     t = translate(module, function, mode)
-    parts["llvm_ms"] = median_ms(lambda: jit.compile_object(t.text, thorough=t.keeps_registers_in_memory), n)
+    parts["llvm_ms"] = median_ms(lambda: jit.compile_object(t.text), n)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TEACHKIT_CACHE_DIR"] = folder
         Program(load_ptx(text)[function.name], mode)
@@ -95,6 +95,12 @@ def measure(compiler: str, name: str, text: str, n: int) -> dict[str, Any]:
         "ms_per_instruction": cold_ms / n_instructions,
         "disk_ms": disk_ms,
     }
+
+
+def _n_instructions(function: Any) -> int:
+    from teachkit.emulator.ptx.model import Instruction
+
+    return sum(isinstance(item, Instruction) for item in function.body)
 
 
 def main() -> None:

@@ -7,14 +7,15 @@ addresses proves it, and then the access is one wide load or store and its count
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 
 from teachkit.emulator.engine import apart, ir, tally
 from teachkit.emulator.engine.addresses import Place, gap_of, place_of
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
-from teachkit.emulator.engine.paths import either, every_lane, is_aligned
+from teachkit.emulator.engine.paths import all_of, either, every_lane, is_aligned
 from teachkit.emulator.engine.shapes import (
     I8,
     I32,
@@ -53,13 +54,9 @@ def load_values(
     if place.stride is None and not is_vector(place.address) and mask is None and not e.is_checked:
         return _load_scalar(e, space, place, bits, n)
     if mask is None:
-        return load_dealt(e, _resolve(e, space, place, lane_bytes, None), bits, n)
+        return load_dealt(e, _resolve(e, space, place, lane_bytes, ()), bits, n)
     old = [e.held(target, bits) for target in targets] or [e.vector(ir.Constant(ir.IntType(bits), 0))] * n
-
-    def keep() -> None:
-        store_interleaved(e, old, e.scratch["packed"], 64, is_rare=True)
-
-    return load_dealt(e, _resolve(e, space, place, lane_bytes, keep), bits, n)
+    return load_dealt(e, _resolve(e, space, place, lane_bytes, old), bits, n)
 
 
 def load_packed(e: Emitter, space: str, operand: Address, lane_bytes: int) -> Value:
@@ -67,112 +64,129 @@ def load_packed(e: Emitter, space: str, operand: Address, lane_bytes: int) -> Va
 
     It may be the memory that was loaded from, so nothing may be written there.
     """
-
-    def clear() -> None:
-        e.builder.store(ir.Constant(vector_of(I64, LANES * lane_bytes // 8), None), e.scratch["packed"], align=64)
-
-    place = place_of(e, space, operand)
-    return _resolve(e, space, place, lane_bytes, None if e.mask() is None else clear)
+    zeros = [] if e.mask() is None else [ir.Splat(vector_of(I64, LANES * lane_bytes // 8), I64(0))]
+    return _resolve(e, space, place_of(e, space, operand), lane_bytes, zeros)
 
 
 def store_packed(e: Emitter, space: str, operand: Address, packed: Value, lane_bytes: int) -> None:
     """The reverse: store from where the lanes' bytes lie side by side."""
+    one = _Access.of(e, space, place_of(e, space, operand), lane_bytes, True)
 
-    def fast(memory: Value) -> list[Value]:
+    def together() -> list[Value]:
+        one.count_run(e)
         whole = e.builder.load(packed, typ=vector_of(I32, LANES * lane_bytes // 4), align=4)
-        e.builder.store(whole, memory, align=4)
+        e.builder.store(whole, e.builder.inttoptr(one.first, POINTER), align=4)
         return []
 
-    _split(e, space, place_of(e, space, operand), lane_bytes, True, fast, lambda: packed)
+    def all_else() -> list[Value]:
+        one.by_runtime(e, packed)
+        return []
+
+    if one.conditions:
+        either(e, one.conditions, together, all_else)
+    else:
+        all_else()
 
 
 def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
     """The reverse of :func:`load`. Where lanes store to one address, the highest lane wins."""
-    place = place_of(e, space, operand)
+    one = _Access.of(e, space, place_of(e, space, operand), len(values) * bits // 8, True)
     values = [e.vector(value) for value in values]
-
-    def fast(memory: Value) -> list[Value]:
-        store_interleaved(e, values, memory, bits // 8)
-        return []
-
-    def pack() -> Value:
-        store_interleaved(e, values, e.scratch["packed"], 64, is_rare=True)
-        return e.scratch["packed"]
-
-    _split(e, space, place, len(values) * bits // 8, True, fast, pack)
-
-
-def _resolve(e: Emitter, space: str, place: Place, lane_bytes: int, prepare: Callable[[], None] | None) -> Value:
-    """Pointer to the lanes' data in order: the memory itself, or the packed buffer after a gather into it.
-
-    ``prepare`` writes there what lanes get that are off.
-    """
     packed = e.scratch["packed"]
 
-    def slow() -> Value:
-        if prepare is not None:
-            prepare()
-        return packed
-
-    def fast(memory: Value) -> list[Value]:
-        gap = gap_of(space, place.stride, lane_bytes)
-        if gap:
-            element = ir.IntType(8 * lane_bytes)
-            wide = e.builder.load(memory, typ=vector_of(element, LANES * gap), align=lane_bytes)
-            order = lane_constants(I32, range(0, LANES * gap, gap))
-            e.builder.store(e.builder.shuffle_vector(wide, Poison(wide.type), order), packed, align=64)
-            memory = packed
-        return [memory]
-
-    (pointer,) = _split(e, space, place, lane_bytes, False, fast, slow)
-    return pointer
-
-
-def _split(
-    e: Emitter,
-    space: str,
-    place: Place,
-    lane_bytes: int,
-    store: bool,
-    fast: Callable[[Value], list[Value]],
-    slow: Callable[[], Value],
-) -> list[Value]:
-    """Branch on whether all lanes are on and touch one aligned, in-bounds run of memory.
-
-    ``slow`` gets the packed buffer ready for all other cases, and says where it is. A load comes back with where its
-    data are.
-    """
-    b = e.builder
-    verb = "store" if store else "load"
-    lanes = e.lanes()
-    step = place.stride if not store and gap_of(space, place.stride, lane_bytes) else lane_bytes
-    assert step is not None
-    site = e.sites.access(
-        e.instruction, space, store, lane_bytes, run_passes=tally.passes(space, store, step, lane_bytes)
-    )
-
     def all_else() -> list[Value]:
-        packed = slow()
-        apart.call(e, verb, space, place, lanes, lane_bytes, site, packed)
-        return [] if store else [packed]
+        one.by_runtime(e, packed)
+        return []
 
-    if e.is_checked or place.stride not in (None, step) or not (place.stride or is_vector(place.address)):
-        return all_else()
-    start = b.extract_element(place.address, I32(0)) if is_vector(place.address) else place.address
-    first = b.add(b.zext(start, I64), place.low) if place.is_offset else start
-    conditions = [inside(e, first, LANES * step, place), *is_aligned(e, first, lane_bytes)]
-    if e.mask() is not None:
-        conditions.append(every_lane(e, lanes))
-    if place.stride is None:
-        conditions.append(_in_a_row(e, place.address, start, lane_bytes))
+    def count() -> list[Value]:
+        one.count_run(e)
+        return []
+
+    if not one.conditions:
+        store_interleaved(e, values, packed, 64)
+        all_else()
+        return
+    is_run = all_of(e, one.conditions)
+    where = e.builder.select(is_run, e.builder.inttoptr(one.first, POINTER), packed)
+    store_interleaved(e, values, where, bits // 8)
+    either(e, [is_run], count, all_else)
+
+
+def _resolve(e: Emitter, space: str, place: Place, lane_bytes: int, old: Sequence[Value]) -> Value:
+    """Pointer to the lanes' data in order: the memory itself, or the packed buffer after a gather into it.
+
+    ``old`` is what lanes get that are off.
+    """
+    b, packed = e.builder, e.scratch["packed"]
+    one = _Access.of(e, space, place, lane_bytes, False)
 
     def together() -> list[Value]:
-        if space == "global":
-            prefetch(e, first, LANES * step, LANES * lane_bytes, store)
-        _count_run(e, place, space, site, first, lane_bytes, (LANES - 1) * step + lane_bytes, store)
-        return fast(b.inttoptr(first, POINTER))
+        one.count_run(e)
+        memory = b.inttoptr(one.first, POINTER)
+        gap = gap_of(space, place.stride, lane_bytes)
+        if not gap:
+            return [memory]
+        element = ir.IntType(8 * lane_bytes)
+        wide = b.load(memory, typ=vector_of(element, LANES * gap), align=lane_bytes)
+        order = lane_constants(I32, range(0, LANES * gap, gap))
+        b.store(b.shuffle_vector(wide, Poison(wide.type), order), packed, align=64)
+        return [packed]
 
-    return either(e, conditions, together, all_else)
+    def all_else() -> list[Value]:
+        one.by_runtime(e, packed, old)
+        return [packed]
+
+    return either(e, one.conditions, together, all_else)[0] if one.conditions else all_else()[0]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Access:
+    """One access: whether all lanes are on and touch one aligned, in-bounds run of memory, and what then happens.
+
+    ``conditions`` say so together; without any, it never is. ``first`` is the host address of such a run.
+    """
+
+    space: str
+    place: Place
+    lanes: Value
+    lane_bytes: int
+    is_store: bool
+    site: int
+    step: int  # bytes from lane to lane in a run
+    first: Value
+    conditions: tuple[Value, ...]
+
+    @classmethod
+    def of(cls, e: Emitter, space: str, place: Place, lane_bytes: int, is_store: bool) -> _Access:
+        """An access by the instruction that the emitter is at."""
+        b, lanes = e.builder, e.lanes()
+        step = lane_bytes if is_store or not gap_of(space, place.stride, lane_bytes) else place.stride
+        assert step is not None
+        run_passes = tally.passes(space, is_store, step, lane_bytes)
+        site = e.sites.access(e.instruction, space, is_store, lane_bytes, run_passes=run_passes)
+        what = (space, place, lanes, lane_bytes, is_store, site, step)
+        if e.is_checked or place.stride not in (None, step) or not (place.stride or is_vector(place.address)):
+            return cls(*what, place.address, ())
+        start = b.extract_element(place.address, I32(0)) if is_vector(place.address) else place.address
+        first = b.add(b.zext(start, I64), place.low) if place.is_offset else start
+        conditions = [inside(e, first, LANES * step, place), *is_aligned(e, first, lane_bytes)]
+        if e.mask() is not None:
+            conditions.append(every_lane(e, lanes))
+        if place.stride is None:
+            conditions.append(_in_a_row(e, place.address, start, lane_bytes))
+        return cls(*what, first, tuple(conditions))
+
+    def count_run(self, e: Emitter) -> None:
+        """Count it as one run, and prefetch what follows."""
+        if self.space == "global":
+            prefetch(e, self.first, LANES * self.step, LANES * self.lane_bytes, self.is_store)
+        n_bytes = (LANES - 1) * self.step + self.lane_bytes
+        _count_run(e, self.place, self.space, self.site, self.first, self.lane_bytes, n_bytes, self.is_store)
+
+    def by_runtime(self, e: Emitter, packed: Value, old: Sequence[Value] = ()) -> None:
+        """Have the runtime check, count and move it."""
+        verb = "store" if self.is_store else "load"
+        apart.call(e, verb, self.space, self.place, self.lanes, self.lane_bytes, self.site, packed, old)
 
 
 def _count_run(

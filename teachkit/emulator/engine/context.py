@@ -45,6 +45,7 @@ MAX_GROUP = 8  # neighbouring elements that a thread accesses one by one and the
 APART_BYTES = 32  # bytes a lane, 8 bits
 APART_INTERVAL = 40  # 1 + the number of the interval it must stay in, 0 where that is unknown; 16 bits
 APART_HOW = 56  # How
+APART_CLEARS = 1 << 58  # lanes that are off load zeros; else what the staging buffer holds
 APART_SILENT = 1 << 63  # it is not counted
 
 

@@ -35,6 +35,7 @@ from teachkit.errors import UnsupportedInstruction
 
 _BUCKET = "_"  # a target that nobody wants
 
+ROOM_ALIGN = 16  # of vectors on the stack: more would have every kernel align it
 RESIDENT_ALIGN = 32  # of the smallest vector in a frame, one byte a lane
 
 _T = TypeVar("_T")
@@ -130,6 +131,8 @@ class Emitter:
         place = self.registers.get(register)
         if place is None:
             known = self.values.get(register)
+            if isinstance(known, ir.Stored):
+                return known.again(self.builder, ROOM_ALIGN)
             return self._nothing(register) if known is None else known
         shape = self.residents.get(register)
         return self.builder.load(place) if shape is None else self.builder.load(place, typ=shape, align=RESIDENT_ALIGN)

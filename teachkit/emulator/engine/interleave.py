@@ -1,28 +1,21 @@
 """Consecutive elements of each lane to one value a lane, and back: the two sides of a vector load or store.
 
 In memory the elements of a lane stand side by side; in registers, the lanes. LLVM writes good code for such a shuffle
-where the processor picks from two registers at will (AVX-512). Without, four elements of 32 bits are moved as the
-processor's own steps, 8 lanes at a time: LLVM finds worse ones, three times as long, and takes many times as long to.
+where the processor picks from two registers at will (AVX-512). Without, four elements of 32 bits are moved by the
+runtime: such a shuffle takes LLVM longer than all else that a kernel's access needs.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 from teachkit.emulator.engine import ir, processor
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.helpers import helper
-from teachkit.emulator.engine.shapes import I16, I32, POINTER, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.engine.emit import ROOM_ALIGN, Emitter
+from teachkit.emulator.engine.shapes import I8, I16, I32, I64, POINTER, Poison, Value, lane_constants, vector_of
 
 _HALF = 16  # bits: two elements to a word of a lane
-_PART = 8  # lanes: four elements of each are four registers of 256 bits
-_WHOLE, _QUARTER = vector_of(I32), vector_of(I32, _PART)
-# Of two registers, as AVX2 has them: places in the first, and 8 more for those in the second.
-_LOW_HALVES, _HIGH_HALVES = (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)
-_LOW_WORDS, _HIGH_WORDS = (0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15)
-_LOW_PAIRS, _HIGH_PAIRS = (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)
+_WHOLE = vector_of(I32)
 
 
 def interleave(e: Emitter, values: Sequence[Value]) -> Value:
@@ -34,32 +27,37 @@ def interleave(e: Emitter, values: Sequence[Value]) -> Value:
     return values[0]
 
 
-def store_interleaved(e: Emitter, values: Sequence[Value], memory: Value, align: int, *, is_rare: bool = False) -> None:
-    """Store ``values`` interleaved; ``is_rare`` where small code is worth more than fast code."""
+def store_interleaved(e: Emitter, values: Sequence[Value], memory: Value, align: int) -> None:
+    """Store ``values`` interleaved."""
     bits = values[0].type.element.width
     if bits == _HALF and len(values) % 2 == 0:
         wide = [e.cast("zext", value, I32) for value in values]
         high = [e.builder.shl(word, e.constant(word, _HALF)) for word in wide[1::2]]
         pairs = [e.builder.or_(*pair) for pair in zip(wide[::2], high, strict=True)]
-        store_interleaved(e, pairs, memory, align, is_rare=is_rare)
+        store_interleaved(e, pairs, memory, align)
         return
     if not _goes_by_parts(bits, len(values)):
         e.builder.store(interleave(e, values), memory, align=align)
         return
-    name = "tk_interleave_rare" if is_rare else "tk_interleave"
-    attributes = "noinline cold" if is_rare else _inlining(e)
-    text = f"define internal void @{name}{_INTERLEAVE_SIGNATURE} {attributes} {{\n{_interleave_text()}}}\n"
-    function = helper(e, name, ir.VoidType(), [POINTER, *[_WHOLE] * 4], text)
-    e.builder.call(function, [memory, *values])
+    room = _room_of(values)
+    if room is None:
+        room = e.once("interleaved", lambda: _room(e))
+        for i, value in enumerate(values):
+            e.builder.store(value, _row(e, room, i), align=ROOM_ALIGN)
+    e.builder.call(_runtime(e, "tk_interleave"), [memory, room])
 
 
 def load_dealt(e: Emitter, memory: Value, bits: int, n: int, align: int | None = None) -> list[Value]:
     """The reverse, out of memory: ``n`` values from ``n`` elements a lane."""
     if _goes_by_parts(bits, n):
-        shape: ir.Type = ir.LiteralStructType([_WHOLE] * 4)
-        text = f"define internal {shape} @tk_deal(ptr %memory) {_inlining(e)} {{\n{_deal_text()}}}\n"
-        dealt = e.builder.call(helper(e, "tk_deal", shape, [POINTER], text), [memory])
-        return [e.builder.extract_value(dealt, i) for i in range(4)]
+        # Where registers are values they are read again from there, as the processor has too few to keep them.
+        room = e.once("dealt", lambda: _room(e)) if e.residents else _new_room(e)
+        e.builder.call(_runtime(e, "tk_deal"), [memory, room])
+        rows = [_row(e, room, i) for i in range(n)]
+        values = [e.builder.load(row, ROOM_ALIGN, _WHOLE) for row in rows]
+        if e.residents:
+            return values
+        return [ir.Stored(*pair, room, i) for i, pair in enumerate(zip(values, rows, strict=True))]
     if bits == _HALF and n % 2 == 0:
         words = load_dealt(e, memory, 2 * bits, n // 2, align=_HALF // 8)
         parts = [part for word in words for part in (word, e.builder.lshr(word, e.constant(word, _HALF)))]
@@ -73,9 +71,33 @@ def load_dealt(e: Emitter, memory: Value, bits: int, n: int, align: int | None =
     ]
 
 
-def _inlining(e: Emitter) -> str:
-    """A kernel that keeps its registers in memory anyway shares one copy."""
-    return "noinline" if e.residents else "alwaysinline"
+def _room(e: Emitter) -> Value:
+    return e.builder.alloca(vector_of(I32, 4 * LANES), align=ROOM_ALIGN)
+
+
+def _room_of(values: Sequence[Value]) -> Value | None:
+    """Where ``values`` lie one after another already, as they were loaded together."""
+    rooms = [value.room for i, value in enumerate(values) if isinstance(value, ir.Stored) and value.row == i]
+    return rooms[0] if len(rooms) == len(values) and all(room is rooms[0] for room in rooms) else None
+
+
+def _new_room(e: Emitter) -> Value:
+    with e.builder.goto_entry_block():
+        return _room(e)
+
+
+def _row(e: Emitter, room: Value, i: int) -> Value:
+    """Where one value of all lanes stands."""
+    return e.builder.gep(room, [I64(i * LANES * 4)], source_etype=I8)
+
+
+def _runtime(e: Emitter, name: str) -> ir.Function:
+    """A function of ``runtime/interleave.ll``; it takes memory, and four values one after another."""
+    function = e.module.globals.get(name)
+    if function is None:
+        function = ir.Function(e.module, ir.FunctionType(ir.VoidType(), [POINTER, POINTER]), name)
+        function.convention = "preserve_mostcc"
+    return function
 
 
 def _goes_by_parts(bits: int, n: int) -> bool:
@@ -86,67 +108,3 @@ def _zip(e: Emitter, a: Value, b: Value) -> Value:
     n = a.type.count
     places = [place for i in range(n) for place in (i, n + i)]
     return e.builder.shuffle_vector(a, b, lane_constants(I32, places))
-
-
-_INTERLEAVE_SIGNATURE = f"(ptr %memory, {', '.join(f'{_WHOLE} %value.{i}' for i in range(4))})"
-
-
-class _Lines:
-    """Lines of LLVM text that shuffle vectors."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def new(self, line: str) -> str:
-        """Append ``line`` under a new name."""
-        name = f"%v.{len(self.lines)}"
-        self.lines.append(f"  {name} = {line}")
-        return name
-
-    def shuffled(self, a: str, b: str, places: Sequence[int], n: int = _PART) -> str:
-        """``places`` of two vectors of ``n`` elements."""
-        order = ", ".join(f"i32 {place}" for place in places)
-        return self.new(f"shufflevector <{n} x i32> {a}, <{n} x i32> {b}, <{len(places)} x i32> <{order}>")
-
-    def joined(self, parts: list[str]) -> str:
-        """The four parts of a whole behind one another."""
-        low, high = (self.shuffled(parts[i], parts[i + 1], range(2 * _PART)) for i in (0, 2))
-        return self.shuffled(low, high, range(4 * _PART), 2 * _PART)
-
-    def row(self, lane: int, index: int) -> str:
-        """Address of two lanes."""
-        return self.new(f"getelementptr i8, ptr %memory, i64 {16 * lane + 32 * index}")
-
-
-@functools.cache
-def _deal_text() -> str:
-    """Four registers of two lanes each become four of one element each, of 8 lanes; four times."""
-    t = _Lines()
-    columns: list[list[str]] = []
-    for lane in range(0, LANES, _PART):
-        a, b, c, d = (t.new(f"load {_QUARTER}, ptr {t.row(lane, i)}, align 4") for i in range(4))
-        p, q = t.shuffled(a, c, _LOW_HALVES), t.shuffled(a, c, _HIGH_HALVES)  # lanes 0 4, 1 5
-        r, s = t.shuffled(b, d, _LOW_HALVES), t.shuffled(b, d, _HIGH_HALVES)  # lanes 2 6, 3 7
-        u, v, w, x = (t.shuffled(*pair, order) for order in (_LOW_WORDS, _HIGH_WORDS) for pair in ((p, q), (r, s)))
-        columns.append([t.shuffled(*pair, order) for pair in ((u, v), (w, x)) for order in (_LOW_PAIRS, _HIGH_PAIRS)])
-    result = "poison"
-    shape = ir.LiteralStructType([_WHOLE] * 4)
-    for i in range(4):
-        whole = t.joined([column[i] for column in columns])
-        result = t.new(f"insertvalue {shape} {result}, {_WHOLE} {whole}, {i}")
-    return "\n".join(t.lines) + f"\n  ret {shape} {result}\n"
-
-
-@functools.cache
-def _interleave_text() -> str:
-    """The reverse."""
-    t = _Lines()
-    for lane in range(0, LANES, _PART):
-        places = range(lane, lane + _PART)
-        a, b, c, d = (t.shuffled(f"%value.{i}", "poison", places, LANES) for i in range(4))
-        p, q, r, s = (t.shuffled(*pair, order) for order in (_LOW_WORDS, _HIGH_WORDS) for pair in ((a, b), (c, d)))
-        u, v, w, x = (t.shuffled(*pair, order) for pair in ((p, q), (r, s)) for order in (_LOW_PAIRS, _HIGH_PAIRS))
-        rows = [t.shuffled(*pair, order) for order in (_LOW_HALVES, _HIGH_HALVES) for pair in ((u, v), (w, x))]
-        for i, row in enumerate(rows):
-            t.lines.append(f"  store {_QUARTER} {row}, ptr {t.row(lane, i)}, align 4")
-    return "\n".join(t.lines) + "\n  ret void\n"

@@ -9,15 +9,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from teachkit.emulator.engine import apart, ir, tally
+from teachkit.emulator.engine import apart, tally
 from teachkit.emulator.engine.access import inside, prefetch
 from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES, MAX_GROUP
 from teachkit.emulator.engine.distances import Form
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
-from teachkit.emulator.engine.paths import either, every_lane, is_aligned
-from teachkit.emulator.engine.shapes import I8, I64, POINTER, WIDTHS, Value, vector_of
+from teachkit.emulator.engine.paths import all_of, either, every_lane, is_aligned
+from teachkit.emulator.engine.shapes import I64, POINTER, WIDTHS, Value
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand, Register
 
 _TYPES = {f"{kind}{bits}" for kind in "bus" for bits in (16, 32, 64)} | {"f32", "f64"}
@@ -172,7 +172,6 @@ def translate(e: Emitter, group: Neighbours) -> None:
     place = place_of(e, "global", _address(first_one))
     first = place.address
     registers = [register for access in group.accesses if (register := _register(access)) is not None]
-    values = [e.vector(e.read(register, f"b{bits}")) for register in registers] if store else []
     firsts = _firsts(e, group, first, lane_bytes)
     conditions = [inside(e, first, LANES * stride, place), *is_aligned(e, first, lane_bytes)]
     for i in sorted(set(group.roots) - {0}):
@@ -185,26 +184,29 @@ def translate(e: Emitter, group: Neighbours) -> None:
             together = b.and_(together, one)
         conditions.append(every_lane(e, together))
 
+    memory, packed = b.inttoptr(first, POINTER), e.scratch["packed"]
+
     def as_one() -> list[Value]:
         prefetch(e, first, LANES * stride, LANES * stride, store)
         if e.sites.counting:
             counted = tally.from_sector(e, first, place.low, lane_bytes)
             tally.runs_in_global(e, sites, counted, lane_bytes, (LANES - 1) * stride + lane_bytes, store)
-        memory = b.inttoptr(first, POINTER)
-        if not store:
-            return load_dealt(e, memory, bits, n)
-        store_interleaved(e, values, memory, lane_bytes)
-        return []
+        return [] if store else [memory]
 
     def by_runtime() -> list[Value]:
-        rows = [_row(e, i, lane_bytes) for i in range(n)]
-        if store or is_masked:
-            for row, value in zip(rows, values or [e.held(register, bits) for register in registers], strict=True):
-                b.store(value, row, align=64)
-        apart.call_group(e, "store" if store else "load", place, firsts, lanes, lane_bytes, sites, rows[0])
-        return [] if store else [b.load(row, typ=vector_of(ir.IntType(bits)), align=64) for row in rows]
+        old = [e.held(register, bits) for register in registers] if is_masked and not store else []
+        apart.call_group(e, "store" if store else "load", place, firsts, lanes, lane_bytes, sites, old)
+        return [] if store else [packed]
 
-    results = either(e, conditions, as_one, by_runtime)
+    if store:
+        is_run = all_of(e, conditions)
+        values = [e.vector(e.read(register, f"b{bits}")) for register in registers]
+        store_interleaved(e, values, b.select(is_run, memory, packed), lane_bytes)
+        either(e, [is_run], as_one, by_runtime)
+        results: list[Value] = []
+    else:
+        (where,) = either(e, conditions, as_one, by_runtime)
+        results = load_dealt(e, where, bits, n)
     for access, guard, register, result in zip(group.accesses, guards, registers, results, strict=False):
         e.instruction, e.guard = access, guard
         e.write_loaded(register, result, kind)
@@ -220,8 +222,3 @@ def _firsts(e: Emitter, group: Neighbours, first: Value, lane_bytes: int) -> lis
         else:
             firsts.append(e.builder.add(firsts[root], I64((i - root) * lane_bytes)))
     return firsts
-
-
-def _row(e: Emitter, i: int, lane_bytes: int) -> Value:
-    """Where the lanes' data of the access ``i`` lie for the runtime."""
-    return e.builder.gep(e.scratch["packed"], [I64(i * LANES * lane_bytes)], source_etype=I8)

@@ -37,7 +37,7 @@ class Program:
             opcodes = (getattr(item, "opcode", "") for each in functions for item in each.body)
             facts["swaps_words"] = any(o.startswith("atom.") and ".cas.b32" in o for o in opcodes)
             facts["sites"] = json.dumps(_pack_sites(t.sites))  # a text in the text: read when it is needed
-            return jit.compile_object(t.text, thorough=t.keeps_registers_in_memory), facts
+            return jit.compile_object(t.text), facts
 
         key = f"{kernel.name} {mode} {kernel.owner.text}"
         code, facts = jit.cached("kernel", key, build)

@@ -36,7 +36,6 @@ class Translation:
     globals: tuple[str, ...]
     trace_reserve: int
     local_bytes: int  # private memory of a lane
-    keeps_registers_in_memory: bool  # as most of them are alive at once
     is_ordered: bool  # the order of blocks shows in the result, so they run one after another
     waits: tuple[int, ...]  # by resume point; empty where lanes never wait for others of their warp
     masks_at: int  # of the blocks' masks in a frame
@@ -94,7 +93,6 @@ class _Translator(BlockEnds):
             shared_bytes=self.shared_bytes,
             globals=self.global_names,
             local_bytes=self.local_bytes,
-            keeps_registers_in_memory=bool(self.e.residents),
             is_ordered=self.e.is_ordered,
             idle_loops=idle,
             closed_loops=closed_loops(self.resume_points, self.blocks),

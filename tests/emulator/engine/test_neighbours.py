@@ -19,8 +19,11 @@ from teachkit.errors import KernelFault
 SHAPES = [("b32", 4), ("b16", 8), ("b16", 4), ("b16", 2), ("b32", 2), ("b64", 2), ("f32", 4), ("s16", 4)]
 
 
-def _text(both, kind, n, *, guard="tail", shift=0, verb="both", order=None, offsets=None):
-    """A copy of ``n`` elements a thread; ``guard``: none, "tail" (elements below %r9) or "odd" threads only."""
+def _text(both, kind, n, *, guard="tail", shift=0, order=None, offsets=None, other=0):
+    """A copy of ``n`` elements a thread; ``guard``: none, "tail" (elements below %r9) or "odd" threads only.
+
+    ``other`` + i is what element i is where it is not loaded; all of them are stored then.
+    """
     size = int(kind[1:]) // 8
     register = {16: "%h", 32: "%r", 64: "%rd"}[8 * size] if kind[0] != "f" else "%f"
     start = {"%h": 1, "%r": 20, "%rd": 15, "%f": 1}[register]
@@ -38,13 +41,13 @@ def _text(both, kind, n, *, guard="tail", shift=0, verb="both", order=None, offs
     for i in order or range(n):
         at = (offsets or [size * k for k in range(n)])[i]
         p = "" if guard == "none" else f"@%p{i} "
-        zero = "0f00000000" if kind[0] == "f" else "0"
+        zero = "0f" + np.float32(other and other + i).tobytes()[::-1].hex() if kind[0] == "f" else other and other + i
         body.append(
             f"{move} {register}{start + i}, {zero}; {p}ld.global.{kind} {register}{start + i}, [%rd3+{at + shift}];"
         )
     for i in order or range(n):
         at = (offsets or [size * k for k in range(n)])[i]
-        p = "" if guard == "none" else f"@%p{i} "
+        p = "" if guard == "none" or other else f"@%p{i} "
         body.append(f"{p}st.global.{kind} [%rd4+{at}], {register}{start + i};")
     return both.kernel("\n".join(["mov.u32 %r9, %r40;", *body]).replace("%r40", "%r8"), pointers=["a"])
 
@@ -80,6 +83,23 @@ def test_copy(both, kind, n, guard, block):
     found.check_counters()
     if guard == "none" and block[1] == 1:
         assert np.array_equal(out, a)
+
+
+@pytest.mark.parametrize("guard", ["tail", "odd"])
+@pytest.mark.parametrize(("kind", "n"), SHAPES)
+def test_what_is_not_loaded(both, kind, n, guard):
+    """Lanes that are off keep what was there, which differs from element to element."""
+    text = _with_length(_text(both, kind, n, guard=guard, other=40), 128 * n - 37)
+    dtype = {16: np.uint16, 32: np.uint32, 64: np.uint64}[int(kind[1:])]
+    out, a = both.array(128 * n, dtype), both.array(128 * n, dtype)
+    a[:] = 1000 + np.arange(128 * n)
+    found = both.run_both(text, "k", 2, 64, [out, a])
+    found.check_memory()
+    found.check_counters()
+    kept = (np.arange(128) % 2 == 0).repeat(n) if guard == "odd" else np.arange(128 * n) >= 128 * n - 37
+    numbers = np.tile(40 + np.arange(n), 128)
+    others = numbers.astype(np.float32).view(np.uint32) if kind == "f32" else numbers
+    np.testing.assert_array_equal(out, np.where(kept, others, a))
 
 
 @pytest.mark.parametrize("order", [[3, 2, 1, 0], [0, 2, 1, 3], [1, 2, 3, 0]])

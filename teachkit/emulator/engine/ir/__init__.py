@@ -23,4 +23,5 @@ from teachkit.emulator.engine.ir.values import Constant as Constant
 from teachkit.emulator.engine.ir.values import FloatBits as FloatBits
 from teachkit.emulator.engine.ir.values import Poison as Poison
 from teachkit.emulator.engine.ir.values import Splat as Splat
+from teachkit.emulator.engine.ir.values import Stored as Stored
 from teachkit.emulator.engine.ir.values import Value as Value

@@ -148,10 +148,11 @@ class IRBuilder:
 
     # ------------------------------------------------------------------------------------- memory
 
-    def alloca(self, holds: Type, size: Value | None = None) -> Slot:
+    def alloca(self, holds: Type, size: Value | None = None, align: int | None = None) -> Slot:
         """A variable on the stack, or ``size`` of them side by side."""
         ref = f"%v{self._number()}"
-        self._append(f"  {ref} = alloca {holds.text}" + (f", {size}" if size is not None else ""))
+        more = (f", {size}" if size is not None else "") + (f", align {align}" if align else "")
+        self._append(f"  {ref} = alloca {holds.text}{more}")
         return Slot(_POINTER, ref, holds)
 
     def load(self, place: Value, align: int | None = None, typ: Type | None = None) -> Value:

@@ -93,3 +93,20 @@ class Phi(Value):
         """``value`` where control comes from ``block``."""
         self._ways.append(f"[{value.ref}, {block.ref}]")
         self._lines[self._at] = f"  {self.ref} = phi {self.type.text} {', '.join(self._ways)}"
+
+
+class Stored(Value):
+    """What was loaded from ``place``, the ``row`` of a ``room`` where it stays for as long as it may be used.
+
+    So it can be loaded again. A load that nobody uses costs nothing.
+    """
+
+    __slots__ = ("place", "room", "row")
+
+    def __init__(self, loaded: Value, place: Value, room: Value, row: int) -> None:
+        super().__init__(loaded.type, loaded.ref)
+        self.place, self.room, self.row = place, room, row
+
+    def again(self, builder: Any, align: int) -> Stored:
+        """The same, loaded where ``builder`` is."""
+        return Stored(builder.load(self.place, align, self.type), self.place, self.room, self.row)

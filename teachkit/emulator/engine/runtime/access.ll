@@ -11,7 +11,7 @@ entry:
   %p.high = getelementptr i64, ptr %interval, i64 1
   %low = load i64, ptr %interval
   %high = load i64, ptr %p.high
-  %packed = call ptr @tk_packed(ptr %ctx)
+  %packed = call ptr @tk_room(ptr %ctx, i64 %what, i64 1)
   %done = call i1 @tk_firsts_of_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 0, i1 false)
   br i1 %done, label %end, label %lanes
 
@@ -54,7 +54,7 @@ entry:
   %p.high = getelementptr i8, ptr %ctx, i64 «shared_end»
   %low = load i64, ptr %p.low
   %high = load i64, ptr %p.high
-  %packed = call ptr @tk_packed(ptr %ctx)
+  %packed = call ptr @tk_room(ptr %ctx, i64 %what, i64 1)
   %done = call i1 @tk_firsts_of_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 0, i1 true)
   br i1 %done, label %end, label %lanes
 
@@ -99,6 +99,25 @@ define internal i64 @tk_how(i64 %what) {
 define internal ptr @tk_packed(ptr %ctx) {
   %p.packed = getelementptr i8, ptr %ctx, i64 «staging»
   %packed = load ptr, ptr %p.packed
+  ret ptr %packed
+}
+
+; The same for what `n` loads bring, cleared where lanes that are off get zeros.
+define internal ptr @tk_room(ptr %ctx, i64 %what, i64 %n) {
+entry:
+  %packed = call ptr @tk_packed(ptr %ctx)
+  %clears = and i64 %what, 288230376151711744     ; APART_CLEARS
+  %keeps = icmp eq i64 %clears, 0
+  br i1 %keeps, label %end, label %clear
+
+clear:
+  %size = call i64 @tk_size(i64 %what)
+  %lanes = shl i64 %n, 5
+  %n.bytes = mul i64 %lanes, %size
+  call void @llvm.memset.p0.i64(ptr %packed, i8 0, i64 %n.bytes, i1 false)
+  br label %end
+
+end:
   ret ptr %packed
 }
 

@@ -138,15 +138,17 @@ no:
 }
 
 ; Neighbouring elements: `n` accesses of a thread, whose first addresses and lanes stand in the context and whose data
-; lie in `packed`, one access after the other. `what` is that of the first access. `shape`: n, from bit 8 on the bytes
+; lie in the staging buffer, as they do in memory. `what` is that of the first access. `shape`: n, from bit 8 on the bytes
 ; from lane to lane, from bit 16 on the number from site to site.
 define preserve_allcc void @tk_apart_load_group(ptr %ctx, i64 %what, i64 %shape) #0 {
-  %packed = call ptr @tk_packed(ptr %ctx)
+  %n = and i64 %shape, 255
+  %packed = call ptr @tk_room(ptr %ctx, i64 %what, i64 %n)
   call void @tk_group(ptr %ctx, i64 %what, i64 %shape, ptr %packed, i64 0)
   ret void
 }
 
-define preserve_allcc void @tk_apart_store_group(ptr %ctx, i64 %what, i64 %shape, ptr %packed) #0 {
+define preserve_allcc void @tk_apart_store_group(ptr %ctx, i64 %what, i64 %shape) #0 {
+  %packed = call ptr @tk_packed(ptr %ctx)
   call void @tk_group(ptr %ctx, i64 %what, i64 %shape, ptr %packed, i64 1)
   ret void
 }
@@ -158,7 +160,7 @@ entry:
   %stride = and i64 %stride.up, 255
   %step = lshr i64 %shape, 16
   %size = call i64 @tk_size(i64 %what)
-  %all.lanes = mul i64 %size, 32
+  %is.store = icmp ne i64 %store, 0
   %interval = call ptr @tk_interval(ptr %ctx, i64 %what)
   %p.high = getelementptr i64, ptr %interval, i64 1
   %low = load i64, ptr %interval
@@ -207,27 +209,32 @@ check:
   %total64 = zext i32 %total.next to i64
   %n.bytes = mul i64 %total64, %size
   %holds = call i1 @tk_holds(i64 %low, i64 %high, i64 %first, i64 %n.bytes, i64 %size)
-  br i1 %holds, label %count, label %one.by.one
+  br i1 %holds, label %move, label %one.by.one
+
+move:
+  %memory = inttoptr i64 %first to ptr
+  %from = select i1 %is.store, ptr %packed, ptr %memory
+  %to = select i1 %is.store, ptr %memory, ptr %packed
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %n.bytes, i1 false)
+  br label %count
 
 count:
-  %c = phi i64 [ 0, %check ], [ %c.next, %count ]
-  %c.what = phi i64 [ %what, %check ], [ %c.what.next, %count ]
-  %c.first = phi i64 [ %first, %check ], [ %c.first.next, %count ]
-  %c.packed = phi ptr [ %packed, %check ], [ %c.packed.next, %count ]
+  %c = phi i64 [ 0, %move ], [ %c.next, %count ]
+  %c.what = phi i64 [ %what, %move ], [ %c.what.next, %count ]
+  %c.first = phi i64 [ %first, %move ], [ %c.first.next, %count ]
   %p.c.lanes = getelementptr i64, ptr %p.lanes, i64 %c
   %c.lanes = load i32, ptr %p.c.lanes
   %c.site = call i64 @tk_site(i64 %c.what)
   call void @tk_count_firsts(ptr %ctx, i64 %c.site, i32 %c.lanes, i64 %low, i64 %c.first, i64 %stride, i64 %size, i64 %store)
-  call void @tk_move_firsts(i64 %c.first, i64 %stride, ptr %c.packed, i64 %size, i32 %c.lanes, i64 %store)
   %c.what.next = add i64 %c.what, %step
   %c.first.next = add i64 %c.first, %size
-  %c.packed.next = getelementptr i8, ptr %c.packed, i64 %all.lanes
   %c.next = add i64 %c, 1
   %counting = icmp ult i64 %c.next, %n
   br i1 %counting, label %count, label %end
 
 one.by.one:
   %addresses = call ptr @tk_addresses(ptr %ctx)
+  %row = getelementptr i64, ptr %addresses, i64 32 ; of one access: elements of up to 8 bytes
   br label %access
 
 access:
@@ -240,20 +247,21 @@ access:
   %a.lanes = load i32, ptr %p.a.lanes
   %a.site = call i64 @tk_site(i64 %a.what)
   call void @tk_spread(ptr %addresses, i64 144115188075855872, i64 0, i64 %a.first, i64 %stride) ; How.BY_STRIDE
-  %is.store = icmp ne i64 %store, 0
+  call void @tk_move_row(ptr %a.packed, i64 %stride, ptr %row, i64 %size, i64 %size)
   br i1 %is.store, label %store.it, label %load.it
 
 store.it:
-  call void @tk_store_global(ptr %ctx, ptr %addresses, i32 %a.lanes, i64 %low, i64 %high, i64 %a.site, i64 %size, ptr %a.packed)
+  call void @tk_store_global(ptr %ctx, ptr %addresses, i32 %a.lanes, i64 %low, i64 %high, i64 %a.site, i64 %size, ptr %row)
   br label %accessed
 
 load.it:
-  call void @tk_load_global(ptr %ctx, ptr %addresses, i32 %a.lanes, i64 %low, i64 %high, i64 %a.site, i64 %size, ptr %a.packed)
+  call void @tk_load_global(ptr %ctx, ptr %addresses, i32 %a.lanes, i64 %low, i64 %high, i64 %a.site, i64 %size, ptr %row)
+  call void @tk_move_row(ptr %row, i64 %size, ptr %a.packed, i64 %stride, i64 %size)
   br label %accessed
 
 accessed:
   %a.what.next = add i64 %a.what, %step
-  %a.packed.next = getelementptr i8, ptr %a.packed, i64 %all.lanes
+  %a.packed.next = getelementptr i8, ptr %a.packed, i64 %size
   %a.next = add i64 %a, 1
   %accessing = icmp ult i64 %a.next, %n
   br i1 %accessing, label %access, label %end
@@ -262,61 +270,48 @@ end:
   ret void
 }
 
-; Moves `size` (2, 4 or 8) bytes of each of the first lanes between memory, `stride` bytes from lane to lane, and
-; `packed`, where they lie side by side.
-define internal void @tk_move_firsts(i64 %first, i64 %stride, ptr %packed, i64 %size, i32 %live, i64 %store) {
+; Moves an element of `size` (2, 4 or 8) bytes of each lane to other distances from lane to lane.
+define internal void @tk_move_row(ptr %from, i64 %from.step, ptr %to, i64 %to.step, i64 %size) {
 entry:
-  %n32 = call i32 @llvm.ctpop.i32(i32 %live)
-  %n = zext i32 %n32 to i64
-  %memory = inttoptr i64 %first to ptr
-  %is.store = icmp ne i64 %store, 0
-  %from = select i1 %is.store, ptr %packed, ptr %memory
-  %to = select i1 %is.store, ptr %memory, ptr %packed
-  %from.step = select i1 %is.store, i64 %size, i64 %stride
-  %to.step = select i1 %is.store, i64 %stride, i64 %size
-  %none = icmp eq i64 %n, 0
-  br i1 %none, label %end, label %some
-
-some:
   switch i64 %size, label %eight [
     i64 2, label %two
     i64 4, label %four
   ]
 
 two:
-  %i.2 = phi i64 [ 0, %some ], [ %i.2.next, %two ]
-  %from.2 = phi ptr [ %from, %some ], [ %from.2.next, %two ]
-  %to.2 = phi ptr [ %to, %some ], [ %to.2.next, %two ]
+  %i.2 = phi i64 [ 0, %entry ], [ %i.2.next, %two ]
+  %from.2 = phi ptr [ %from, %entry ], [ %from.2.next, %two ]
+  %to.2 = phi ptr [ %to, %entry ], [ %to.2.next, %two ]
   %v.2 = load i16, ptr %from.2, align 2
   store i16 %v.2, ptr %to.2, align 2
   %from.2.next = getelementptr i8, ptr %from.2, i64 %from.step
   %to.2.next = getelementptr i8, ptr %to.2, i64 %to.step
   %i.2.next = add i64 %i.2, 1
-  %more.2 = icmp ult i64 %i.2.next, %n
+  %more.2 = icmp ult i64 %i.2.next, 32
   br i1 %more.2, label %two, label %end
 
 four:
-  %i.4 = phi i64 [ 0, %some ], [ %i.4.next, %four ]
-  %from.4 = phi ptr [ %from, %some ], [ %from.4.next, %four ]
-  %to.4 = phi ptr [ %to, %some ], [ %to.4.next, %four ]
+  %i.4 = phi i64 [ 0, %entry ], [ %i.4.next, %four ]
+  %from.4 = phi ptr [ %from, %entry ], [ %from.4.next, %four ]
+  %to.4 = phi ptr [ %to, %entry ], [ %to.4.next, %four ]
   %v.4 = load i32, ptr %from.4, align 4
   store i32 %v.4, ptr %to.4, align 4
   %from.4.next = getelementptr i8, ptr %from.4, i64 %from.step
   %to.4.next = getelementptr i8, ptr %to.4, i64 %to.step
   %i.4.next = add i64 %i.4, 1
-  %more.4 = icmp ult i64 %i.4.next, %n
+  %more.4 = icmp ult i64 %i.4.next, 32
   br i1 %more.4, label %four, label %end
 
 eight:
-  %i.8 = phi i64 [ 0, %some ], [ %i.8.next, %eight ]
-  %from.8 = phi ptr [ %from, %some ], [ %from.8.next, %eight ]
-  %to.8 = phi ptr [ %to, %some ], [ %to.8.next, %eight ]
+  %i.8 = phi i64 [ 0, %entry ], [ %i.8.next, %eight ]
+  %from.8 = phi ptr [ %from, %entry ], [ %from.8.next, %eight ]
+  %to.8 = phi ptr [ %to, %entry ], [ %to.8.next, %eight ]
   %v.8 = load i64, ptr %from.8, align 8
   store i64 %v.8, ptr %to.8, align 8
   %from.8.next = getelementptr i8, ptr %from.8, i64 %from.step
   %to.8.next = getelementptr i8, ptr %to.8, i64 %to.step
   %i.8.next = add i64 %i.8, 1
-  %more.8 = icmp ult i64 %i.8.next, %n
+  %more.8 = icmp ult i64 %i.8.next, 32
   br i1 %more.8, label %eight, label %end
 
 end:
