@@ -279,5 +279,7 @@ def to_tf32(e: Emitter, form: Form, target: object, source: object) -> None:
     exponent = b.and_(bits, e.constant(bits, 0x7F800000))
     result = e.select(b.icmp_unsigned("==", exponent, e.constant(bits, 0x7F800000)), bits, rounded)
     if "relu" in form.optional:
+        is_nan = b.icmp_unsigned(">", b.shl(result, e.constant(result, 1)), e.constant(result, 0xFF000000))
         result = e.select(b.icmp_signed("<", result, e.constant(result, 0)), e.constant(result, 0), result)
+        result = e.select(is_nan, e.constant(result, 0x7FFFFFFF), result)
     e.write(target, result, "b32")  # type: ignore[arg-type]

@@ -48,7 +48,10 @@ def convert_to_tf32(form: Form) -> Operation:
             kept = kept + (dropped >> np.uint32(1)) + (kept >> np.uint64(_TF32_DROPPED) & np.uint64(1))
         is_finite = bits & np.uint32(0x7F800000) != 0x7F800000
         result = np.where(is_finite, kept.astype(np.uint32) & ~dropped, bits)
-        return np.where(result >> np.uint32(31), np.uint32(0), result) if relu else result
+        if not relu:
+            return result
+        is_nan = np.isnan(result.view(np.float32))
+        return np.where(is_nan, np.uint32(0x7FFFFFFF), np.where(result >> np.uint32(31), np.uint32(0), result))
 
     return Lanes("b32", ("b32",), compute)
 

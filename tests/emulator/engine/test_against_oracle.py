@@ -66,7 +66,7 @@ OPCODES = {
     **{f"cvt.{mode}.f32.f64": ("f32", ("f64",)) for mode in ("rn", "rz", "rm", "rp")},
     **{f"cvt.{mode}.f16.f32": ("f16", ("f32",)) for mode in ("rn", "rz")},
     **{f"cvt.{mode}.bf16.f32": ("bf16", ("f32",)) for mode in ("rn", "rz")},
-    **{f"cvt.{mode}.tf32.f32": ("b32", ("b32",)) for mode in ("rna", "rn", "rz")},
+    **{f"cvt.{mode}.tf32.f32": ("b32", ("b32",)) for mode in ("rna", "rn", "rz", "rn.relu", "rz.relu")},
     **{f"cvt.rn.satfinite{relu}.{to}x2.f32": ("b16", ("f32", "f32")) for to in ("e4m3", "e5m2")
        for relu in ("", ".relu")},
     **{f"cvt.rn.satfinite.{to}x2.f16x2": ("b16", ("f16x2",)) for to in ("e4m3", "e5m2")},

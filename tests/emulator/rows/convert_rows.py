@@ -97,6 +97,9 @@ def rows(Row):
             ((0x3F801000, 0x3F802000), (0x3F800FFF, 0x3F800000), (0x7F800000, 0x7F800000)),
         )
     )
+    for mode in ("rn", "rz"):
+        relu = ((0xBF800000, 0), (0x3F800000, 0x3F800000), (0xFFC00000, 0x7FFFFFFF), (0xFF800000, 0), (0x80000000, 0))
+        made.append(Row(f"cvt.{mode}.relu.tf32.f32", "b32", ("b32",), relu))
     for mode, function in (
         ("rni", lambda v: float(round(v))),
         ("rzi", lambda v: float(math.trunc(v))),
