@@ -167,6 +167,8 @@ class _Access:
         what = (space, place, lanes, lane_bytes, is_store, site, step)
         if e.is_checked or place.stride not in (None, step) or not (place.stride or is_vector(place.address)):
             return cls(*what, place.address, ())
+        if isinstance(place.address, ir.Indexed):
+            return cls(*what, *_by_index(e, place, place.address, lanes, lane_bytes))
         start = b.extract_element(place.address, I32(0)) if is_vector(place.address) else place.address
         first = b.add(b.zext(start, I64), place.low) if place.is_offset else start
         conditions = [inside(e, first, LANES * step, place), *is_aligned(e, first, lane_bytes)]
@@ -187,6 +189,26 @@ class _Access:
         """Have the runtime check, count and move it."""
         verb = "store" if self.is_store else "load"
         apart.call(e, verb, self.space, self.place, self.lanes, self.lane_bytes, self.site, packed, old)
+
+
+def _by_index(
+    e: Emitter, place: Place, address: ir.Indexed, lanes: Value, lane_bytes: int
+) -> tuple[Value, tuple[Value, ...]]:
+    """First address and conditions of a run, where indices tell."""
+    b = e.builder
+    if lane_bytes % address.scale:
+        return address.base, ()
+    step = lane_bytes // address.scale  # from one lane's index to the next
+    start = b.extract_element(address.index, I32(0))
+    widened = b.sext(start, I64) if address.is_signed else b.zext(start, I64)
+    first = b.add(address.base, b.mul(widened, I64(address.scale)))
+    conditions = [inside(e, first, LANES * lane_bytes, place), *is_aligned(e, first, lane_bytes)]
+    if e.mask() is not None:
+        conditions.append(every_lane(e, lanes))
+    # No index starts anew behind the last.
+    compare, end = (b.icmp_signed, 1 << 31) if address.is_signed else (b.icmp_unsigned, 1 << 32)
+    conditions += [compare("<", start, I32(end - LANES * step)), _in_a_row(e, address.index, start, step)]
+    return first, tuple(conditions)
 
 
 def _count_run(

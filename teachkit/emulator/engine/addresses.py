@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from teachkit.emulator.engine import indexed, ir
 from teachkit.emulator.engine.context import SECTOR_BYTES
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I32, I64, Value, is_vector
@@ -54,7 +55,10 @@ def address_of(e: Emitter, operand: Address, space: str) -> Value:
         value = e.symbol(base.name, "u64")
     else:
         value = e.read(base, "u64")
-    return e.builder.add(value, e.constant(value, operand.offset)) if operand.offset else value
+    if not operand.offset:
+        return value
+    address = e.builder.add(value, e.constant(value, operand.offset))
+    return indexed.moved(e.builder, address, value, operand.offset) if isinstance(value, ir.Indexed) else address
 
 
 def place_of(e: Emitter, space: str, operand: Address) -> Place:

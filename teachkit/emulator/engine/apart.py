@@ -47,11 +47,15 @@ def call(
         limits = [place.low, place.high, number, I64(lane_bytes), packed]
         b.call(runtime(e, f"tk_{verb}_{space}"), [e.context, e.scratch["addresses"], lanes, *limits])
         return
-    if is_vector(place.address):
+    if isinstance(place.address, ir.Indexed):
+        b.store(place.address.index, e.scratch["addresses"], align=64)
+        how = How.INDEXED if place.address.is_signed else How.INDEXED_UNSIGNED
+        first: Value = place.address.base
+        stride: Value = I64(place.address.scale)
+    elif is_vector(place.address):
         b.store(place.address, e.scratch["addresses"], align=64)
         how = How.OFFSETS if place.is_offset else How.EACH
-        first: Value = Poison(I64)
-        stride: Value = Poison(I64)
+        first = stride = Poison(I64)
     else:
         how = How.BY_STRIDE_IN_32_BITS if place.wraps else How.BY_STRIDE
         first, stride = place.address, I64(place.stride or 0)

@@ -44,8 +44,8 @@ MAX_GROUP = 8  # neighbouring elements that a thread accesses one by one and the
 # One number tells the runtime what an access is: its site, and from these bits on
 APART_BYTES = 32  # bytes a lane, 8 bits
 APART_INTERVAL = 40  # 1 + the number of the interval it must stay in, 0 where that is unknown; 16 bits
-APART_HOW = 56  # How
-APART_CLEARS = 1 << 58  # lanes that are off load zeros; else what the staging buffer holds
+APART_HOW = 56  # How, 3 bits
+APART_CLEARS = 1 << 59  # lanes that are off load zeros; else what the staging buffer holds
 APART_SILENT = 1 << 63  # it is not counted
 
 
@@ -65,6 +65,8 @@ class How(enum.IntEnum):
     OFFSETS = 1  # there, as offsets in shared memory of 32 bits
     BY_STRIDE = 2  # the first and the stride
     BY_STRIDE_IN_32_BITS = 3  # of offsets in shared memory
+    INDEXED = 4  # in the staging buffer, as indices of 32 bits with a sign; the first is the base, the stride the scale
+    INDEXED_UNSIGNED = 5
 
 
 class Fault(enum.IntEnum):

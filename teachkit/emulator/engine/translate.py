@@ -8,7 +8,7 @@ import gc
 from collections.abc import Iterable, Iterator, Sequence
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import flow, neighbours, tally
+from teachkit.emulator.engine import flow, indexed, neighbours, tally
 from teachkit.emulator.engine.block_ends import BlockEnds
 from teachkit.emulator.engine.context import (
     LANES,
@@ -172,7 +172,7 @@ class _Translator(BlockEnds):
             if len(sources) != len(row.reads):
                 raise e.unsupported(f"{len(operands)} operands")
             values = [e.read(o, names.get(t, t)) for o, t in zip(sources, row.reads, strict=True)]
-            result = row.translate(e, form, *e.alike(*values))
+            result = indexed.of(e.builder, instruction.opcode, values, row.translate(e, form, *e.alike(*values)))
             if target is not None:
                 e.write(target, result, names.get(row.writes, row.writes))
         if not any(site.kind in ("access", "guard") for site in self.sites.sites[n_sites:]):

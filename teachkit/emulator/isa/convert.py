@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from teachkit.emulator.engine import ir
+from teachkit.emulator.engine import indexed, ir
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import F32, F64, I64, WIDTHS, Value, like
 from teachkit.emulator.isa.floating import double_to_float_odd, float_to_half, flush, half_to_float, pack, relu
@@ -21,7 +21,8 @@ def integer_to_integer(e: Emitter, form: Form, target: object, source: object) -
     if "sat" in form.optional:
         value = _clamp(e, value, of, to)
     if WIDTHS[to] > WIDTHS[of]:
-        value = e.cast("sext" if of.startswith("s") else "zext", value, ir.IntType(WIDTHS[to]))
+        wide = e.cast("sext" if of.startswith("s") else "zext", value, ir.IntType(WIDTHS[to]))
+        value = indexed.widened(wide, value, is_signed=of.startswith("s"))
     elif WIDTHS[to] < WIDTHS[of]:
         value = e.cast("trunc", value, ir.IntType(WIDTHS[to]))
     e.write(target, value, to)  # type: ignore[arg-type]

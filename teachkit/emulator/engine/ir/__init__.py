@@ -21,6 +21,7 @@ from teachkit.emulator.engine.ir.types import VectorType as VectorType
 from teachkit.emulator.engine.ir.types import VoidType as VoidType
 from teachkit.emulator.engine.ir.values import Constant as Constant
 from teachkit.emulator.engine.ir.values import FloatBits as FloatBits
+from teachkit.emulator.engine.ir.values import Indexed as Indexed
 from teachkit.emulator.engine.ir.values import Poison as Poison
 from teachkit.emulator.engine.ir.values import Splat as Splat
 from teachkit.emulator.engine.ir.values import Stored as Stored

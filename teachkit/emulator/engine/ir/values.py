@@ -110,3 +110,16 @@ class Stored(Value):
     def again(self, builder: Any, align: int) -> Stored:
         """The same, loaded where ``builder`` is."""
         return Stored(builder.load(self.place, align, self.type), self.place, self.room, self.row)
+
+
+class Indexed(Value):
+    """Lanes that are ``base + scale * index``: one base of 64 bits, an index of 32 bits a lane.
+
+    ``scale`` is a positive number of bytes; ``is_signed`` says how the index is widened.
+    """
+
+    __slots__ = ("base", "index", "is_signed", "scale")
+
+    def __init__(self, lanes: Value, base: Value, index: Value, scale: int, *, is_signed: bool) -> None:
+        super().__init__(lanes.type, lanes.ref)
+        self.base, self.index, self.scale, self.is_signed = base, index, scale, is_signed

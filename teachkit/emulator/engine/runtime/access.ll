@@ -92,7 +92,7 @@ end:
 
 define internal i64 @tk_how(i64 %what) {
   %shifted = lshr i64 %what, 56
-  %how = and i64 %shifted, 3
+  %how = and i64 %shifted, 7
   ret i64 %how
 }
 
@@ -106,7 +106,7 @@ define internal ptr @tk_packed(ptr %ctx) {
 define internal ptr @tk_room(ptr %ctx, i64 %what, i64 %n) {
 entry:
   %packed = call ptr @tk_packed(ptr %ctx)
-  %clears = and i64 %what, 288230376151711744     ; APART_CLEARS
+  %clears = and i64 %what, 576460752303423488     ; APART_CLEARS
   %keeps = icmp eq i64 %clears, 0
   br i1 %keeps, label %end, label %clear
 
@@ -159,11 +159,38 @@ define internal ptr @tk_interval(ptr %ctx, i64 %what) {
 define internal void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride) {
 entry:
   %how = call i64 @tk_how(i64 %what)
+  %scale = trunc i64 %stride to i32
+  %scale.1 = insertelement <32 x i32> poison, i32 %scale, i64 0
+  %scale.n = shufflevector <32 x i32> %scale.1, <32 x i32> poison, <32 x i32> zeroinitializer
   switch i64 %how, label %end [
     i64 1, label %offsets
     i64 2, label %by.stride
     i64 3, label %by.stride.in.32.bits
+    i64 4, label %indexed
+    i64 5, label %indexed.unsigned
   ]
+
+indexed:                                          ; products of 32 bits each, as the processor has them
+  %index = load <32 x i32>, ptr %addresses, align 64
+  %index.wide = sext <32 x i32> %index to <32 x i64>
+  %scale.wide = sext <32 x i32> %scale.n to <32 x i64>
+  %scaled.s = mul <32 x i64> %index.wide, %scale.wide
+  br label %from.base
+
+indexed.unsigned:
+  %index.u = load <32 x i32>, ptr %addresses, align 64
+  %index.u.wide = zext <32 x i32> %index.u to <32 x i64>
+  %scale.u.wide = zext <32 x i32> %scale.n to <32 x i64>
+  %scaled.u = mul <32 x i64> %index.u.wide, %scale.u.wide
+  br label %from.base
+
+from.base:
+  %scaled = phi <32 x i64> [ %scaled.s, %indexed ], [ %scaled.u, %indexed.unsigned ]
+  %base.1 = insertelement <32 x i64> poison, i64 %first, i64 0
+  %base.n = shufflevector <32 x i64> %base.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %behind = add <32 x i64> %scaled, %base.n
+  store <32 x i64> %behind, ptr %addresses, align 64
+  br label %end
 
 offsets:
   %offset = load <32 x i32>, ptr %addresses, align 64

@@ -93,7 +93,8 @@ entry:
   %site = call i64 @tk_site(i64 %what)
   %size = call i64 @tk_size(i64 %what)
   %how = call i64 @tk_how(i64 %what)
-  %by.stride = icmp uge i64 %how, 2               ; in 32 bits too: what lies inside did not start anew
+  %kind = and i64 %how, 6
+  %by.stride = icmp eq i64 %kind, 2               ; in 32 bits too: what lies inside did not start anew
   %dense = icmp eq i64 %stride, %size
   %are.first = call i1 @tk_are_first(i32 %active)
   %ok.1 = and i1 %by.stride, %dense
