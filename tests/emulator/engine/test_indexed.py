@@ -21,6 +21,8 @@ FORMS = {
     "cvt and shl": "cvt.s64.s32 %rd4, %r20; shl.b64 %rd4, %rd4, 2; add.s64 %rd5, %rd4, %rd3;",
     "cvt without sign": "cvt.u64.u32 %rd4, %r20; shl.b64 %rd4, %rd4, 2; add.s64 %rd5, %rd4, %rd3;",
     "additions": "mul.wide.s32 %rd4, %r20, 4; add.s64 %rd4, %rd4, -8; add.s64 %rd4, %rd4, %rd3; add.s64 %rd5, 8, %rd4;",
+    "shl of a sum": "cvt.s64.s32 %rd4, %r20; add.s64 %rd4, %rd4, 2; shl.b64 %rd4, %rd4, 2; add.s64 %rd4, %rd4, -8; "
+    "add.s64 %rd5, %rd4, %rd3;",
     "a subtraction": "mad.wide.s32 %rd4, %r20, 4, %rd3; sub.s64 %rd5, %rd4, 0;",
 }
 ORDERS = {
@@ -68,7 +70,7 @@ def test_load(both, form, order, mask):
     found.check_counters()
     if not mask:
         np.testing.assert_array_equal(out, a[table + 2])
-        assert _is_indexed(text) == (form != "a subtraction")
+        assert _is_indexed(text) == (form not in ("a subtraction", "shl of a sum"))
 
 
 @pytest.mark.parametrize("order", ["in a row", "reversed", "shuffled", "one wrong"])
@@ -130,6 +132,30 @@ def test_negative_indices(both):
         found.check_memory()
         found.check_counters()
         np.testing.assert_array_equal(out, 64 + order)
+
+
+def test_negative_scales(both):
+    access = "mad.wide.s32 %rd5, %r20, -4, %rd3; ld.global.b32 %r21, [%rd5]; st.global.b32 [%rd6], %r21;"
+    text = _kernel(both, "mad.wide.s32", access=access, array="add.s64 %rd3, %rd10, 512;")
+    out, a, table = both.array(64), both.array(160), both.array(64)
+    a[:] = np.arange(160)
+    for order in ("in a row", "reversed", "shuffled"):
+        table[:] = ORDERS[order]
+        found = both.run_both(text, "k", 1, 64, [out, a, table])
+        found.check_memory()
+        found.check_counters()
+        np.testing.assert_array_equal(out, 128 - table)
+
+
+def test_vectors_that_overlap(both):
+    """Their indices grow by one, where a run's grow by two: every other one is misaligned."""
+    access = "ld.global.v2.b32 {%r21, %r22}, [%rd5]; st.global.b32 [%rd6], %r22;"
+    text = _kernel(both, "mad.wide.s32", access=access)
+    out, a, table = both.array(64), both.array(160), both.array(64)
+    table[:] = np.arange(64)
+    with pytest.raises(KernelFault, match="Misaligned load of 8 bytes") as caught:
+        both.observed(text, "k", 1, 64, [out, a, table])
+    assert caught.value.thread == (1, 0, 0)
 
 
 def test_an_index_that_changes_after_the_address(both):
