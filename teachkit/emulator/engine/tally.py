@@ -66,7 +66,8 @@ def runs_in_global(e: Emitter, sites: Sequence[int], first: Value, step: int, n_
     sector = b.lshr(first, e.constant(first, shift))
     more = b.sub(b.lshr(b.add(first, e.constant(first, n_bytes - 1)), e.constant(first, shift)), sector)
     for i, site in enumerate(sites):
-        _add_run(e, site + RUN_SLOT, b.extract_element(more, I32(i)) if n > 1 else more)
+        add(e, site + RUN_SLOT, I64(1))
+        add(e, site + RUN_SLOT + 1, b.extract_element(more, I32(i)) if n > 1 else more)
     # Added, not or-ed, though no two bits meet: so the processor does it in one instruction.
     places = b.shl(sector, e.constant(sector, TRACE_SECTOR_SHIFT))
     records = b.add(places, b.shl(more, e.constant(more, TRACE_COUNT_SHIFT)))
@@ -76,11 +77,6 @@ def runs_in_global(e: Emitter, sites: Sequence[int], first: Value, step: int, n_
     cursor = b.load(cursor_slot, typ=POINTER)
     b.store(records, cursor, align=8)
     b.store(b.gep(cursor, [I64(8 * n)], source_etype=I8), cursor_slot)
-
-
-def _add_run(e: Emitter, slot: int, more: Value) -> None:
-    add(e, slot, I64(1))
-    add(e, slot + 1, more)
 
 
 def passes(space: str, store: bool, stride: int, lane_bytes: int) -> int:
