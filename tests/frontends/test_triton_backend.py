@@ -460,6 +460,16 @@ def test_cache_key_starts_with_our_name_and_version():
     assert (options.arch, options.enable_fp_fusion) == ("sm80", True)
 
 
+def test_a_cache_that_would_keep_cubins_alone(monkeypatch, tmp_path):
+    """TRITON_STORE_BINARY_ONLY=1 leaves out what Triton does not know as a binary; the emulator loads PTX."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(triton.knobs.compilation, "store_binary_only", True)
+    for _ in range(2):  # compiled, then from the cache
+        add_kernel.device_caches.clear()
+        assert launch_add(torch.ones(100), torch.ones(100)).eq(2).all()
+    assert list(tmp_path.rglob("*.emulated"))
+
+
 def test_warnings_are_not_needed_to_autotune():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

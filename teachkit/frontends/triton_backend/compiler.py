@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import triton
 import triton.backends.nvidia.compiler as nvidia
 from triton.backends.compiler import GPUTarget
 
@@ -43,6 +44,8 @@ class EmulatorBackend(nvidia.CUDABackend):  # type: ignore[misc]  # Triton has n
         arch = target.arch if isinstance(target.arch, int) else architecture()
         super().__init__(GPUTarget(target.backend, arch, 32))
         self.binary_ext = BINARY_EXTENSION
+        # TRITON_STORE_BINARY_ONLY=1 keeps cubins, and would leave out what the emulator loads.
+        triton.knobs.compilation.store_binary_only = False
 
     def parse_options(self, opts: dict[str, Any]) -> Any:
         """Options of one compilation, with the architecture, the PTX dialect and fma fusion pinned."""
