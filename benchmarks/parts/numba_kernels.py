@@ -43,7 +43,7 @@ def block_sums(x, sums):
 def calls() -> Iterator[tuple[str, int, Callable[[], Any], Callable[[], bool]]]:
     """Name, number of elements, the launch, and whether its result is right."""
     rng = np.random.default_rng(0)
-    n = 100_000
+    n = 200_000  # some 40 s on the simulator
     x, y = (rng.standard_normal(n, dtype=np.float32) for _ in range(2))
     out, n_blocks = np.empty_like(x), -(-n // THREADS)
     yield (
@@ -53,7 +53,7 @@ def calls() -> Iterator[tuple[str, int, Callable[[], Any], Callable[[], bool]]]:
         # The compiler may contract a * x + y into one rounding.
         lambda: np.allclose(out, np.float32(2.0) * x + y, rtol=1e-6, atol=1e-6),
     )
-    n = 10_000  # the simulator takes some 25 times as long an element where threads wait for each other
+    n = 20_000  # the simulator takes some 10 times as long an element where threads wait for each other
     x, n_blocks = x[:n].copy(), -(-n // THREADS)
     sums = np.empty(n_blocks, np.float32)
     padded = np.zeros(n_blocks * THREADS, np.float32)
