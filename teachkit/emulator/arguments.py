@@ -84,6 +84,7 @@ class Parameters:
             layout += f"{gap}x" + _INTEGERS.get(param.n_bytes, f"{param.n_bytes}s")
             n_bytes += gap + param.n_bytes
         self._packer = struct.Struct(layout)
+        # The integers that each takes, which wrap at the end; none where it is a float or a structure of odd size.
         self._ranges = [
             range(-(1 << (8 * p.n_bytes - 1)), 1 << 8 * p.n_bytes)
             if p.n_bytes in _INTEGERS and p.type not in ("f32", "f64")

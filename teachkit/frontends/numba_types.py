@@ -134,7 +134,10 @@ def all_parameter_names(names: Sequence[str], types: Iterable[Any]) -> list[str]
 
 
 def flatten(name: str, ty: Any, value: Any, after: list[Callable[[], None]]) -> list[Any]:
-    """The value of each of these parameters; ``after`` collects what is to be done when the kernel has run."""
+    """An argument's values, one for each of :func:`parameter_names`; errors call it ``name``.
+
+    ``after`` collects what is to be done when the kernel has run.
+    """
     from numba.cuda import types
 
     if isinstance(ty, types.Array):

@@ -1,8 +1,9 @@
 """Loads and stores of a warp: the common case inline, every other case in the runtime.
 
-The common case is 32 lanes that touch consecutive memory, in bounds and aligned: one comparison of the
-addresses proves it, and then the access is one wide load or store and its count is arithmetic. Anything else
-(gaps, lanes off, out of bounds) goes through a packed buffer that the runtime fills or empties lane by lane.
+The common case is 32 lanes that touch consecutive memory, in bounds and aligned: one comparison of the addresses, or
+of what they are computed from, proves it, and then the access is one wide load or store and its count is arithmetic.
+Anything else (gaps, lanes off, out of bounds) goes through a packed buffer that the runtime fills or empties lane by
+lane.
 """
 
 from __future__ import annotations
@@ -256,11 +257,11 @@ def inside(e: Emitter, address: Value, n_bytes: int, place: Place) -> Value:
     return e.builder.icmp_unsigned("<", e.builder.sub(address, place.low), room)
 
 
-def _in_a_row(e: Emitter, address: Value, start: Value, lane_bytes: int) -> Value:
-    """Whether each lane's address is the one before it plus ``lane_bytes``."""
+def _in_a_row(e: Emitter, lanes: Value, start: Value, step: int) -> Value:
+    """Whether each lane's address or index is the one before it plus ``step``."""
     b = e.builder
-    steps = lane_constants(start.type, [lane * lane_bytes for lane in range(LANES)])
-    off = b.xor(address, b.add(e.vector(start), steps))
+    steps = lane_constants(start.type, [lane * step for lane in range(LANES)])
+    off = b.xor(lanes, b.add(e.vector(start), steps))
     # One bit that is wrong anywhere will do: processors without masks of lanes take long to make one.
     wrong = e.intrinsic("llvm.vector.reduce.or", off, returns=start.type)
     return b.icmp_unsigned("==", wrong, start.type(0))

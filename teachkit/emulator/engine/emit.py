@@ -35,7 +35,6 @@ from teachkit.errors import UnsupportedInstruction
 
 _BUCKET = "_"  # a target that nobody wants
 
-ROOM_ALIGN = 16  # of vectors on the stack: more would have every kernel align it
 RESIDENT_ALIGN = 32  # of the smallest vector in a frame, one byte a lane
 
 _T = TypeVar("_T")
@@ -81,6 +80,7 @@ class Emitter:
     scratch: dict[str, Value]
     parameter_offsets: dict[str, int] = dataclasses.field(default_factory=dict)
     values: dict[str, Value] = dataclasses.field(default_factory=dict)  # of the current block
+    n_rooms: int = 0  # where what the block has loaded stays, see interleave.py
     active: Value | None = None
     guard: Value | None = None
     lane_zero: bool = False  # while set, registers with a stride read as their value in lane 0
@@ -132,7 +132,7 @@ class Emitter:
         if place is None:
             known = self.values.get(register)
             if isinstance(known, ir.Stored):
-                return known.again(self.builder, ROOM_ALIGN)
+                return known.again(self.builder)
             return self._nothing(register) if known is None else known
         shape = self.residents.get(register)
         return self.builder.load(place) if shape is None else self.builder.load(place, typ=shape, align=RESIDENT_ALIGN)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.shapes import I32, I64, Value, is_vector
 
-_MOST_BYTES = 1 << 31  # of a scale
+_MOST_BYTES = 1 << 31  # of a scale: the runtime multiplies by 32 bits of it
 
 
 def of(builder: ir.IRBuilder, opcode: str, values: Sequence[Value], result: Value) -> Value:

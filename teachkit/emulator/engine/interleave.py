@@ -11,11 +11,13 @@ from collections.abc import Sequence
 
 from teachkit.emulator.engine import ir, processor
 from teachkit.emulator.engine.context import LANES
-from teachkit.emulator.engine.emit import ROOM_ALIGN, Emitter
+from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I8, I16, I32, I64, POINTER, Poison, Value, lane_constants, vector_of
 
 _HALF = 16  # bits: two elements to a word of a lane
 _WHOLE = vector_of(I32)
+ROOM_ALIGN = 16  # of vectors on the stack, bytes: more would have every kernel align it
+_MOST_ROOMS = 32  # of 512 bytes on the stack; what is loaded beyond them LLVM keeps where it likes
 
 
 def interleave(e: Emitter, values: Sequence[Value]) -> Value:
@@ -28,7 +30,7 @@ def interleave(e: Emitter, values: Sequence[Value]) -> Value:
 
 
 def store_interleaved(e: Emitter, values: Sequence[Value], memory: Value, align: int) -> None:
-    """Store ``values`` interleaved."""
+    """Store ``values`` interleaved, at a place that is a multiple of ``align`` bytes."""
     bits = values[0].type.element.width
     if bits == _HALF and len(values) % 2 == 0:
         wide = [e.cast("zext", value, I32) for value in values]
@@ -51,13 +53,15 @@ def load_dealt(e: Emitter, memory: Value, bits: int, n: int, align: int | None =
     """The reverse, out of memory: ``n`` values from ``n`` elements a lane."""
     if _goes_by_parts(bits, n):
         # Where registers are values they are read again from there, as the processor has too few to keep them.
-        room = e.once("dealt", lambda: _room(e)) if e.residents else _new_room(e)
+        stays = not e.residents and e.n_rooms < _MOST_ROOMS
+        room = e.once(f"dealt {e.n_rooms}" if stays else "dealt", lambda: _room(e))
+        e.n_rooms += stays
         e.builder.call(_runtime(e, "tk_deal"), [memory, room])
         rows = [_row(e, room, i) for i in range(n)]
         values = [e.builder.load(row, ROOM_ALIGN, _WHOLE) for row in rows]
-        if e.residents:
+        if not stays:
             return values
-        return [ir.Stored(*pair, room, i) for i, pair in enumerate(zip(values, rows, strict=True))]
+        return [ir.Stored(*pair, room, i, ROOM_ALIGN) for i, pair in enumerate(zip(values, rows, strict=True))]
     if bits == _HALF and n % 2 == 0:
         words = load_dealt(e, memory, 2 * bits, n // 2, align=_HALF // 8)
         parts = [part for word in words for part in (word, e.builder.lshr(word, e.constant(word, _HALF)))]
@@ -79,11 +83,6 @@ def _room_of(values: Sequence[Value]) -> Value | None:
     """Where ``values`` lie one after another already, as they were loaded together."""
     rooms = [value.room for i, value in enumerate(values) if isinstance(value, ir.Stored) and value.row == i]
     return rooms[0] if len(rooms) == len(values) and all(room is rooms[0] for room in rooms) else None
-
-
-def _new_room(e: Emitter) -> Value:
-    with e.builder.goto_entry_block():
-        return _room(e)
 
 
 def _row(e: Emitter, room: Value, i: int) -> Value:

@@ -32,6 +32,7 @@ from teachkit.hardware.occupancy import occupancy
 
 if TYPE_CHECKING:
     from teachkit.emulator.checks.watch import Watch
+    from teachkit.hardware.spec import GpuSpec
 
 _VARIABLE_ALIGN_BYTES = 256  # so that the sectors and banks of a module's variables are the same in every run
 ALONE_S = 100e-6  # below this much work another thread costs more than it gives
@@ -121,7 +122,7 @@ def run(
     return launch
 
 
-def _check_shared(name: str, shared: int, spec: Any) -> None:
+def _check_shared(name: str, shared: int, spec: GpuSpec) -> None:
     if shared > spec.shared_bytes_per_block_max:
         raise LaunchError(
             f"Expected at most {spec.shared_bytes_per_block_max} bytes of shared memory a block, the limit of "
@@ -146,7 +147,7 @@ def _check_writable(program: Program, arguments: Arguments, name: str) -> None:
             )
 
 
-def modelled_gpu() -> Any:
+def modelled_gpu() -> GpuSpec:
     """The data sheet of the GPU that is modelled."""
     from teachkit.emulator.kernel import settings
     from teachkit.hardware.spec import gpu
@@ -156,7 +157,7 @@ def modelled_gpu() -> Any:
 
 
 @functools.lru_cache(maxsize=32)
-def _named_gpu(name: str | None) -> Any:
+def _named_gpu(name: str | None) -> GpuSpec:
     """A data sheet that comes with the library, which does not change while a program runs."""
     from teachkit.hardware.spec import DEFAULT_GPU_NAME, gpu
 
@@ -167,7 +168,14 @@ class Launching:
     """One launch in progress. ``record`` is what it leaves to be counted, None where nobody observes."""
 
     def __init__(
-        self, program: Program, grid: Dims, block: Dims, arguments: Arguments, shared_bytes: int, name: str, gpu: Any
+        self,
+        program: Program,
+        grid: Dims,
+        block: Dims,
+        arguments: Arguments,
+        shared_bytes: int,
+        name: str,
+        gpu: GpuSpec,
     ) -> None:
         self.program, self.grid, self.block, self.arguments = program, grid, block, arguments
         self.shared_bytes, self.name, self.gpu = shared_bytes, name, gpu

@@ -4,8 +4,12 @@ Four words a lane are taken apart and put together by the runtime, through memor
 may change there while somebody still wants them. Engine and oracle must agree on every byte and count.
 """
 
+import threading
+
 import numpy as np
 import pytest
+
+from teachkit.emulator import load_ptx
 
 HEAD = """
     mov.u32 %r31, %ntid.x; mad.lo.u32 %r30, %r3, %r31, %r1;
@@ -74,6 +78,30 @@ $again:
     out, a = _both(both, body, extra=4)
     x, y = a[:512].reshape(-1, 4), a[4:].reshape(-1, 4)
     np.testing.assert_array_equal(out, np.stack([x[:, 0] + y[:, 3], *x[:, 1:].T], axis=1))
+
+
+def test_more_loads_than_there_are_places_for(both):
+    """Those of the first 32 stay where they are, and the stack of a thread has room for any number."""
+    n = 1200
+    loads = "".join(
+        f"ld.global.v4.b32 {{%r20, %r21, %r22, %r23}}, [%rd3+{512 * (i % 64)}]; add.u32 %r29, %r29, %r{20 + i % 4};"
+        for i in range(n)
+    )
+    kept = "".join(f"add.u32 %r28, %r28, %r{20 + i};" for i in range(4))
+    body = f"mov.u32 %r28, 0; mov.u32 %r29, 0; {loads} {kept} st.global.v2.b32 [%rd4], {{%r28, %r29}};"
+    out, a = both.array(512), both.array(128 * 64 + 512)
+    a[:] = np.arange(a.size)
+    code = load_ptx(both.kernel(HEAD + body, pointers=["a"]))["k"]
+    before = threading.stack_size(256 * 1024)
+    try:
+        thread = threading.Thread(target=lambda: code.launch(1, 32, [out, a]))
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    at = 4 * np.arange(32)[:, None] + 128 * (np.arange(n) % 64) + np.arange(n) % 4
+    last = 4 * np.arange(32)[:, None] + 128 * ((n - 1) % 64) + np.arange(4)
+    np.testing.assert_array_equal(out[:128].reshape(32, 4)[:, :2], np.stack([last.sum(1), at.sum(1)], axis=1))
 
 
 @pytest.mark.parametrize("kept", ["0", "9"])

@@ -101,15 +101,15 @@ class Stored(Value):
     So it can be loaded again. A load that nobody uses costs nothing.
     """
 
-    __slots__ = ("place", "room", "row")
+    __slots__ = ("align", "place", "room", "row")
 
-    def __init__(self, loaded: Value, place: Value, room: Value, row: int) -> None:
+    def __init__(self, loaded: Value, place: Value, room: Value, row: int, align: int) -> None:
         super().__init__(loaded.type, loaded.ref)
-        self.place, self.room, self.row = place, room, row
+        self.place, self.room, self.row, self.align = place, room, row, align
 
-    def again(self, builder: Any, align: int) -> Stored:
+    def again(self, builder: Any) -> Stored:
         """The same, loaded where ``builder`` is."""
-        return Stored(builder.load(self.place, align, self.type), self.place, self.room, self.row)
+        return Stored(builder.load(self.place, self.align, self.type), self.place, self.room, self.row, self.align)
 
 
 class Indexed(Value):

@@ -1,4 +1,4 @@
-; Four elements of 32 bits a lane: side by side lane by lane, as memory has them, or 32 lanes of each element one after
+; Four elements of 32 bits a lane, or eight of 16, which say how memory is aligned: side by side lane by lane, as memory has them, or 32 lanes of each element one after
 ; another, as registers have them. 8 lanes at a time, in steps that AVX2 has as instructions.
 
 define preserve_mostcc void @tk_deal(ptr %memory, ptr %values) #0 {
@@ -12,10 +12,10 @@ part:
   %p.b = getelementptr i8, ptr %from, i64 32
   %p.c = getelementptr i8, ptr %from, i64 64
   %p.d = getelementptr i8, ptr %from, i64 96
-  %a = load <8 x i32>, ptr %from, align 4
-  %b = load <8 x i32>, ptr %p.b, align 4
-  %c = load <8 x i32>, ptr %p.c, align 4
-  %d = load <8 x i32>, ptr %p.d, align 4
+  %a = load <8 x i32>, ptr %from, align 2
+  %b = load <8 x i32>, ptr %p.b, align 2
+  %c = load <8 x i32>, ptr %p.c, align 2
+  %d = load <8 x i32>, ptr %p.d, align 2
   %p = shufflevector <8 x i32> %a, <8 x i32> %c, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 8, i32 9, i32 10, i32 11>  ; lanes 0 and 4 of these 8
   %q = shufflevector <8 x i32> %a, <8 x i32> %c, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 12, i32 13, i32 14, i32 15>  ; 1 and 5
   %r = shufflevector <8 x i32> %b, <8 x i32> %d, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 8, i32 9, i32 10, i32 11>  ; 2 and 6
@@ -70,13 +70,13 @@ part:
   %second = shufflevector <8 x i32> %w, <8 x i32> %x, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 8, i32 9, i32 10, i32 11>
   %third = shufflevector <8 x i32> %u, <8 x i32> %v, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 12, i32 13, i32 14, i32 15>
   %fourth = shufflevector <8 x i32> %w, <8 x i32> %x, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 12, i32 13, i32 14, i32 15>
-  store <8 x i32> %first, ptr %to, align 4
+  store <8 x i32> %first, ptr %to, align 2
   %to.second = getelementptr i8, ptr %to, i64 32
-  store <8 x i32> %second, ptr %to.second, align 4
+  store <8 x i32> %second, ptr %to.second, align 2
   %to.third = getelementptr i8, ptr %to, i64 64
-  store <8 x i32> %third, ptr %to.third, align 4
+  store <8 x i32> %third, ptr %to.third, align 2
   %to.fourth = getelementptr i8, ptr %to, i64 96
-  store <8 x i32> %fourth, ptr %to.fourth, align 4
+  store <8 x i32> %fourth, ptr %to.fourth, align 2
   %i.next = add i64 %i, 1
   %more = icmp ult i64 %i.next, 4
   br i1 %more, label %part, label %end
