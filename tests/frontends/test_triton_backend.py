@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import ctypes
 import warnings
 
 import pytest
@@ -15,7 +16,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from teachkit.emulator import observe
 from teachkit.errors import KernelFault, LaunchError, ModelledTimeWarning, NoLaunchError, UnsupportedArchitecture
 from teachkit.frontends import target
-from teachkit.frontends.triton_backend import clock
+from teachkit.frontends.triton_backend import address_tables, clock
 from teachkit.frontends.triton_backend.address_tables import tensors_behind
 from tests.frontends import triton_kernels
 from tests.frontends.triton_kernels import BLOCK_SIZE, CASES, add_kernel, launch_add, softmax_kernel
@@ -120,8 +121,19 @@ def number_kernel(address, out_ptr, seed, BLOCK: tl.constexpr):
     tl.store(out_ptr + offsets, tl.load(x_ptr + offsets) + (seed >> 62))
 
 
+def mapped(n, at=0):
+    """``n`` numbers in pages of their own; ``at`` is where, 0 for far up, where no address is a number of 32 bits."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    place = libc.mmap(at or None, 4 * n, 3, 0x22 | (0x100000 if at else 0), -1, 0)  # MAP_FIXED_NOREPLACE
+    assert place is not None
+    assert not at or place == at
+    return torch.frombuffer((ctypes.c_float * n).from_address(place), dtype=torch.float32).copy_(torch.randn(n))
+
+
 def test_a_tensor_may_be_given_by_its_address(monkeypatch):
-    x, out = torch.randn(64), torch.empty(32)
+    x, out = mapped(64), torch.empty(32)
     number_kernel[(1,)](x[32:].data_ptr(), out, 2**62, BLOCK=32)
     assert torch.equal(out, x[32:] + 1)
     with pytest.raises(KernelFault, match="Out-of-bounds"):
@@ -131,9 +143,29 @@ def test_a_tensor_may_be_given_by_its_address(monkeypatch):
     assert not tensors_behind([2**62, 2**31, -1, 0.5, out])
 
 
+def test_addresses_of_a_low_heap(monkeypatch):
+    """Where the interpreter is no position-independent program its heap begins below 4 GiB."""
+    at = 0x5000_0000
+    x = mapped(64, at)
+    numbers = torch.tensor([at + 128, 77, 2**62])
+    monkeypatch.setattr(address_tables, "_heap_is_low", lambda: False)
+    assert tensors_behind([numbers]) == []
+    monkeypatch.setattr(address_tables, "_heap_is_low", lambda: True)
+    monkeypatch.setattr(address_tables, "_heap", lambda: range(at, at + 256))
+    assert [tensor.data_ptr() for tensor in tensors_behind([numbers, 5])] == [at]
+    assert tensors_behind([torch.tensor([at + 256, at - 1])]) == []
+    assert x.data_ptr() == at
+
+
+def test_the_heap_is_where_the_system_says():
+    heap = address_tables._heap()
+    assert heap
+    assert any(id(object()) in heap or torch.empty(n).data_ptr() in heap for n in range(1, 2000))
+
+
 def test_a_tensor_of_vmap_is_passed_by_when_addresses_are_looked_for():
     """A buffer that nobody has written yet may hold what looks like one, so any launch may have to look."""
-    x, out, seen = torch.arange(64.0), torch.empty(32), []
+    x, out, seen = mapped(64), torch.empty(32), []
     torch.func.vmap(lambda row: seen.append(row) or row + 1)(torch.ones(3, 4))
     number_kernel[(1,)](x[32:].data_ptr(), out, 2**62, BLOCK=32)
     assert torch.equal(out, x[32:] + 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 import gc
 from collections.abc import Sequence
 from typing import Any
@@ -18,8 +19,9 @@ from teachkit.emulator import Kernel
 from teachkit.emulator.arguments import Arguments, memory_of
 
 _MOST_ADDRESSES = 4096
-# Where Linux maps the heap and large allocations. A random seed of 64 bits is hardly ever in there.
+# Where Linux maps large allocations, and the heap of most programs. A random seed of 64 bits is hardly ever in there.
 _ADDRESSES = range(1 << 40, 1 << 47)
+_LOW_ADDRESSES = range(1 << 22, 1 << 40)  # of the heap where the interpreter is loaded at a fixed place, as Debian's is
 
 
 def with_tables(kernel: Kernel, values: list[Any], names: Sequence[str]) -> list[Any] | Arguments:
@@ -80,9 +82,30 @@ def _ends(tensor: Any) -> tuple[int, int]:
 
 def _addresses(value: Any) -> list[int]:
     if type(value) is int:
-        return [value] if value in _ADDRESSES else []
+        return _those_of_memory([value])
     if not str(getattr(value, "dtype", "")).endswith("int64") or not hasattr(value, "untyped_storage"):
         return []
-    if not 0 < value.numel() <= _MOST_ADDRESSES:
-        return []
-    return [address for address in value.flatten().tolist() if address in _ADDRESSES]
+    return _those_of_memory(value.flatten().tolist()) if 0 < value.numel() <= _MOST_ADDRESSES else []
+
+
+def _those_of_memory(numbers: list[int]) -> list[int]:
+    found = [number for number in numbers if number in _ADDRESSES]
+    if _heap_is_low() and any(number in _LOW_ADDRESSES for number in numbers):
+        heap = _heap()
+        found += [number for number in numbers if number in heap]
+    return found
+
+
+@functools.cache
+def _heap_is_low() -> bool:
+    return _heap().start in _LOW_ADDRESSES
+
+
+def _heap() -> range:
+    """Addresses that follow the program's own, where small tensors lie."""
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            if line.endswith("[heap]\n"):
+                low, high = line.split(" ")[0].split("-")
+                return range(int(low, 16), int(high, 16))
+    return range(0)
