@@ -156,10 +156,13 @@ def memory_of(name: str, value: Any) -> Bound | None:
                 f"Expected numbers in argument {name!r}, got an array of Python objects.",
                 hint="convert it, for example with .astype(np.float32).",
             )
-        flags, data = value.flags, value.__array_interface__["data"][0]
+        data = value.__array_interface__["data"][0]
         owner = _owner(value)
-        low, high = (data, data + value.nbytes) if owner is value and flags.forc else _extent(owner)
-        return Bound(name, low, high, data, value, True, not flags.writeable)
+        low = data if owner is value else owner.__array_interface__["data"][0]
+        high = low + owner.nbytes
+        if not owner.flags.forc:
+            low, high = np.lib.array_utils.byte_bounds(owner)
+        return Bound(name, low, high, data, value, is_read_only=not value.flags.writeable)
     if hasattr(value, "data_ptr"):
         return _tensor(name, value)
     return None
@@ -203,14 +206,6 @@ def _check_device(name: str, tensor: Any) -> None:
             f"Expected argument {name!r} on the CPU, where the emulator runs, got a tensor on {device}.",
             hint="move it with .cpu(), or launch on the GPU that holds it.",
         )
-
-
-def _extent(array: Any) -> tuple[int, int]:
-    """First byte of an array and the one behind its last."""
-    if not array.flags.forc:
-        return np.lib.array_utils.byte_bounds(array)
-    low = array.__array_interface__["data"][0]
-    return low, low + array.nbytes
 
 
 def _owner(array: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
@@ -112,8 +111,8 @@ class Session:
         if self.views:
             for index, bound in enumerate(launching.arguments.memory):
                 if bound is not None and hasattr(bound.value, "shape"):  # an address alone tells no view
-                    view = array.array("Q", (bound.data, bound.data + extent_of(bound.value)))
-                    launching.intervals[2 * index : 2 * index + 2] = view
+                    launching.intervals[2 * index] = bound.data
+                    launching.intervals[2 * index + 1] = bound.data + extent_of(bound.value)
         intervals = list(zip(launching.intervals[::2], launching.intervals[1::2], strict=True))
         storages = [(bound.low, bound.high) for bound in launching.arguments.bounds]
         marks = self.fresh.marks(merged(storages)) if self.fresh is not None and not self.views else {}

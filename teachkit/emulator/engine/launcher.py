@@ -264,10 +264,8 @@ class Launching:
             done = self.next.value
             elapsed = time.perf_counter() - start
             left = self.n_blocks - done
-            if left <= 0:
-                break
-            is_alone = self.program.is_ordered or n_threads() == 1
-            if elapsed / done * left > ALONE_S and not is_alone:
+            is_alone = left <= 0 or self.program.is_ordered or n_threads() == 1
+            if not is_alone and elapsed / done * left > ALONE_S:
                 break
             end = self.n_blocks if is_alone else done + max(1, int(done * ALONE_S / max(elapsed, 1e-7)))
             self._make_room()

@@ -9,6 +9,7 @@ Not modelled: addresses that a kernel computes in any other way.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -102,8 +103,8 @@ def _heap_is_low() -> bool:
 
 
 def _heap() -> range:
-    """Addresses that follow the program's own, where small tensors lie."""
-    with open("/proc/self/maps") as maps:
+    """Addresses that follow the program's own, where small tensors lie; none where the system does not say."""
+    with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
         for line in maps:
             if line.endswith("[heap]\n"):
                 low, high = line.split(" ")[0].split("-")

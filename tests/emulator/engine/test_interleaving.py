@@ -104,18 +104,17 @@ def test_more_loads_than_there_are_places_for(both):
     np.testing.assert_array_equal(out[:128].reshape(32, 4)[:, :2], np.stack([last.sum(1), at.sum(1)], axis=1))
 
 
-@pytest.mark.parametrize("kept", ["0", "9"])
+@pytest.mark.parametrize("kept", [(0, 0, 0, 0), (9, 10, 11, 12)])
 @pytest.mark.parametrize("test", ["and.b32 %r5, %r1, 1; setp.eq.u32 %p1, %r5, 1;", "setp.lt.u32 %p1, %r1, 40;"])
 def test_lanes_that_load_nothing(both, test, kept):
     # Another one first, which leaves its words where these go.
     before = f"and.b32 %r5, %r1, 1; setp.ne.u32 %p2, %r5, 0; @%p2 {SECOND}"
-    before += " ".join(f"mov.u32 %r{20 + i}, {kept if kept == '0' else int(kept) + i};" for i in range(4))
+    before += " ".join(f"mov.u32 %r{20 + i}, {number};" for i, number in enumerate(kept))
     body = f"{before} {test} @%p1 {LOAD} st.global.v4.b32 [%rd4], {{%r20, %r21, %r22, %r23}};"
     out, a = _both(both, body, extra=4)
     threads = np.arange(128) % 64
     on = threads % 2 == 1 if "and.b32" in test else threads < 40
-    others = np.zeros(4, int) if kept == "0" else 9 + np.arange(4)
-    np.testing.assert_array_equal(out, np.where(on[:, None], a[:512].reshape(-1, 4), others))
+    np.testing.assert_array_equal(out, np.where(on[:, None], a[:512].reshape(-1, 4), kept))
 
 
 @pytest.mark.parametrize("test", ["and.b32 %r5, %r1, 1; setp.eq.u32 %p1, %r5, 1;", "setp.lt.u32 %p1, %r1, 40;"])

@@ -41,9 +41,10 @@ def _text(both, kind, n, *, guard="tail", shift=0, order=None, offsets=None, oth
     for i in order or range(n):
         at = (offsets or [size * k for k in range(n)])[i]
         p = "" if guard == "none" else f"@%p{i} "
-        zero = "0f" + np.float32(other and other + i).tobytes()[::-1].hex() if kind[0] == "f" else other and other + i
+        number = other + i if other else 0
+        kept = "0f" + np.float32(number).tobytes()[::-1].hex() if kind[0] == "f" else number
         body.append(
-            f"{move} {register}{start + i}, {zero}; {p}ld.global.{kind} {register}{start + i}, [%rd3+{at + shift}];"
+            f"{move} {register}{start + i}, {kept}; {p}ld.global.{kind} {register}{start + i}, [%rd3+{at + shift}];"
         )
     for i in order or range(n):
         at = (offsets or [size * k for k in range(n)])[i]
