@@ -160,7 +160,7 @@ class _Access:
     @classmethod
     def of(cls, e: Emitter, space: str, place: Place, lane_bytes: int, is_store: bool) -> _Access:
         """An access by the instruction that the emitter is at."""
-        b, lanes = e.builder, e.lanes()
+        lanes = e.lanes()
         step = lane_bytes if is_store or not gap_of(space, place.stride, lane_bytes) else place.stride
         assert step is not None
         run_passes = tally.passes(space, is_store, step, lane_bytes)
@@ -168,16 +168,13 @@ class _Access:
         what = (space, place, lanes, lane_bytes, is_store, site, step)
         if e.is_checked or place.stride not in (None, step) or not (place.stride or is_vector(place.address)):
             return cls(*what, place.address, ())
-        if isinstance(place.address, ir.Indexed):
-            return cls(*what, *_by_index(e, place, place.address, lanes, lane_bytes))
-        start = b.extract_element(place.address, I32(0)) if is_vector(place.address) else place.address
-        first = b.add(b.zext(start, I64), place.low) if place.is_offset else start
+        if isinstance(place.address, ir.Indexed) and lane_bytes % place.address.scale:
+            return cls(*what, place.address, ())
+        first, follow = _first(e, place, lane_bytes)
         conditions = [inside(e, first, LANES * step, place), *is_aligned(e, first, lane_bytes)]
         if e.mask() is not None:
             conditions.append(every_lane(e, lanes))
-        if place.stride is None:
-            conditions.append(_in_a_row(e, place.address, start, lane_bytes))
-        return cls(*what, first, tuple(conditions))
+        return cls(*what, first, (*conditions, *follow))
 
     def count_run(self, e: Emitter) -> None:
         """Count it as one run, and prefetch what follows."""
@@ -192,24 +189,22 @@ class _Access:
         apart.call(e, verb, self.space, self.place, self.lanes, self.lane_bytes, self.site, packed, old)
 
 
-def _by_index(
-    e: Emitter, place: Place, address: ir.Indexed, lanes: Value, lane_bytes: int
-) -> tuple[Value, tuple[Value, ...]]:
-    """First address and conditions of a run, where indices tell."""
-    b = e.builder
-    if lane_bytes % address.scale:
-        return address.base, ()
+def _first(e: Emitter, place: Place, lane_bytes: int) -> tuple[Value, list[Value]]:
+    """The host address of lane 0, and what must hold so that the others follow it in a row."""
+    b, address = e.builder, place.address
+    if not is_vector(address):
+        return address, []
+    if not isinstance(address, ir.Indexed):
+        start = b.extract_element(address, I32(0))
+        first = b.add(b.zext(start, I64), place.low) if place.is_offset else start
+        return first, [_in_a_row(e, address, start, lane_bytes)]
     step = lane_bytes // address.scale  # from one lane's index to the next
     start = b.extract_element(address.index, I32(0))
     widened = b.sext(start, I64) if address.is_signed else b.zext(start, I64)
     first = b.add(address.base, b.mul(widened, I64(address.scale)))
-    conditions = [inside(e, first, LANES * lane_bytes, place), *is_aligned(e, first, lane_bytes)]
-    if e.mask() is not None:
-        conditions.append(every_lane(e, lanes))
     # No index starts anew behind the last.
     compare, end = (b.icmp_signed, 1 << 31) if address.is_signed else (b.icmp_unsigned, 1 << 32)
-    conditions += [compare("<", start, I32(end - LANES * step)), _in_a_row(e, address.index, start, step)]
-    return first, tuple(conditions)
+    return first, [compare("<", start, I32(end - LANES * step)), _in_a_row(e, address.index, start, step)]
 
 
 def _count_run(

@@ -58,7 +58,7 @@ def address_of(e: Emitter, operand: Address, space: str) -> Value:
     if not operand.offset:
         return value
     address = e.builder.add(value, e.constant(value, operand.offset))
-    return indexed.moved(e.builder, address, value, operand.offset) if isinstance(value, ir.Indexed) else address
+    return indexed.moved(e.builder, address, value, I64(operand.offset)) if isinstance(value, ir.Indexed) else address
 
 
 def place_of(e: Emitter, space: str, operand: Address) -> Place:

@@ -16,11 +16,21 @@ _MOST_BYTES = 1 << 31  # of a scale: the runtime multiplies by 32 bits of it
 
 def of(builder: ir.IRBuilder, opcode: str, values: Sequence[Value], result: Value) -> Value:
     """``result`` of an instruction on ``values``, which knows how it came to be where it is such an address."""
-    known = _known(builder, opcode, values)
-    if known is None or not is_vector(result) or not 0 < known[2] < _MOST_BYTES:
+    name, _, kind = opcode.partition(".")
+    if kind in ("wide.s32", "wide.u32") and name in ("mul", "mad"):
+        index, scale = _with_number(values[0], values[1])
+        base = values[2] if name == "mad" else I64(0)
+        if index is None or is_vector(base) or scale >= _MOST_BYTES:
+            return result
+        return ir.Indexed(result, base, index, scale, is_signed=kind == "wide.s32")
+    if name not in ("add", "shl") or kind not in ("s64", "u64", "b64"):
         return result
-    base, index, scale, is_signed = known
-    return ir.Indexed(result, base, index, scale, is_signed=is_signed)
+    one, other = values if isinstance(values[0], ir.Indexed) else values[::-1]
+    if not isinstance(one, ir.Indexed) or is_vector(other):
+        return result
+    if name == "add":
+        return moved(builder, result, one, other)
+    return _shifted(result, one, other) if one is values[0] else result
 
 
 def widened(lanes: Value, index: Value, *, is_signed: bool) -> Value:
@@ -30,31 +40,21 @@ def widened(lanes: Value, index: Value, *, is_signed: bool) -> Value:
     return ir.Indexed(lanes, I64(0), index, 1, is_signed=is_signed)
 
 
-def moved(builder: ir.IRBuilder, lanes: Value, value: ir.Indexed, n_bytes: int) -> ir.Indexed:
+def moved(builder: ir.IRBuilder, lanes: Value, value: ir.Indexed, n_bytes: Value) -> ir.Indexed:
     """``lanes``, which are ``n_bytes`` behind those of ``value``."""
-    base = builder.add(value.base, I64(n_bytes))
+    base = builder.add(value.base, n_bytes)
     return ir.Indexed(lanes, base, value.index, value.scale, is_signed=value.is_signed)
 
 
-def _known(builder: ir.IRBuilder, opcode: str, values: Sequence[Value]) -> tuple[Value, Value, int, bool] | None:
-    name, _, kind = opcode.partition(".")
-    if kind in ("wide.s32", "wide.u32") and name in ("mul", "mad"):
-        index, scale = _with_number(values[0], values[1])
-        base = values[2] if name == "mad" else I64(0)
-        if index is None or is_vector(base):
-            return None
-        return base, index, scale, kind == "wide.s32"
-    if name not in ("add", "shl") or kind not in ("s64", "u64", "b64"):
-        return None
-    one, other = values if isinstance(values[0], ir.Indexed) else values[::-1]
-    if not isinstance(one, ir.Indexed) or is_vector(other):
-        return None
-    if name == "add":
-        return builder.add(one.base, other), one.index, one.scale, one.is_signed
-    amount = other.number if isinstance(other, ir.Constant) and one is values[0] else None
-    if amount is None or not isinstance(one.base, ir.Constant) or one.base.number != 0:
-        return None
-    return one.base, one.index, one.scale << min(amount, 63), one.is_signed
+def _shifted(lanes: Value, value: ir.Indexed, amount: Value) -> Value:
+    """``lanes``, which are those of ``value`` shifted up, before a base was added."""
+    by = amount.number if isinstance(amount, ir.Constant) else None
+    if by is None or not isinstance(value.base, ir.Constant) or value.base.number != 0:
+        return lanes
+    scale = value.scale << min(by, 63)
+    if scale >= _MOST_BYTES:
+        return lanes
+    return ir.Indexed(lanes, value.base, value.index, scale, is_signed=value.is_signed)
 
 
 def _with_number(a: Value, b: Value) -> tuple[Value | None, int]:

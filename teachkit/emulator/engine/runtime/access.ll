@@ -159,33 +159,36 @@ define internal ptr @tk_interval(ptr %ctx, i64 %what) {
 define internal void @tk_spread(ptr %addresses, i64 %what, i64 %low, i64 %first, i64 %stride) {
 entry:
   %how = call i64 @tk_how(i64 %what)
-  %scale = trunc i64 %stride to i32
-  %scale.1 = insertelement <32 x i32> poison, i32 %scale, i64 0
-  %scale.n = shufflevector <32 x i32> %scale.1, <32 x i32> poison, <32 x i32> zeroinitializer
   switch i64 %how, label %end [
     i64 1, label %offsets
     i64 2, label %by.stride
     i64 3, label %by.stride.in.32.bits
     i64 4, label %indexed
-    i64 5, label %indexed.unsigned
+    i64 5, label %indexed
   ]
 
 indexed:                                          ; products of 32 bits each, as the processor has them
   %index = load <32 x i32>, ptr %addresses, align 64
+  %scale = trunc i64 %stride to i32
+  %scale.1 = insertelement <32 x i32> poison, i32 %scale, i64 0
+  %scale.n = shufflevector <32 x i32> %scale.1, <32 x i32> poison, <32 x i32> zeroinitializer
+  %is.signed = icmp eq i64 %how, 4                ; How.INDEXED
+  br i1 %is.signed, label %with.sign, label %without.sign
+
+with.sign:
   %index.wide = sext <32 x i32> %index to <32 x i64>
   %scale.wide = sext <32 x i32> %scale.n to <32 x i64>
   %scaled.s = mul <32 x i64> %index.wide, %scale.wide
   br label %from.base
 
-indexed.unsigned:
-  %index.u = load <32 x i32>, ptr %addresses, align 64
-  %index.u.wide = zext <32 x i32> %index.u to <32 x i64>
+without.sign:
+  %index.u.wide = zext <32 x i32> %index to <32 x i64>
   %scale.u.wide = zext <32 x i32> %scale.n to <32 x i64>
   %scaled.u = mul <32 x i64> %index.u.wide, %scale.u.wide
   br label %from.base
 
 from.base:
-  %scaled = phi <32 x i64> [ %scaled.s, %indexed ], [ %scaled.u, %indexed.unsigned ]
+  %scaled = phi <32 x i64> [ %scaled.s, %with.sign ], [ %scaled.u, %without.sign ]
   %base.1 = insertelement <32 x i64> poison, i64 %first, i64 0
   %base.n = shufflevector <32 x i64> %base.1, <32 x i64> poison, <32 x i32> zeroinitializer
   %behind = add <32 x i64> %scaled, %base.n

@@ -139,8 +139,8 @@ no:
 }
 
 ; Neighbouring elements: `n` accesses of a thread, whose first addresses and lanes stand in the context and whose data
-; lie in the staging buffer, as they do in memory. `what` is that of the first access. `shape`: n, from bit 8 on the bytes
-; from lane to lane, from bit 16 on the number from site to site.
+; lie in the staging buffer, as they do in memory. `what` is that of the first access. `shape`: n, from bit 8 on the
+; bytes from lane to lane, from bit 16 on the number from site to site.
 define preserve_allcc void @tk_apart_load_group(ptr %ctx, i64 %what, i64 %shape) #0 {
   %n = and i64 %shape, 255
   %packed = call ptr @tk_room(ptr %ctx, i64 %what, i64 %n)

@@ -1,5 +1,6 @@
-; Four elements of 32 bits a lane, or eight of 16, which say how memory is aligned: side by side lane by lane, as memory has them, or 32 lanes of each element one after
-; another, as registers have them. 8 lanes at a time, in steps that AVX2 has as instructions.
+; Four elements of 32 bits a lane: side by side lane by lane, as memory has them, or 32 lanes of each element one after
+; another, as registers have them. 8 lanes at a time, in steps that AVX2 has as instructions. Each may be two elements
+; of 16 bits, so that memory is a multiple of 2 bytes and no more.
 
 define preserve_mostcc void @tk_deal(ptr %memory, ptr %values) #0 {
 entry:
