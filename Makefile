@@ -10,10 +10,10 @@ PYTEST := $(BIN)/python -m pytest
 NBVAL := TEACHKIT_DATA_DIR=$$(mktemp -d) $(PYTEST) --nbval-current-env -n $(WORKERS) --dist loadscope -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab tour test lint test-python test-notebooks test-gpu notebooks bench coverage pins check-pins clean
+.PHONY: help setup lab tour test lint test-python test-notebooks test-gpu test-avx512 notebooks bench coverage pins check-pins clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv and install the pinned packages (every target below does this first)
 	@command -v $(PYTHON) >/dev/null || { echo "Set-up stopped. There is no $(PYTHON) here: install Python 3.11, 3.12 or 3.13, or say where it is with 'make setup PYTHON=/path/to/python3'." >&2; exit 1; }
@@ -46,6 +46,12 @@ test-gpu: setup ## the GPU rows and the same notebooks on a CUDA device
 	else \
 		echo "No CUDA device here, so nothing was tested. 'make test' covers the rest."; \
 	fi
+
+# Left out: two files whose code runs in other processes or past the engine, and a loop of 60 million turns.
+test-avx512: setup ## the emulator's tests on AVX-512; a processor in software runs it where the real one has none
+	@TEACHKIT_CPU=x86-64-v4 $(PYTEST) -p no:nbval -n $(WORKERS) --dist loadscope -q tests/emulator -m "not gpu" \
+		--ignore tests/emulator/engine/test_ir.py --ignore tests/emulator/engine/test_cache_on_disk.py \
+		--deselect tests/emulator/engine/test_waiting_blocks.py::test_a_loop_that_stores_is_not_called_endless
 
 notebooks: setup ## rebuild every notebook from notebooks/src
 	@$(BIN)/teachkit notebooks

@@ -23,6 +23,13 @@ def _load(path):
     return module
 
 
+@pytest.fixture(scope="session", autouse=True)
+def software_processor():
+    """Launches run on a simulated processor where ``TEACHKIT_CPU`` wants AVX-512 and this one has none."""
+    with _load(_HERE / "software_processor.py").where_needed():
+        yield
+
+
 @pytest.fixture(scope="session")
 def samples():
     """The functions of kernels/compiled.py: triton_ptx, cuda_ptx, numba_ptx."""

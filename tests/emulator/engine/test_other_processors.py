@@ -1,4 +1,4 @@
-"""The same results and counts where LLVM may use AVX2 or only SSE2: half precision, gathers, masks."""
+"""The same results and counts where LLVM may use AVX-512, AVX2 or only SSE2: half precision, gathers, masks."""
 
 import os
 import pathlib
@@ -11,21 +11,23 @@ import pytest
 
 _HERE = pathlib.Path(__file__).parent
 _FEATURES = llvm.get_host_cpu_features()
-# Names of LLVM, poorest first, as far as this processor can run them.
-CPUS = ["x86-64", *(["x86-64-v3"] if _FEATURES.get("avx2") else [])] if _FEATURES.get("sse2") else ["generic"]
+# Names of LLVM, poorest first, as far as this processor can run them; a simulated one runs AVX-512 (x86-64-v4).
+_X86 = ["x86-64", *(["x86-64-v3"] if _FEATURES.get("avx2") else []), "x86-64-v4"]
+CPUS = _X86 if _FEATURES.get("sse2") else ["generic"]
 
 CHILD = """
-import importlib.util, pickle, sys
-spec = importlib.util.spec_from_file_location("both", sys.argv[1])
-both = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(both)
-from teachkit.emulator.engine.processor import converts_half
+import pickle, sys
+sys.path[:0] = sys.argv[1:]
+import both, software_processor
+from teachkit.emulator.engine.processor import converts_half, has_wide_vectors
 found = []
-for text, kernel, grid, block, arguments, shared_bytes in pickle.load(sys.stdin.buffer):
-    arguments = [both.placed(argument) for argument in arguments]
-    launch, memory = both.observed(text, kernel, grid, block, arguments, shared_bytes)
-    found.append((launch.counters, launch.by_line, memory))
-pickle.dump((converts_half(), found), sys.stdout.buffer)
+with software_processor.where_needed() as simulated:
+    for text, kernel, grid, block, arguments, shared_bytes in pickle.load(sys.stdin.buffer):
+        arguments = [both.placed(argument) for argument in arguments]
+        launch, memory = both.observed(text, kernel, grid, block, arguments, shared_bytes)
+        found.append((launch.counters, launch.by_line, memory))
+    n_calls = simulated.n_calls if simulated else None
+pickle.dump((converts_half(), has_wide_vectors(), n_calls, found), sys.stdout.buffer)
 """
 
 
@@ -73,14 +75,16 @@ def test_same_results_and_counts(cpu, here, both, tmp_path):
     launches, expected = here
     environment = os.environ | {"TEACHKIT_CPU": cpu, "TEACHKIT_CACHE_DIR": str(tmp_path)}
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(_HERE / "both.py")],
+        [sys.executable, "-c", CHILD, str(_HERE), str(_HERE.parent)],
         input=pickle.dumps(launches),
         env=environment,
         stdout=subprocess.PIPE,
         check=True,
     )
-    converts_half, found = pickle.loads(child.stdout)
+    converts_half, has_wide_vectors, n_calls, found = pickle.loads(child.stdout)
     assert converts_half == (cpu != "x86-64")
+    assert has_wide_vectors == (cpu == "x86-64-v4")
+    assert n_calls is None or n_calls >= len(launches)
     for (counters, by_line, memory), (launch, same_memory) in zip(found, expected, strict=True):
         both.check(counters, launch.counters)
         assert by_line.keys() == launch.by_line.keys()
