@@ -74,6 +74,23 @@ def install_lazy_binaries() -> None:
     AsmDict.__missing__ = missing
 
 
+def price_graphs() -> None:
+    """Let ``triton.testing.do_bench_cudagraph`` model the time of emulated kernels, which no graph can hold."""
+    from triton import testing
+    from triton.runtime import driver
+
+    original = testing.do_bench_cudagraph
+
+    @functools.wraps(original)
+    def do_bench_cudagraph(*args: Any, **kwargs: Any) -> Any:
+        from teachkit.frontends.triton_backend.clock import DeviceInterface, benchmark_graph
+
+        is_emulated = driver.active.get_device_interface() is DeviceInterface
+        return (benchmark_graph if is_emulated else original)(*args, **kwargs)
+
+    testing.do_bench_cudagraph = do_bench_cudagraph
+
+
 class _LazyAttribute:
     """Attribute that may hold a function of no argument: the first read replaces it by its value."""
 

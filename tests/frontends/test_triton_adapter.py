@@ -19,6 +19,7 @@ from triton.runtime.cache import get_cache_manager
 from triton.runtime.jit import JITFunction
 
 from teachkit.frontends import triton_adapter
+from teachkit.frontends.triton_backend.clock import benchmark_graph
 from teachkit.frontends.triton_backend.compiler import EmulatorBackend
 from tests.frontends.triton_kernels import add_kernel
 
@@ -69,6 +70,12 @@ def test_driver_interface():
         "get_benchmarker",
     }
     probe(abstract <= known, f"a driver implements {sorted(known)}, now {sorted(abstract)}")
+
+
+def test_benchmark_in_a_graph():
+    names = ["fn", "rep", "grad_to_none", "quantiles", "return_mode"]
+    probe(parameters(triton.testing.do_bench_cudagraph) == names, "do_bench_cudagraph's parameters")
+    probe(parameters(benchmark_graph) == names, "benchmark_graph's parameters")
 
 
 def test_compiled_kernel():

@@ -457,6 +457,45 @@ def test_do_bench_refuses_what_has_no_modelled_time():
         triton.testing.do_bench(lambda: torch.ones(10) + 1)
 
 
+def test_a_benchmark_in_a_graph_is_modelled_too(monkeypatch):
+    """Where there is a device it captures a graph and replays it; here there is none to capture."""
+    monkeypatch.setattr(clock, "_warned", {"A100-SXM4-40GB"})
+    weight = torch.ones(1 << 20, requires_grad=True)
+    weight.grad = torch.ones(1 << 20)
+    y, out, calls = torch.ones(1 << 20), torch.empty(1 << 20), []
+
+    def launch():
+        calls.append(weight.grad)
+        add_kernel[(1024,)](weight.detach(), y, out, 1 << 20, BLOCK_SIZE=1024)
+
+    in_graph = triton.testing.do_bench_cudagraph(launch, grad_to_none=[weight])
+    assert calls == [None]
+    assert in_graph == triton.testing.do_bench(launch)
+    assert triton.testing.do_bench_cudagraph(launch, quantiles=(0.5, 0.2)) == [in_graph] * 2
+    assert triton.testing.do_bench_cudagraph(launch, quantiles=(0.5,)) == in_graph
+    assert triton.testing.do_bench_cudagraph(launch, return_mode="all") == [in_graph]
+    with pytest.raises(NoLaunchError, match="in the function that is timed"):
+        triton.testing.do_bench_cudagraph(lambda: torch.ones(10) + 1)
+
+
+@pytest.mark.filterwarnings("ignore:warmup, rep, and use_cuda_graph:DeprecationWarning")
+def test_tuning_in_graphs_chooses_as_tuning_without(monkeypatch):
+    """Flash-linear-attention and others ask for ``use_cuda_graph=True``."""
+    monkeypatch.setattr(clock, "_warned", {"A100-SXM4-40GB"})
+    chosen = []
+    for how in ({"use_cuda_graph": True}, {}):
+        configs = [triton.Config({"BLOCK_SIZE": size}, num_warps=4) for size in (64, 1024)]
+        tuned = triton.autotune(configs=configs, key=["n_elements"], **how)(add_kernel)
+        x, y, out = torch.ones(1 << 16), torch.ones(1 << 16), torch.empty(1 << 16)
+        seen = []
+        with observe(seen.append):
+            tuned[lambda meta: (triton.cdiv(1 << 16, meta["BLOCK_SIZE"]),)](x, y, out, 1 << 16)
+        assert len(seen) == 1
+        assert out.eq(2).all()
+        chosen.append(tuned.best_config.kwargs)
+    assert chosen[0] == chosen[1]
+
+
 def test_device_properties_are_the_modelled_gpus():
     driver = triton.runtime.driver.active
     properties = driver.utils.get_device_properties(driver.get_current_device())

@@ -95,11 +95,7 @@ class Event:
             raise NoLaunchError("expected two recorded events, got one that was not recorded")
         (start_ps, first), (end_ps, last) = self._reading, end._reading
         if first == last:
-            raise NoLaunchError(
-                "expected a kernel launch between the two events, found none; PyTorch's own operators run on the CPU "
-                "here, and no GPU time is modelled for them",
-                hint="time a function that launches a Triton kernel, or use time.perf_counter for CPU work",
-            )
+            raise _no_launch("between the two events")
         _warn_once(modelled_gpu().name)
         return (end_ps - start_ps) / _PS_PER_MS
 
@@ -143,12 +139,51 @@ def benchmark(
     quantiles : sequence of float, optional
         How many numbers to return; a model has no spread, so they are equal.
     """
+    modelled_ms = _modelled_ms(kernel_call)
+    return modelled_ms if quantiles is None else [modelled_ms] * len(quantiles)
+
+
+def benchmark_graph(
+    fn: Callable[[], Any],
+    rep: int = 20,
+    grad_to_none: Sequence[Any] | None = None,
+    quantiles: Sequence[float] | None = None,
+    return_mode: str = "mean",
+) -> list[float] | float:
+    """Modelled milliseconds of one call: stands in for ``triton.testing.do_bench_cudagraph``, whose arguments it takes.
+
+    A graph repeats launches without the host; that costs no time in the model either, so ``fn`` is called once.
+
+    Raises
+    ------
+    NoLaunchError
+        If ``fn`` launches no kernel, so that there is nothing to model.
+    """
+    for tensor in grad_to_none or ():
+        tensor.grad = None
+    modelled_ms = _modelled_ms(fn)
+    if not modelled_ms:
+        raise _no_launch("in the function that is timed")
+    _warn_once(modelled_gpu().name)
+    if quantiles is not None and len(quantiles) > 1:
+        return [modelled_ms] * len(quantiles)
+    return [modelled_ms] if quantiles is None and return_mode == "all" else modelled_ms
+
+
+def _modelled_ms(call: Callable[[], Any]) -> float:
     clock = ModelledClock()
     # A profile shows what the program launched, not what tuning tried.
     with observe_alone(clock.add):
-        kernel_call()
-    modelled_ms = clock.picoseconds / _PS_PER_MS
-    return modelled_ms if quantiles is None else [modelled_ms] * len(quantiles)
+        call()
+    return clock.picoseconds / _PS_PER_MS
+
+
+def _no_launch(where: str) -> NoLaunchError:
+    return NoLaunchError(
+        f"expected a kernel launch {where}, found none; PyTorch's own operators run on the CPU "
+        "here, and no GPU time is modelled for them",
+        hint="time a function that launches a Triton kernel, or use time.perf_counter for CPU work",
+    )
 
 
 _warned: set[str] = set()

@@ -44,6 +44,12 @@ def _mend_candidates() -> None:
     mend_benchmark_kernels()
 
 
+def _price_graphs() -> None:
+    from teachkit.frontends import triton_adapter
+
+    triton_adapter.price_graphs()
+
+
 def _bring_launches_to_the_emulator() -> None:
     from teachkit.emulator import launches
 
@@ -57,6 +63,7 @@ def _bring_launches_to_the_emulator() -> None:
 
 # With a GPU, checks and traces would not see what runs on it.
 import_hook.after_import("teachkit.emulator.launches", _bring_launches_to_the_emulator)
+import_hook.after_import("triton.testing", _price_graphs)
 # Inductor decides on grids and splits before it asks for a driver, and may compile in other processes.
 import_hook.after_import("torch._inductor.runtime.hints", _shape_for_the_modelled_gpu)
 import_hook.after_import("torch._inductor.runtime.benchmarking", _price_candidates)
