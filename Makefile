@@ -47,11 +47,11 @@ test-gpu: setup ## the GPU rows and the same notebooks on a CUDA device
 		echo "No CUDA device here, so nothing was tested. 'make test' covers the rest."; \
 	fi
 
-# Left out: two files whose code runs in other processes or past the engine, and a loop of 60 million turns.
+# Left out: two files whose code runs in other processes or past the engine, and blocks that spin for a long time.
 test-avx512: setup ## the emulator's tests on AVX-512; a processor in software runs it where the real one has none
 	@TEACHKIT_CPU=x86-64-v4 $(PYTEST) -p no:nbval -n $(WORKERS) --dist loadscope -q tests/emulator -m "not gpu" \
 		--ignore tests/emulator/engine/test_ir.py --ignore tests/emulator/engine/test_cache_on_disk.py \
-		--deselect tests/emulator/engine/test_waiting_blocks.py::test_a_loop_that_stores_is_not_called_endless
+		--ignore tests/emulator/engine/test_waiting_blocks.py
 
 notebooks: setup ## rebuild every notebook from notebooks/src
 	@$(BIN)/teachkit notebooks
