@@ -164,7 +164,11 @@ class Processor:
     def call(self, function, *arguments):
         """Run the function at an address; returns its 64-bit result, signed. Raises RuntimeError at an exception."""
         self.n_calls += 1
-        return self._thread.submit(self._call, function, arguments).result()
+        running = self._thread.submit(self._call, function, arguments)
+        try:
+            return running.result()
+        finally:  # at Ctrl-C too: the caller frees memory that the code works on
+            concurrent.futures.wait([running])
 
     def _call(self, function, arguments):
         self._pages.cover()
