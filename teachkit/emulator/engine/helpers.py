@@ -1,15 +1,20 @@
-"""Functions written as LLVM text and kept beside a kernel, for what the builder cannot spell.
+"""Functions beside a kernel: LLVM text for what the builder cannot spell, and instructions whose code is long.
 
 A helper is private to the kernel's module and defined once in it, however often it is called.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.shapes import Value, is_vector
+
+Translation = Callable[..., Value]
 
 _TYPES: dict[str, ir.Type] = {f"i{bits}": ir.IntType(bits) for bits in (1, 8, 16, 32, 64)} | {
     "ptr": ir.PointerType(),
@@ -57,3 +62,36 @@ def _declare(e: Emitter, line: str) -> None:
         shape = ir.FunctionType(kinds[0], kinds[1:]) if is_known else ir.FunctionType(ir.VoidType(), [])
         declared = TextFunction(e.module, shape, callee)
         declared.text = line
+
+
+def written_once(translate: Translation) -> Translation:
+    """Decorate ``translate(e, form, *values)`` of an instruction whose code is long: a kernel has it once.
+
+    LLVM takes milliseconds for each copy of a hundred instructions; a call costs less than one of the values it saves.
+    The translation may use nothing of the emitter but its builder. The same value in all lanes stays where it is used.
+    """
+
+    @functools.wraps(translate)
+    def call(e: Emitter, form: Any, *values: Value) -> Value:
+        if not all(map(is_vector, values)):
+            return translate(e, form, *values)
+        name = ".".join(("tk", translate.__name__, form.opcode, *(value.type.mangled for value in values)))
+        function = e.module.globals.get(name)
+        if function is None:
+            function = _written(e, name, values, lambda *given: translate(e, form, *given))
+        return e.builder.call(function, values)
+
+    return call
+
+
+def _written(e: Emitter, name: str, values: Sequence[Value], translate: Translation) -> ir.Function:
+    kinds = [value.type for value in values]
+    function = ir.Function(e.module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    function.attributes |= {"memory(none)", "nounwind", "willreturn"}
+    outside, e.builder = e.builder, ir.IRBuilder(function.append_basic_block("entry"))
+    result = translate(*function.args)
+    e.builder.ret(result)
+    e.builder = outside
+    function.ftype = ir.FunctionType(result.type, kinds)  # known only now
+    return function

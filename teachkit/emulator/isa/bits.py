@@ -5,7 +5,9 @@ Source: PTX ISA, "bmsk", "szext", "prmt", "mul24", "mad24".
 
 from __future__ import annotations
 
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.helpers import written_once
 from teachkit.emulator.engine.shapes import I8, I32, I64, Value
 from teachkit.emulator.isa.table import Form, instruction
 
@@ -52,6 +54,11 @@ _PERMUTATIONS = {
 @instruction(f"prmt.b32[.{'|.'.join(_PERMUTATIONS)}]", reads=("b32", "b32", "u32"), writes="b32")
 def prmt(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Value:
     """Pick each byte of the result from the eight bytes (b, a); bit 3 of a selector repeats the byte's sign."""
+    is_known = isinstance(selector, ir.Constant)  # LLVM makes little of it then
+    return (_permuted if is_known else _permuted_once)(e, form, a, b, selector)
+
+
+def _permuted(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Value:
     build = e.builder
     both = build.or_(build.shl(e.cast("zext", b, I64), e.constant(e.cast("zext", b, I64), 32)), e.cast("zext", a, I64))
     for mode in form.optional:
@@ -68,6 +75,9 @@ def prmt(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Value:
         chosen = e.cast("zext", e.select(repeat, sign, picked), I32)
         result = build.or_(result, build.shl(chosen, e.constant(chosen, 8 * byte)))
     return result
+
+
+_permuted_once = written_once(_permuted)
 
 
 @instruction("mul24.(lo|hi).(u32|s32)")

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 
 from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.helpers import written_once
 from teachkit.emulator.engine.processor import converts_half
 from teachkit.emulator.engine.shapes import F16, F32, F64, I16, I32, I64, Value, like
 from teachkit.emulator.isa import half
@@ -145,26 +146,31 @@ def high_word(e: Emitter, form: Form, a: Value) -> Value:
 
 
 @instruction("ex2.approx[.ftz].f32", reads=("T",))
+@written_once
 def ex2(e: Emitter, form: Form, a: Value) -> Value:
     return apply(e, form, lambda v: exp2(e, v), a)
 
 
 @instruction("lg2.approx[.ftz].f32", reads=("T",))
+@written_once
 def lg2(e: Emitter, form: Form, a: Value) -> Value:
     return apply(e, form, lambda v: log2(e, v), a)
 
 
 @instruction("sin.approx[.ftz].f32", reads=("T",))
+@written_once
 def sin(e: Emitter, form: Form, a: Value) -> Value:
     return apply(e, form, lambda v: _sine(e, v, quarter_turns=0), a)
 
 
 @instruction("cos.approx[.ftz].f32", reads=("T",))
+@written_once
 def cos(e: Emitter, form: Form, a: Value) -> Value:
     return apply(e, form, lambda v: _sine(e, v, quarter_turns=1), a)
 
 
 @instruction("tanh.approx.f32", reads=("T",))
+@written_once
 def tanh(e: Emitter, form: Form, a: Value) -> Value:
     """Series near zero, where the quotient would cancel; 1 - 2 / (exp(2|x|) + 1) elsewhere."""
     b = e.builder

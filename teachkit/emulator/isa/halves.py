@@ -6,6 +6,7 @@ Source: PTX ISA, "Half Precision Floating Point Instructions".
 from __future__ import annotations
 
 from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.helpers import written_once
 from teachkit.emulator.engine.shapes import F64, I16, Value, is_vector
 from teachkit.emulator.isa.floating import (
     Operation,
@@ -54,21 +55,25 @@ def _flushed(e: Emitter, form: Form, bits: Value) -> Value:
 
 
 @instruction("add[.rn][.ftz][.sat].(f16|f16x2)", "add[.rn].(bf16|bf16x2)")
+@written_once
 def add_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return _halves(e, form, e.builder.fadd, a, b)
 
 
 @instruction("sub[.rn][.ftz][.sat].(f16|f16x2)", "sub[.rn].(bf16|bf16x2)")
+@written_once
 def sub_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return _halves(e, form, e.builder.fsub, a, b)
 
 
 @instruction("mul[.rn][.ftz][.sat].(f16|f16x2)", "mul[.rn].(bf16|bf16x2)")
+@written_once
 def mul_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return _halves(e, form, e.builder.fmul, a, b)
 
 
 @instruction("fma.rn[.ftz][.sat|.relu].(f16|f16x2)", "fma.rn[.relu].(bf16|bf16x2)", reads=("T", "T", "T"))
+@written_once
 def fma_half(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     """A double holds the exact product, and of ``f16`` the sum well enough to round once."""
     fused = _sum_to_odd if form.type.startswith("bf16") else lambda e, p, c: e.builder.fadd(p, c)
@@ -99,12 +104,14 @@ def _sum_to_odd(e: Emitter, a: Value, b: Value) -> Value:
 
 
 @instruction("min[.ftz][.NaN].(f16|f16x2)", "min[.NaN].(bf16|bf16x2)")
+@written_once
 def min_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     name = "llvm.minimum" if "NaN" in form.optional else "llvm.minimumnum"
     return _halves(e, form, lambda *v: e.intrinsic(name, *v), a, b)
 
 
 @instruction("max[.ftz][.NaN].(f16|f16x2)", "max[.NaN].(bf16|bf16x2)")
+@written_once
 def max_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     name = "llvm.maximum" if "NaN" in form.optional else "llvm.maximumnum"
     return _halves(e, form, lambda *v: e.intrinsic(name, *v), a, b)
@@ -123,10 +130,12 @@ def abs_half(e: Emitter, form: Form, a: Value) -> Value:
 
 
 @instruction("ex2.approx.(f16|f16x2)", "ex2.approx.ftz.(bf16|bf16x2)", reads=("T",))
+@written_once
 def ex2_half(e: Emitter, form: Form, a: Value) -> Value:
     return _halves(e, form, lambda v: exp2(e, v), a)
 
 
 @instruction(f"tanh.approx.({HALVES})", reads=("T",))
+@written_once
 def tanh_half(e: Emitter, form: Form, a: Value) -> Value:
     return _halves(e, form, lambda v: tanh(e, form, v), a)

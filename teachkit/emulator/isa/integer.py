@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.helpers import written_once
 from teachkit.emulator.engine.shapes import F64, I32, I64, WIDTHS, Value, is_vector
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, PredicatePair
@@ -86,7 +87,12 @@ def _widen(e: Emitter, form: Form, value: Value) -> Value:
 
 
 @instruction(f"div.({INTEGERS})")
+@written_once
 def div(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return _quotient(e, form, a, b)
+
+
+def _quotient(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     """Truncates. Dividing by zero gives all ones, as hardware does; no lane can stop the process."""
     if WIDTHS[form.type] == 64:
         quotient = _divide_64(e, form, a, b)
@@ -114,10 +120,11 @@ def _divide_64(e: Emitter, form: Form, a: Value, b: Value) -> Value:
 
 
 @instruction(f"rem.({INTEGERS})")
+@written_once
 def rem(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     """The remainder has the dividend's sign; with a divisor of zero it is the dividend."""
     zero = e.builder.icmp_unsigned("==", b, e.constant(b, 0))
-    rest = e.builder.sub(a, e.builder.mul(div(e, form, a, b), b))
+    rest = e.builder.sub(a, e.builder.mul(_quotient(e, form, a, b), b))
     return e.select(zero, a, rest)
 
 
@@ -249,12 +256,14 @@ def bfi(e: Emitter, form: Form, field: Value, into: Value, position: Value, leng
 
 
 @instruction("dp4a.(u32|s32).(u32|s32)", reads=("b32", "b32", "b32"), writes="b32")
+@written_once
 def dp4a(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     """The dot product of two vectors of four bytes, added to the third source."""
     return _dot(e, form, a, b, c, [(8 * i, 8, 8 * i, 8) for i in range(4)])
 
 
 @instruction("dp2a.(lo|hi).(u32|s32).(u32|s32)", reads=("b32", "b32", "b32"), writes="b32")
+@written_once
 def dp2a(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     """Two 16-bit numbers times two bytes, those of the second source's lower or upper half."""
     start = 16 if form.required[0] == "hi" else 0
@@ -279,10 +288,17 @@ def lop3(e: Emitter, form: Form, a: Value, b: Value, c: Value, table: Value) -> 
     """Any function of three bits: bit (4a + 2b + c) of the table is its value."""
     build = e.builder
     result = e.constant(a, 0)
+    number = table.number if isinstance(table, ir.Constant) else None
+    inputs = {bit: (build.not_(value), value) for bit, value in ((4, a), (2, b), (1, c))}
     for case in range(8):
+        if number is not None and not number >> case & 1:
+            continue
         term = e.constant(a, -1)
-        for bit, value in ((4, a), (2, b), (1, c)):
-            term = build.and_(term, value if case & bit else build.not_(value))
+        for bit, value in inputs.items():
+            term = build.and_(term, value[bool(case & bit)])
+        if number is not None:
+            result = build.or_(result, term)
+            continue
         listed = build.and_(build.lshr(table, e.constant(table, case)), e.constant(table, 1))
         result = build.or_(result, build.and_(term, build.neg(listed)))
     return result
@@ -303,6 +319,7 @@ def lop3_predicate(e: Emitter, form: Form, target: Operand, *sources: Operand) -
 
 
 @instruction("popc.(b32|b64)", reads=("T",), writes="u32")
+@written_once
 def popc(e: Emitter, form: Form, a: Value) -> Value:
     return _to_u32(e, e.intrinsic("llvm.ctpop", a))
 
@@ -313,11 +330,13 @@ def brev(e: Emitter, form: Form, a: Value) -> Value:
 
 
 @instruction("clz.(b32|b64)", reads=("T",), writes="u32")
+@written_once
 def clz(e: Emitter, form: Form, a: Value) -> Value:
     return _to_u32(e, count_leading(e, a))
 
 
 @instruction("bfind[.shiftamt].(u32|s32|u64|s64)", reads=("T",), writes="u32")
+@written_once
 def bfind(e: Emitter, form: Form, a: Value) -> Value:
     """Position of the highest bit that differs from the sign, all ones where there is none."""
     b, width = e.builder, WIDTHS[form.type]
