@@ -65,28 +65,21 @@ def load_packed(e: Emitter, space: str, operand: Address, lane_bytes: int) -> Va
 
     It may be the memory that was loaded from, so nothing may be written there.
     """
+    one = _Access.of(e, space, place_of(e, space, operand), lane_bytes, False)
+    if one.may_be_run and one.step == lane_bytes:
+        return one.find(e, clears=e.mask() is not None)
     zeros = [] if e.mask() is None else [ir.Splat(vector_of(I64, LANES * lane_bytes // 8), I64(0))]
-    return _resolve(e, space, place_of(e, space, operand), lane_bytes, zeros)
+    one.by_runtime(e, e.scratch["packed"], zeros)
+    return e.scratch["packed"]
 
 
 def store_packed(e: Emitter, space: str, operand: Address, packed: Value, lane_bytes: int) -> None:
     """The reverse: store from where the lanes' bytes lie side by side."""
     one = _Access.of(e, space, place_of(e, space, operand), lane_bytes, True)
-
-    def together() -> list[Value]:
-        one.count_run(e)
-        whole = e.builder.load(packed, typ=vector_of(I32, LANES * lane_bytes // 4), align=4)
-        e.builder.store(whole, e.builder.inttoptr(one.first, POINTER), align=4)
-        return []
-
-    def all_else() -> list[Value]:
-        one.by_runtime(e, packed)
-        return []
-
-    if one.conditions:
-        either(e, one.conditions, together, all_else)
+    if one.may_be_run:
+        apart.put(e, space, one.place, one.lanes, lane_bytes, one.site, packed)
     else:
-        all_else()
+        one.by_runtime(e, packed)
 
 
 def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: int) -> None:
@@ -95,22 +88,27 @@ def store(e: Emitter, space: str, operand: Address, values: list[Value], bits: i
     values = [e.vector(value) for value in values]
     packed = e.scratch["packed"]
 
+    def write(where: Value) -> None:
+        store_interleaved(e, values, where, bits // 8)
+
     def all_else() -> list[Value]:
         one.by_runtime(e, packed)
         return []
 
     def count() -> list[Value]:
-        one.count_run(e)
+        one.count_run(e, first)
         return []
 
-    if not one.conditions:
+    if not one.may_be_run:
         store_interleaved(e, values, packed, 64)
         all_else()
-        return
-    is_run = all_of(e, one.conditions)
-    where = e.builder.select(is_run, e.builder.inttoptr(one.first, POINTER), packed)
-    store_interleaved(e, values, where, bits // 8)
-    either(e, [is_run], count, all_else)
+    elif one.is_long:
+        apart.store(e, space, one.place, one.lanes, one.lane_bytes, one.site, write)
+    else:
+        first, conditions = one.run(e)
+        is_run = all_of(e, conditions)
+        write(e.builder.select(is_run, e.builder.inttoptr(first, POINTER), packed))
+        either(e, [is_run], count, all_else)
 
 
 def _resolve(e: Emitter, space: str, place: Place, lane_bytes: int, old: Sequence[Value]) -> Value:
@@ -122,8 +120,8 @@ def _resolve(e: Emitter, space: str, place: Place, lane_bytes: int, old: Sequenc
     one = _Access.of(e, space, place, lane_bytes, False)
 
     def together() -> list[Value]:
-        one.count_run(e)
-        memory = b.inttoptr(one.first, POINTER)
+        one.count_run(e, first)
+        memory = b.inttoptr(first, POINTER)
         gap = gap_of(space, place.stride, lane_bytes)
         if not gap:
             return [memory]
@@ -137,14 +135,19 @@ def _resolve(e: Emitter, space: str, place: Place, lane_bytes: int, old: Sequenc
         one.by_runtime(e, packed, old)
         return [packed]
 
-    return either(e, one.conditions, together, all_else)[0] if one.conditions else all_else()[0]
+    if not one.may_be_run:
+        return all_else()[0]
+    if one.is_long and apart.are_zeros(old):
+        return one.find(e, clears=bool(old))
+    first, conditions = one.run(e)
+    return either(e, conditions, together, all_else)[0]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Access:
-    """One access: whether all lanes are on and touch one aligned, in-bounds run of memory, and what then happens.
+    """One access by the instruction that the emitter is at.
 
-    ``conditions`` say so together; without any, it never is. ``first`` is the host address of such a run.
+    ``may_be_run``: whether it may turn out that all lanes are on and touch one aligned, in-bounds run of memory.
     """
 
     space: str
@@ -152,36 +155,57 @@ class _Access:
     lanes: Value
     lane_bytes: int
     is_store: bool
+    is_masked: bool
+    is_in_loop: bool
     site: int
     step: int  # bytes from lane to lane in a run
-    first: Value
-    conditions: tuple[Value, ...]
+    may_be_run: bool
 
     @classmethod
     def of(cls, e: Emitter, space: str, place: Place, lane_bytes: int, is_store: bool) -> _Access:
         """An access by the instruction that the emitter is at."""
-        lanes = e.lanes()
+        lanes, is_masked = e.lanes(), e.mask() is not None
         step = lane_bytes if is_store or not gap_of(space, place.stride, lane_bytes) else place.stride
         assert step is not None
         run_passes = tally.passes(space, is_store, step, lane_bytes)
         site = e.sites.access(e.instruction, space, is_store, lane_bytes, run_passes=run_passes)
-        what = (space, place, lanes, lane_bytes, is_store, site, step)
-        if e.is_checked or place.stride not in (None, step) or not (place.stride or is_vector(place.address)):
-            return cls(*what, place.address, ())
+        may_be_run = (
+            not e.is_checked and place.stride in (None, step) and bool(place.stride or is_vector(place.address))
+        )
         if isinstance(place.address, ir.Indexed) and lane_bytes % place.address.scale:
-            return cls(*what, place.address, ())
-        first, follow = _first(e, place, lane_bytes)
-        conditions = [inside(e, first, LANES * step, place), *is_aligned(e, first, lane_bytes)]
-        if e.mask() is not None:
-            conditions.append(every_lane(e, lanes))
-        return cls(*what, first, (*conditions, *follow))
+            may_be_run = False
+        return cls(space, place, lanes, lane_bytes, is_store, is_masked, e.is_in_loop, site, step, may_be_run)
 
-    def count_run(self, e: Emitter) -> None:
+    @property
+    def is_long(self) -> bool:
+        """Whether the code of a run is better written once, in the runtime: it calls it for such lanes anyway, or the
+        lanes' addresses are long to compare, or it runs once."""
+        if self.step != self.lane_bytes:
+            return False
+        if self.space == "global" and not self.is_in_loop:
+            return True
+        address = self.place.address
+        is_each = is_vector(address) and not self.place.is_offset and not isinstance(address, ir.Indexed)
+        return self.lane_bytes == MAX_LANE_BYTES or is_each
+
+    def run(self, e: Emitter) -> tuple[Value, list[Value]]:
+        """The host address of a run, and what must hold so that it is one."""
+        first, follow = _first(e, self.place, self.lane_bytes)
+        conditions = [inside(e, first, LANES * self.step, self.place), *is_aligned(e, first, self.lane_bytes)]
+        if self.is_masked:
+            conditions.append(every_lane(e, self.lanes))
+        return first, [*conditions, *follow]
+
+    def find(self, e: Emitter, *, clears: bool) -> Value:
+        """Have the runtime find where the data lie that it loads."""
+        return apart.find(e, self.space, self.place, self.lanes, self.lane_bytes, self.site, clears=clears)
+
+    def count_run(self, e: Emitter, first: Value) -> None:
         """Count it as one run, and prefetch what follows."""
         if self.space == "global":
-            prefetch(e, self.first, LANES * self.step, LANES * self.lane_bytes, self.is_store)
+            prefetch(e, first, LANES * self.step, LANES * self.lane_bytes, self.is_store)
         n_bytes = (LANES - 1) * self.step + self.lane_bytes
-        _count_run(e, self.place, self.space, self.site, self.first, self.lane_bytes, n_bytes, self.is_store)
+        _count_run(e, self.place, self.space, self.site, first, self.lane_bytes, n_bytes, self.is_store)
 
     def by_runtime(self, e: Emitter, packed: Value, old: Sequence[Value] = ()) -> None:
         """Have the runtime check, count and move it."""

@@ -5,7 +5,7 @@ Generated code makes as short a call as it can, since every access has one and f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from teachkit.emulator.checks import hooks
 from teachkit.emulator.engine import ir
@@ -47,21 +47,71 @@ def call(
         limits = [place.low, place.high, number, I64(lane_bytes), packed]
         b.call(runtime(e, f"tk_{verb}_{space}"), [e.context, e.scratch["addresses"], lanes, *limits])
         return
-    if isinstance(place.address, ir.Indexed):
-        b.store(place.address.index, e.scratch["addresses"], align=64)
-        how = How.INDEXED if place.address.is_signed else How.INDEXED_UNSIGNED
-        first: Value = place.address.base
-        stride: Value = I64(place.address.scale)
-    elif is_vector(place.address):
-        b.store(place.address, e.scratch["addresses"], align=64)
-        how = How.OFFSETS if place.is_offset else How.EACH
-        first = stride = Poison(I64)
-    else:
-        how = How.BY_STRIDE_IN_32_BITS if place.wraps else How.BY_STRIDE
-        first, stride = place.address, I64(place.stride or 0)
-    what = _what(e, place, lane_bytes, site, how, clears=clears)
-    arguments = [e.context, lanes, what, first, stride]
+    each, numbers = _addresses(place)
+    if each is not None:
+        b.store(each, e.scratch["addresses"], align=64)
+    what = _what(e, place, lane_bytes, site, clears=clears)
+    arguments = [e.context, lanes, what, *(numbers or [Poison(I64), Poison(I64)])]
     _call(e, f"tk_apart_{verb}_{space}", arguments, [packed] if verb == "store" else [])
+
+
+def find(e: Emitter, space: str, place: Place, lanes: Value, lane_bytes: int, site: int, *, clears: bool) -> Value:
+    """Pointer to what the lanes load, side by side: a run of memory, or the packed buffer after a gather into it.
+
+    ``clears``: lanes that are off load zeros.
+    """
+    return _by_run(e, f"tk_find_{space}", POINTER, place, lanes, _what(e, place, lane_bytes, site, clears=clears))
+
+
+def store(
+    e: Emitter, space: str, place: Place, lanes: Value, lane_bytes: int, site: int, write: Callable[[Value], None]
+) -> None:
+    """Store what ``write`` puts side by side where it is told to: into a run of memory, or the packed buffer."""
+    b, packed = e.builder, e.scratch["packed"]
+    what = _what(e, place, lane_bytes, site)
+    where = _by_run(e, f"tk_place_{space}", POINTER, place, lanes, what)
+    write(where)
+    with b.if_then(b.icmp_unsigned("==", where, packed)):  # the lanes' addresses were put beside it
+        numbers = _addresses(place)[1] or [Poison(I64), Poison(I64)]
+        _call(e, f"tk_apart_store_{space}", [e.context, lanes, what, *numbers], [packed])
+
+
+def put(e: Emitter, space: str, place: Place, lanes: Value, lane_bytes: int, site: int, packed: Value) -> None:
+    """Store what lies side by side at ``packed``."""
+    _by_run(e, f"tk_put_{space}", ir.VoidType(), place, lanes, _what(e, place, lane_bytes, site), packed)
+
+
+def _by_run(e: Emitter, name: str, returns: ir.Type, place: Place, lanes: Value, what: Value, *rest: Value) -> Value:
+    """Call a function of ``runtime/runs.ll``."""
+    each, numbers = _addresses(place)
+    if each is None:
+        numbers = numbers[:1]  # from lane to lane it is as far as a lane has bytes
+    else:
+        name += "_indexed" if numbers else "_offsets" if place.is_offset else "_each"
+    arguments = [e.context, lanes, what, *([] if each is None else [each]), *numbers, *rest]
+    function = e.module.globals.get(name)
+    if function is None:
+        function = ir.Function(e.module, ir.FunctionType(returns, [a.type for a in arguments]), name)
+    return e.builder.call(function, arguments)
+
+
+def _addresses(place: Place) -> tuple[Value | None, list[Value]]:
+    """What says where the lanes go, see ``How``: a vector, the two numbers, or both."""
+    address = place.address
+    if isinstance(address, ir.Indexed):
+        return address.index, [address.base, I64(address.scale)]
+    if is_vector(address):
+        return address, []
+    return None, [address, I64(place.stride or 0)]
+
+
+def _how(place: Place) -> How:
+    address = place.address
+    if isinstance(address, ir.Indexed):
+        return How.INDEXED if address.is_signed else How.INDEXED_UNSIGNED
+    if is_vector(address):
+        return How.OFFSETS if place.is_offset else How.EACH
+    return How.BY_STRIDE_IN_32_BITS if place.wraps else How.BY_STRIDE
 
 
 def call_group(
@@ -88,26 +138,31 @@ def call_group(
     if list(sites) != list(range(sites[0], sites[-1] + 1, step)) or place.stride is None:
         raise AssertionError(f"sites {sites} of a group, {place.stride} bytes from lane to lane")
     shape = len(sites) | place.stride << 8 | step << 16
-    what = _what(e, place, lane_bytes, sites[0], How.BY_STRIDE, clears=clears)
+    what = _what(e, place, lane_bytes, sites[0], clears=clears)
     _call(e, f"tk_apart_{verb}_group", [e.context, what, I64(shape)], [])
+
+
+def are_zeros(values: Sequence[Value]) -> bool:
+    """Whether it is known that they are."""
+    return all(isinstance(value, ir.Constant) and value.number == 0 for value in values)
 
 
 def _prepare(e: Emitter, old: Sequence[Value], packed: Value) -> bool:
     """Put into the packed buffer what lanes that are off load; or say that it is zeros, which the runtime writes."""
     if not old:
         return False
-    if not e.is_checked and all(isinstance(value, ir.Constant) and value.number == 0 for value in old):
+    if not e.is_checked and are_zeros(old):
         return True
     store_interleaved(e, old, packed, 64)
     return False
 
 
-def _what(e: Emitter, place: Place, lane_bytes: int, site: int, how: How, *, clears: bool) -> Value:
+def _what(e: Emitter, place: Place, lane_bytes: int, site: int, *, clears: bool = False) -> Value:
     """All that is known of an access as one number."""
     interval = 0 if place.interval is None else place.interval + 1
     if interval >= 1 << 16:
         raise e.unsupported("more than 65,535 parameters and variables")
-    what = site | lane_bytes << APART_BYTES | interval << APART_INTERVAL | int(how) << APART_HOW
+    what = site | lane_bytes << APART_BYTES | interval << APART_INTERVAL | int(_how(place)) << APART_HOW
     what |= APART_CLEARS if clears else 0
     return I64(what if e.sites.counting else what | APART_SILENT)
 

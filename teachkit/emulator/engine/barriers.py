@@ -39,7 +39,7 @@ def _one(e: Emitter, operand: Operand, lanes: Value) -> Value:
 def vote(e: Emitter, instruction: Instruction, number: Value, lanes: Value) -> None:
     """Add the lanes for which the last operand holds to the barrier's votes."""
     b = e.builder
-    yes = b.and_(b.bitcast(e.vector(e.read(instruction.operands[-1], "pred")), I32), lanes)
+    yes = b.and_(e.lane_bits(e.read(instruction.operands[-1], "pred")), lanes)
     _add(e, "votes", number, e.intrinsic("llvm.ctpop", yes))
     _add(e, "voters", number, e.intrinsic("llvm.ctpop", lanes))
 

@@ -68,7 +68,7 @@ class BlockEnds(Suspensions):
         leaves = last is not None and flow.leaves(last)
         taken: Value = lanes
         if condition is not None:
-            taken = b.and_(b.bitcast(self.e.vector(condition), I32), lanes)
+            taken = b.and_(self.e.lane_bits(condition), lanes)
         rest = b.and_(lanes, b.not_(taken))
         if last is not None:
             self._count_branch(last, condition, (taken, rest))
@@ -175,7 +175,7 @@ class BlockEnds(Suspensions):
             raise e.unsupported("under a predicate")
         condition = e.guard_of(last)
         assert condition is not None
-        waiting = b.and_(b.bitcast(e.vector(condition), I32), lanes)
+        waiting = b.and_(e.lane_bits(condition), lanes)
         slot = self.sites.guard(last)
         if self.mode.counting:
             tally.add_lanes(e, slot, waiting)
@@ -191,7 +191,7 @@ class BlockEnds(Suspensions):
     def _trap(self, condition: Value | None, lanes: Value) -> None:
         b = self.builder
         assert self.e.instruction is not None
-        hit = lanes if condition is None else b.and_(b.bitcast(self.e.vector(condition), I32), lanes)
+        hit = lanes if condition is None else b.and_(self.e.lane_bits(condition), lanes)
         site = self.sites.guard(self.e.instruction, is_part=True)  # it is counted as the end of its block
         is_breakpoint = flow.base(self.e.instruction) == "brkpt"
         kind = Fault.BREAKPOINT if is_breakpoint else Fault.TRAP

@@ -80,6 +80,7 @@ class Emitter:
     scratch: dict[str, Value]
     parameter_offsets: dict[str, int] = dataclasses.field(default_factory=dict)
     values: dict[str, Value] = dataclasses.field(default_factory=dict)  # of the current block
+    is_in_loop: bool = False  # the current block
     n_rooms: int = 0  # where what the block has loaded stays, see interleave.py
     active: Value | None = None
     guard: Value | None = None
@@ -352,8 +353,15 @@ class Emitter:
 
     def lanes(self) -> Value:
         """The lanes that run this instruction, as 32 bits."""
+        if self.active is None:
+            return I32(-1) if self.guard is None else self.lane_bits(self.guard)
         mask = self.mask()
-        return I32(-1) if mask is None else self.builder.bitcast(mask, I32)
+        assert mask is not None
+        return self.lane_bits(mask)
+
+    def lane_bits(self, predicate: Value) -> Value:
+        """A predicate of each lane, or one of all lanes, as 32 bits."""
+        return self.builder.bitcast(predicate, I32) if is_vector(predicate) else self.builder.sext(predicate, I32)
 
     def guard_of(self, instruction: Instruction) -> Value | None:
         """Where the instruction's predicate holds, None without one."""

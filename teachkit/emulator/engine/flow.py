@@ -54,6 +54,7 @@ class Block:
     instructions: list[Instruction]
     successors: list[int] = dataclasses.field(default_factory=list)
     is_loop_header: bool = False
+    is_in_loop: bool = False
     after_barrier: Instruction | None = None  # the one that it follows
     live_in: frozenset[str] = frozenset()
     landing: int = -1  # where a call of a function that calls itself comes back to
@@ -194,6 +195,8 @@ def build(function: Function, *, apart: bool = False) -> list[Block]:
         for successor in block.successors:
             if successor <= block.index:
                 blocks[successor].is_loop_header = True
+                for inside in blocks[successor : block.index + 1]:
+                    inside.is_in_loop = True
     _liveness(blocks, frozenset(function.registers), function)
     return blocks
 

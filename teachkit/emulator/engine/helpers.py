@@ -75,13 +75,18 @@ def written_once(translate: Translation) -> Translation:
     def call(e: Emitter, form: Any, *values: Value) -> Value:
         if not all(map(is_vector, values)):
             return translate(e, form, *values)
-        name = ".".join(("tk", translate.__name__, form.opcode, *(value.type.mangled for value in values)))
-        function = e.module.globals.get(name)
-        if function is None:
-            function = _written(e, name, values, lambda *given: translate(e, form, *given))
-        return e.builder.call(function, values)
+        return once(e, f"{translate.__name__}.{form.opcode}", lambda *given: translate(e, form, *given), *values)
 
     return call
+
+
+def once(e: Emitter, name: str, translate: Callable[..., Value], *values: Value) -> Value:
+    """``translate(*values)`` as a call of a function that the kernel has once under that name; see ``written_once``."""
+    name = ".".join(("tk", name, *(value.type.mangled for value in values)))
+    function = e.module.globals.get(name)
+    if function is None:
+        function = _written(e, name, values, translate)
+    return e.builder.call(function, values)
 
 
 def _written(e: Emitter, name: str, values: Sequence[Value], translate: Translation) -> ir.Function:

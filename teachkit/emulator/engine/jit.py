@@ -90,7 +90,8 @@ def compile_object(text: str, *, thorough: bool = False) -> bytes:
         module.verify()
         options = llvm.create_pipeline_tuning_options(speed_level=1)
         # Lanes are vectors already, and loops are the kernel's own.
-        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+        options.loop_vectorization = options.slp_vectorization = False
+        options.loop_unrolling = thorough
         builder = llvm.create_pass_builder(machine, options)
         passes = builder.getModulePassManager() if thorough else _few_passes()
         passes.run(module, builder)
@@ -127,6 +128,21 @@ RUNTIME_SYMBOLS = (
     "tk_trace_reserve",
     "tk_deal",
     "tk_interleave",
+    "tk_find_global",
+    "tk_find_global_each",
+    "tk_find_global_indexed",
+    "tk_find_shared",
+    "tk_find_shared_each",
+    "tk_find_shared_offsets",
+    "tk_place_global",
+    "tk_place_global_each",
+    "tk_place_global_indexed",
+    "tk_place_shared",
+    "tk_place_shared_each",
+    "tk_place_shared_offsets",
+    "tk_put_shared",
+    "tk_put_shared_each",
+    "tk_put_shared_offsets",
     "tk_apart_load_global",
     "tk_apart_store_global",
     "tk_apart_load_group",

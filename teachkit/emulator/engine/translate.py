@@ -109,7 +109,7 @@ class _Translator(BlockEnds):
         lanes: Value = I32(-1)
         e.active = e.carry = None
         e.values.clear()
-        e.n_rooms = 0
+        e.n_rooms, e.is_in_loop = 0, block.is_in_loop
         if self.masked:
             following = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
             lanes = b.load(self.masks[block.index])

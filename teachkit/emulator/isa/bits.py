@@ -5,6 +5,8 @@ Source: PTX ISA, "bmsk", "szext", "prmt", "mul24", "mad24".
 
 from __future__ import annotations
 
+import functools
+
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import written_once
@@ -54,10 +56,29 @@ _PERMUTATIONS = {
 @instruction(f"prmt.b32[.{'|.'.join(_PERMUTATIONS)}]", reads=("b32", "b32", "u32"), writes="b32")
 def prmt(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Value:
     """Pick each byte of the result from the eight bytes (b, a); bit 3 of a selector repeats the byte's sign."""
-    is_known = isinstance(selector, ir.Constant)  # LLVM makes little of it then
-    return (_permuted if is_known else _permuted_once)(e, form, a, b, selector)
+    number = selector.number if isinstance(selector, ir.Constant) else None
+    if number is None or number & 0x8888 or form.optional:
+        return _permuted(e, form, *e.alike(a, b, selector))
+    return _moved(e, number, *e.alike(a, b))
 
 
+def _moved(e: Emitter, selector: int, *sources: Value) -> Value:
+    """The bytes that a selector names, those together that come from one source and move as far."""
+    build, masks = e.builder, dict[tuple[int, int], int]()
+    for byte in range(4):
+        picked = selector >> 4 * byte & 7
+        move = (picked // 4, byte - picked % 4)
+        masks[move] = masks.get(move, 0) | 0xFF << 8 * byte
+    parts = []
+    for (source, n_bytes), mask in masks.items():
+        value = sources[source]
+        shift = build.shl if n_bytes > 0 else build.lshr
+        moved = shift(value, e.constant(value, 8 * abs(n_bytes))) if n_bytes else value
+        parts.append(build.and_(moved, e.constant(moved, mask)))
+    return functools.reduce(build.or_, parts)
+
+
+@written_once
 def _permuted(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Value:
     build = e.builder
     both = build.or_(build.shl(e.cast("zext", b, I64), e.constant(e.cast("zext", b, I64), 32)), e.cast("zext", a, I64))
@@ -75,9 +96,6 @@ def _permuted(e: Emitter, form: Form, a: Value, b: Value, selector: Value) -> Va
         chosen = e.cast("zext", e.select(repeat, sign, picked), I32)
         result = build.or_(result, build.shl(chosen, e.constant(chosen, 8 * byte)))
     return result
-
-
-_permuted_once = written_once(_permuted)
 
 
 @instruction("mul24.(lo|hi).(u32|s32)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I16, Value
-from teachkit.emulator.isa.floating import flush, half_to_float, pack, upper
+from teachkit.emulator.isa.floating import flush, flush_once, half_to_float, pack, upper
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, PredicatePair
 
@@ -48,7 +48,7 @@ def setp(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
     kind = form.type
     a, b = e.alike(e.read(sources[0], kind), e.read(sources[1], kind))
     if "ftz" in form.optional and kind == "f32":
-        a, b = flush(e, a), flush(e, b)
+        a, b = flush_once(e, a), flush_once(e, b)
     result = _compare(e, form.required[0], kind, a, b)
     if len(sources) == 2:
         e.write(target, result, "pred")
@@ -76,7 +76,7 @@ def set_(e: Emitter, form: Form, target: Operand, a: Operand, b: Operand, *third
     test, *combine, to, kind = form.required
     left, right = e.alike(e.read(a, kind), e.read(b, kind))
     if "ftz" in form.optional and kind == "f32":
-        left, right = flush(e, left), flush(e, right)
+        left, right = flush_once(e, left), flush_once(e, right)
     truth = _compare(e, test, kind, left, right)
     if combine:
         join = {"and": e.builder.and_, "or": e.builder.or_, "xor": e.builder.xor}[combine[0]]

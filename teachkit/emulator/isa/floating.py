@@ -13,9 +13,9 @@ import math
 from collections.abc import Callable
 
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.helpers import written_once
+from teachkit.emulator.engine.helpers import Translation, once, written_once
 from teachkit.emulator.engine.processor import converts_half
-from teachkit.emulator.engine.shapes import F16, F32, F64, I16, I32, I64, Value, like
+from teachkit.emulator.engine.shapes import F16, F32, F64, I16, I32, I64, Value, is_vector, like
 from teachkit.emulator.isa import half
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand
@@ -31,6 +31,11 @@ def flush(e: Emitter, value: Value) -> Value:
     tiny = b.icmp_unsigned("==", exponent, e.constant(bits, 0))
     signed_zero = b.and_(bits, e.constant(bits, 0x80000000))
     return b.bitcast(e.select(tiny, signed_zero, bits), value.type)
+
+
+def flush_once(e: Emitter, value: Value) -> Value:
+    """The same as a call: its comparison alone takes LLVM long."""
+    return once(e, "flush", lambda given: flush(e, given), value) if is_vector(value) else flush(e, value)
 
 
 def relu(e: Emitter, value: Value) -> Value:
@@ -53,27 +58,44 @@ def apply(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value
     return result
 
 
+def _flushing_once(translate: Translation) -> Translation:
+    """Decorate ``translate`` of an instruction whose code is long with ``.ftz`` only: see ``written_once``."""
+    once = written_once(translate)
+
+    @functools.wraps(translate)
+    def call(e: Emitter, form: Form, *values: Value) -> Value:
+        is_long = "ftz" in form.optional and form.type == "f32"
+        return (once if is_long else translate)(e, form, *values)
+
+    return call
+
+
 @instruction("add[.rn][.ftz][.sat].f32", "add[.rn].f64")
+@_flushing_once
 def add(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return apply(e, form, e.builder.fadd, a, b)
 
 
 @instruction("sub[.rn][.ftz][.sat].f32", "sub[.rn].f64")
+@_flushing_once
 def sub(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return apply(e, form, e.builder.fsub, a, b)
 
 
 @instruction("mul[.rn][.ftz][.sat].f32", "mul[.rn].f64")
+@_flushing_once
 def mul(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return apply(e, form, e.builder.fmul, a, b)
 
 
 @instruction("fma.rn[.ftz][.sat].f32", "fma.rn.f64", "mad.rn[.ftz][.sat].f32", "mad.rn.f64", reads=("T", "T", "T"))
+@_flushing_once
 def fma(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
     return apply(e, form, lambda *v: e.intrinsic("llvm.fma", *v), a, b, c)
 
 
 @instruction("div.rn[.ftz].f32", "div.full[.ftz].f32", "div.approx[.ftz].f32", "div.rn.f64")
+@_flushing_once
 def div(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return apply(e, form, e.builder.fdiv, a, b)
 
@@ -105,29 +127,41 @@ def maximum(e: Emitter, form: Form, target: Operand, *sources: Operand) -> None:
     _extreme(e, form, "llvm.maximum", target, sources)
 
 
+def _lesser_or_greater(e: Emitter, form: Form, name: str, a: Value, b: Value) -> Value:
+    def flushed(a: Value, b: Value) -> Value:
+        return apply(e, form, lambda *v: e.intrinsic(name, *v), a, b)
+
+    if "ftz" not in form.optional or not is_vector(a):
+        return flushed(a, b)
+    return once(e, name + ".ftz", flushed, a, b)
+
+
 def _extreme(e: Emitter, form: Form, name: str, target: Operand, sources: tuple[Operand, ...]) -> None:
     name = name if "NaN" in form.optional else f"{name}num"
     values = e.alike(*(e.read(source, form.type) for source in sources))
     signs = functools.reduce(e.builder.xor, [e.bits(v) for v in values])
     if "abs" in form.optional:
         values = [e.intrinsic("llvm.fabs", v) for v in values]
-    value = functools.reduce(lambda a, b: apply(e, form, lambda *v: e.intrinsic(name, *v), a, b), values)
+    value = functools.reduce(lambda a, b: _lesser_or_greater(e, form, name, a, b), values)
     if "xorsign" in form.optional:
         value = e.intrinsic("llvm.copysign", value, e.builder.bitcast(signs, value.type))
     e.write(target, value, form.type)
 
 
 @instruction("sqrt.rn[.ftz].f32", "sqrt.approx[.ftz].f32", "sqrt.rn.f64", reads=("T",))
+@_flushing_once
 def sqrt(e: Emitter, form: Form, a: Value) -> Value:
     return apply(e, form, lambda v: e.intrinsic("llvm.sqrt", v), a)
 
 
 @instruction("rsqrt.approx[.ftz].f32", "rsqrt.approx.f64", reads=("T",))
+@_flushing_once
 def rsqrt(e: Emitter, form: Form, a: Value) -> Value:
     return apply(e, form, lambda v: e.builder.fdiv(e.constant(v, 1.0), e.intrinsic("llvm.sqrt", v)), a)
 
 
 @instruction("rcp.approx[.ftz].f32", "rcp.rn[.ftz].f32", "rcp.rn.f64", reads=("T",))
+@_flushing_once
 def rcp(e: Emitter, form: Form, a: Value) -> Value:
     return apply(e, form, lambda v: e.builder.fdiv(e.constant(v, 1.0), v), a)
 

@@ -6,6 +6,7 @@ Source: PTX ISA, "cvt", "Alternate Floating-Point Data Formats".
 from __future__ import annotations
 
 from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.helpers import written_once
 from teachkit.emulator.engine.shapes import I8, I16, Value
 from teachkit.emulator.isa.floating import float_to_half, half_to_float, pack, upper
 from teachkit.emulator.isa.table import Form, instruction
@@ -34,8 +35,12 @@ def from_halves(e: Emitter, form: Form, target: Operand, source: Operand) -> Non
 @instruction("cvt.rn[.relu].f16x2.(e4m3x2|e5m2x2)", reads=None)
 def to_halves(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     """Both formats fit in f16. e5m2 is the upper byte of an f16."""
+    e.write(target, _halves(e, form, e.read(source, "b16")), "b32")
+
+
+@written_once
+def _halves(e: Emitter, form: Form, pair: Value) -> Value:
     b, kind = e.builder, form.required[-1]
-    pair = e.read(source, "b16")
     octets = [b.and_(pair, e.constant(pair, 0xFF)), b.lshr(pair, e.constant(pair, 8))]
     halves = []
     for octet in octets:
@@ -45,7 +50,7 @@ def to_halves(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
             value = e.select(b.fcmp_ordered("<", value, e.constant(value, 0.0)), e.constant(value, 0.0), value)
         nan = b.fcmp_unordered("uno", value, value)
         halves.append(e.select(nan, e.constant(half, 0x7FFF), float_to_half(e, value, "f16")))
-    e.write(target, pack(e, halves[0], halves[1]), "b32")
+    return pack(e, halves[0], halves[1])
 
 
 def e4m3_to_half(e: Emitter, octet: Value) -> Value:
@@ -59,6 +64,7 @@ def e4m3_to_half(e: Emitter, octet: Value) -> Value:
     return b.or_(half, sign)
 
 
+@written_once
 def _two_octets(e: Emitter, form: Form, high: Value, low: Value) -> Value:
     b = e.builder
     first, second = (e.cast("zext", _octet(e, form, value), I16) for value in (high, low))

@@ -27,11 +27,13 @@ def sub(e: Emitter, form: Form, a: Value, b: Value) -> Value:
 
 
 @instruction("add.sat.s32")
+@written_once
 def add_sat(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return e.intrinsic("llvm.sadd.sat", a, b)
 
 
 @instruction("sub.sat.s32")
+@written_once
 def sub_sat(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     return e.intrinsic("llvm.ssub.sat", a, b)
 
@@ -54,6 +56,11 @@ def mad_lo(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
 
 @instruction(f"mul.hi.({INTEGERS})")
 def mul_hi(e: Emitter, form: Form, a: Value, b: Value) -> Value:
+    return _upper_product(e, form, *e.alike(a, b))
+
+
+@written_once
+def _upper_product(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     width = WIDTHS[form.type]
     product = e.builder.mul(*(_widen(e, form, v) for v in (a, b)))
     high = e.builder.lshr(product, e.constant(product, width))
@@ -175,12 +182,14 @@ def cnot(e: Emitter, form: Form, a: Value) -> Value:
 
 
 @instruction("shl.(b16|b32|b64)", reads=("T", "u32"))
+@written_once
 def shl(e: Emitter, form: Form, a: Value, amount: Value) -> Value:
     """PTX clamps the amount to the width; LLVM leaves it undefined."""
     return _shift(e, "shl", a, amount)
 
 
 @instruction("shr.(b16|b32|b64|u16|u32|u64|s16|s32|s64)", reads=("T", "u32"))
+@written_once
 def shr(e: Emitter, form: Form, a: Value, amount: Value) -> Value:
     if not _signed(form):
         return _shift(e, "lshr", a, amount)
@@ -209,6 +218,7 @@ def _fit(e: Emitter, amount: Value, width: int) -> Value:
 
 
 @instruction("shf.(l|r).(wrap|clamp).b32", reads=("b32", "b32", "u32"), writes="b32")
+@written_once
 def shf(e: Emitter, form: Form, low: Value, high: Value, amount: Value) -> Value:
     """Funnel shift of the 64 bits (high, low): the upper word of a left shift, the lower of a right one."""
     b = e.builder
@@ -225,6 +235,7 @@ def shf(e: Emitter, form: Form, low: Value, high: Value, amount: Value) -> Value
 
 
 @instruction("bfe.(u32|u64|s32|s64)", reads=("T", "u32", "u32"))
+@written_once
 def bfe(e: Emitter, form: Form, a: Value, position: Value, length: Value) -> Value:
     """Extract a bit field; past the top bit a signed field repeats the sign, an unsigned one is zero."""
     b, width = e.builder, WIDTHS[form.type]
@@ -247,6 +258,7 @@ def bfe(e: Emitter, form: Form, a: Value, position: Value, length: Value) -> Val
 
 
 @instruction("bfi.(b32|b64)", reads=("T", "T", "u32", "u32"))
+@written_once
 def bfi(e: Emitter, form: Form, field: Value, into: Value, position: Value, length: Value) -> Value:
     b = e.builder
     position = b.and_(position, e.constant(position, 255))
@@ -287,21 +299,37 @@ def _dot(e: Emitter, form: Form, a: Value, b: Value, c: Value, fields: list[tupl
 def lop3(e: Emitter, form: Form, a: Value, b: Value, c: Value, table: Value) -> Value:
     """Any function of three bits: bit (4a + 2b + c) of the table is its value."""
     build = e.builder
+    if isinstance(table, ir.Constant) and table.number is not None:
+        return _known_function(e, table.number & 0xFF, *e.alike(a, b, c))
     result = e.constant(a, 0)
-    number = table.number if isinstance(table, ir.Constant) else None
     inputs = {bit: (build.not_(value), value) for bit, value in ((4, a), (2, b), (1, c))}
     for case in range(8):
-        if number is not None and not number >> case & 1:
-            continue
         term = e.constant(a, -1)
         for bit, value in inputs.items():
             term = build.and_(term, value[bool(case & bit)])
-        if number is not None:
-            result = build.or_(result, term)
-            continue
         listed = build.and_(build.lshr(table, e.constant(table, case)), e.constant(table, 1))
         result = build.or_(result, build.and_(term, build.neg(listed)))
     return result
+
+
+def _known_function(e: Emitter, table: int, *inputs: Value) -> Value:
+    """A function of bits by its table, as a sum modulo 2 of products: one exclusive or, one and, for each input.
+
+    With the last input 0 it is one function of the others, with it 1 another: f = f0 ^ (input & (f0 ^ f1)).
+    """
+    b = e.builder
+    if not inputs:
+        return I32(-(table & 1))
+    *others, last = inputs
+    zeros, ones = (sum((table >> (2 * case + bit) & 1) << case for case in range(1 << len(others))) for bit in (0, 1))
+    same, change = _known_function(e, zeros, *others), _known_function(e, zeros ^ ones, *others)
+    if isinstance(change, ir.Constant) and change.number is not None:
+        toggled = last if change.number else e.constant(last, 0)
+    else:
+        toggled = b.and_(last, change)
+    if isinstance(same, ir.Constant) and same.number == 0:
+        return toggled
+    return b.xor(*e.alike(same, toggled))
 
 
 @instruction("lop3.(or|and).b32", reads=None)

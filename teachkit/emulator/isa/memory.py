@@ -134,7 +134,7 @@ def cp_async(e: Emitter, form: Form, target: Operand, source: Operand, size: Ope
     packed = access.load_packed(e, "global", source, size.value)
     e.guard = guard
     if part is not None:
-        some = b.and_(b.bitcast(e.vector(part), I32), e.lanes())
+        some = b.and_(e.lane_bits(part), e.lanes())
         with b.if_then(b.icmp_unsigned("!=", some, I32(0))):
             e.fault(Fault.PARTIAL_COPY, site, some)
     access.store_packed(e, "shared", target, packed, size.value)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.helpers import once
 from teachkit.emulator.engine.shapes import (
     I1,
     I32,
@@ -77,11 +78,17 @@ def _dynamic(e: Emitter, mode: str, value: Value, b: Value, c: Value) -> tuple[V
 
 
 def permute(e: Emitter, value: Value, source: Value) -> Value:
-    """``value[source[lane]]`` for 32-bit values, through memory."""
+    """``value[source[lane]]`` for 32-bit values."""
+    return once(e, "permute", lambda *given: _permuted(e, *given), value, source)
+
+
+def _permuted(e: Emitter, value: Value, source: Value) -> Value:
+    """The same through memory."""
     build = e.builder
-    build.store(value, e.scratch["packed"], align=64)
+    place = build.alloca(value.type, align=16)
+    build.store(value, place, align=16)
     offsets = build.zext(build.shl(source, e.constant(source, 2)), vector_of(I64))
-    base = e.vector(build.ptrtoint(e.scratch["packed"], I64))
+    base = e.vector(build.ptrtoint(place, I64))
     pointers = build.inttoptr(build.add(base, offsets), ir.VectorType(ir.PointerType(), 32))
     name = "llvm.masked.gather.v32i32.v32p0"
     mask_type = vector_of(ir.IntType(1))
@@ -97,7 +104,7 @@ def permute(e: Emitter, value: Value, source: Value) -> Value:
 def vote(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
     build = e.builder
     present = e.lanes()
-    said = build.and_(build.bitcast(e.vector(e.read(source, "pred")), I32), present)
+    said = build.and_(e.lane_bits(e.read(source, "pred")), present)
     lanes, yes = (_among(e, members, bits) for bits in (present, said))
     every = build.icmp_unsigned("==", yes, lanes)
     some = build.icmp_unsigned("!=", yes, e.constant(yes, 0))
@@ -108,7 +115,7 @@ def vote(e: Emitter, form: Form, target: Operand, source: Operand, members: Oper
 
 @instruction("vote.sync.ballot.b32", reads=None)
 def ballot(e: Emitter, form: Form, target: Operand, source: Operand, members: Operand) -> None:
-    yes = e.builder.bitcast(e.vector(e.read(source, "pred")), I32)
+    yes = e.lane_bits(e.read(source, "pred"))
     e.write(target, _among(e, members, e.builder.and_(yes, e.lanes())), "b32")
 
 
@@ -207,10 +214,7 @@ def match(e: Emitter, form: Form, target: Operand, source: Operand, members: Ope
     value = e.vector(e.read(source, form.type))
     lanes = _among(e, members, e.lanes())
     if ".any." in form.opcode or is_vector(lanes):
-        peers: Value = ir.Constant(vector_of(I32), None)
-        for lane in range(32):
-            alike = build.icmp_unsigned("==", value, e.vector(build.extract_element(value, I32(lane))))
-            peers = build.insert_element(peers, build.bitcast(alike, I32), I32(lane))
+        peers = once(e, "peers", lambda given: _peers(e, given), value)
         same = build.and_(peers, e.vector(lanes))
         if ".any." in form.opcode:
             e.write(target, same, "b32")
@@ -225,6 +229,16 @@ def match(e: Emitter, form: Form, target: Operand, source: Operand, members: Ope
         e.write(target.second, agreed, "pred")
     else:
         e.write(target, everyone, "b32")
+
+
+def _peers(e: Emitter, value: Value) -> Value:
+    """For each lane, the lanes that hold what it holds."""
+    b = e.builder
+    peers: Value = ir.Constant(vector_of(I32), None)
+    for lane in range(32):
+        alike = b.icmp_unsigned("==", value, e.vector(b.extract_element(value, I32(lane))))
+        peers = b.insert_element(peers, b.bitcast(alike, I32), I32(lane))
+    return peers
 
 
 @instruction("elect.sync", reads=None)

@@ -95,10 +95,16 @@ PROLOGUE = (
 )
 
 
+in_a_loop = False  # kernels have their body in a loop that runs once: the engine writes other code there
+
+
 def kernel(body, *, before="", variables="", pointers=(), directives=""):
     """PTX of kernel ``k``: ``out`` and the other ``pointers`` (%rd10, %rd11, ...) are its parameters."""
     parameters = ", ".join(f".param .u64 {name}" for name in ("out", *pointers))
     loads = " ".join(f"ld.param.u64 %rd{10 + i}, [{name}];" for i, name in enumerate(pointers))
+    if in_a_loop:
+        again = ".reg .b32 %turns; .reg .pred %more; mov.u32 %turns, 1;\nAGAIN:"
+        body = f"{again}\n{body}\nadd.u32 %turns, %turns, -1; setp.gt.s32 %more, %turns, 0; @%more bra AGAIN;"
     head = f"{HEADER}{before}\n.visible .entry k({parameters}) {directives}\n"
     return f"{head}{{\n{REGISTERS}\n{variables}\n{PROLOGUE}\n{loads}\n{body}\nret;\n}}\n"
 

@@ -1,4 +1,4 @@
-"""``both``: the functions that run one launch on the engine and on the oracle."""
+"""``both``: the functions that run one launch on the engine and on the oracle, and kernels with and without a loop."""
 
 import importlib.util
 import pathlib
@@ -18,3 +18,11 @@ def both():
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
+
+
+@pytest.fixture(params=["", "in a loop"])
+def straight_and_in_a_loop(request, both):
+    """Kernels of ``both.kernel`` run as they are written, and as the body of a loop."""
+    both.in_a_loop = bool(request.param)
+    yield
+    both.in_a_loop = False

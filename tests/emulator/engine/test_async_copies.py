@@ -6,6 +6,8 @@ import pytest
 from teachkit.emulator import load_ptx
 from teachkit.errors import KernelFault, LaunchError
 
+pytestmark = pytest.mark.usefixtures("straight_and_in_a_loop")
+
 TILE = ".shared .align 16 .b8 tile[512];"
 START = """
 mov.u32 %r4, tile; mad.lo.u32 %r5, %r1, 16, %r4; mad.wide.u32 %rd2, %r1, 16, %rd10; mad.wide.u32 %rd3, %r1, 16, %rd0;

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from teachkit.emulator import check, observe
 from teachkit.errors import KernelFault
 
+pytestmark = pytest.mark.usefixtures("straight_and_in_a_loop")
+
 KINDS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "v2.u32": 8, "v4.u16": 8, "v4.u32": 16, "v2.u64": 16}
 VALUES = {"8": "%h", "16": "%h", "32": "%r", "64": "%rd"}
 

@@ -12,6 +12,8 @@ from teachkit.emulator.engine.warp_code import Mode
 from teachkit.emulator.ptx import parse
 from teachkit.errors import KernelFault
 
+pytestmark = pytest.mark.usefixtures("straight_and_in_a_loop")
+
 # Each ends with the address of lane %r1's word number %r20 of the array in %rd3.
 FORMS = {
     "mul.wide.s32": "mul.wide.s32 %rd4, %r20, 4; add.s64 %rd5, %rd3, %rd4;",
@@ -55,7 +57,7 @@ def _kernel(both, form, mask="", access="", offset=0, array="mov.b64 %rd3, %rd10
 
 def _is_indexed(text):
     module = parse(text)
-    return "llvm.vector.reduce.or.v32i64" not in translate(module, module.functions["k"], Mode(False, rows=True)).text
+    return "global_each" not in translate(module, module.functions["k"], Mode(False, rows=True)).text
 
 
 @pytest.mark.parametrize("mask", MASKS)

@@ -11,6 +11,8 @@ import pytest
 
 from teachkit.emulator import load_ptx
 
+pytestmark = pytest.mark.usefixtures("straight_and_in_a_loop")
+
 HEAD = """
     mov.u32 %r31, %ntid.x; mad.lo.u32 %r30, %r3, %r31, %r1;
     mul.wide.u32 %rd2, %r30, 16;

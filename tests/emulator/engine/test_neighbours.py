@@ -16,6 +16,8 @@ from teachkit.emulator.engine.steps import steps_of
 from teachkit.emulator.ptx import parse
 from teachkit.errors import KernelFault
 
+pytestmark = pytest.mark.usefixtures("straight_and_in_a_loop")
+
 SHAPES = [("b32", 4), ("b16", 8), ("b16", 4), ("b16", 2), ("b32", 2), ("b64", 2), ("f32", 4), ("s16", 4)]
 
 

@@ -6,6 +6,8 @@ The engine keeps such a register as its value in lane 0; a wrong proof gives the
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.usefixtures("straight_and_in_a_loop")
+
 _STORE = "st.global.u32 [%rd1], %r9;"
 _STORE_UPPER = "shr.u64 %rd9, %rd3, 20; cvt.u32.u64 %r9, %rd9;" + _STORE
 _LANE = "mov.u32 %r8, %laneid;"
