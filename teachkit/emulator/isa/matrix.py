@@ -39,7 +39,8 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
     operands = [item for items in sources for item in items]
     if e.active is None and e.guard is None and len(targets) == len(results):
         places = [
-            place_of_register(e, item, wide) or kept(e, str(i), e.vector(e.read(item, wide))) for i, item in enumerate(operands)
+            place_of_register(e, item, wide) or kept(e, str(i), e.vector(e.read(item, wide)))
+            for i, item in enumerate(operands)
         ]
         product_in_place(e, types, how, sizes, [*places, *targets])
         return
