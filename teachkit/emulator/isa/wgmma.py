@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 
 from teachkit.emulator.engine import tally
-from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.emit import RESIDENT_ALIGN, Emitter
 from teachkit.emulator.engine.shapes import I1, I8, I32, I64, Value, vector_of
 from teachkit.emulator.isa.descriptors import TILE_BYTES, load_tiles
 from teachkit.emulator.isa.products import items_of, kept, place_of_register, product_in_place, room
@@ -74,25 +74,19 @@ def wgmma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, adds: Oper
     load_tiles(e, _descriptor(e, b), I64(0), n // 8, by_k=by_k[1], site=site, lanes=e.lanes(), to=columns)
 
     how = "and" if a_type == "b1" else "satfinite" if "satfinite" in form.optional else ""
-    places = [place for item in targets if (place := place_of_register(e, item, "b32")) is not None]
-    is_in_place = e.active is None and e.guard is None and len(places) == len(targets)
-    begins = e.builder.not_(_holds(e, adds))
-    if is_in_place:
-        with e.builder.if_then(begins):
-            for place in places:
-                e.builder.store(_zeros(e), place, align=32)
+    sums = [place for item in targets if (place := place_of_register(e, item, "b32")) is not None]
+    is_in_place = e.active is None and e.guard is None and len(sums) == len(targets)
+    if not is_in_place:
+        sums = [kept(e, f"sum{i}", e.vector(e.read(item, "b32"))) for i, item in enumerate(targets)]
+    with e.builder.if_then(e.builder.not_(_holds(e, adds))):
+        for place in sums:
+            e.builder.store(e.vector(I32(0)), place, align=RESIDENT_ALIGN)
     for tile in range(n // 8):
-        these = slice(n_d * tile, n_d * tile + n_d)
         b_at = [_at(e, columns, _N_B * tile + register) for register in range(_N_B)]
-        if is_in_place:
-            sums = places[these]
-        else:
-            before = [e.vector(e.read(item, "b32")) for item in targets[these]]
-            sums = [kept(e, f"d{i}", e.select(begins, _zeros(e), value)) for i, value in enumerate(before)]
-        product_in_place(e, (d_type, a_type, b_type, d_type), how, (_N_A, _N_B, n_d, n_d), [*rows, *b_at, *sums, *sums])
-        if not is_in_place:
-            for item, place in zip(targets[these], sums, strict=True):
-                e.write(item, e.builder.load(place, typ=vector_of(I32), align=32), "b32")
+        d_at = sums[n_d * tile : n_d * tile + n_d]
+        product_in_place(e, (d_type, a_type, b_type, d_type), how, (_N_A, _N_B, n_d, n_d), [*rows, *b_at, *d_at, *d_at])
+    for item, place in zip(targets, sums, strict=True) if not is_in_place else ():
+        e.write(item, e.builder.load(place, typ=vector_of(I32), align=RESIDENT_ALIGN), "b32")
 
 
 def _options(e: Emitter, kind: str, has_registers: bool, given: tuple[Operand, ...]) -> tuple[int, tuple[bool, bool]]:
@@ -122,8 +116,8 @@ def _rows(e: Emitter, a: Operand, site: int, by_k: bool, flipped: int) -> list[V
         load_tiles(e, _descriptor(e, a), first, 2, by_k=by_k, site=site, lanes=e.lanes(), to=to)
         found = [_at(e, to, tile) for tile in (0, 2, 1, 3)]  # down, then along K
     for place in found if flipped else []:
-        value = e.builder.load(place, typ=vector_of(I32), align=32)
-        e.builder.store(e.builder.xor(value, e.constant(value, flipped)), place, align=32)
+        value = e.builder.load(place, typ=vector_of(I32), align=RESIDENT_ALIGN)
+        e.builder.store(e.builder.xor(value, e.constant(value, flipped)), place, align=RESIDENT_ALIGN)
     return found
 
 
@@ -141,7 +135,3 @@ def _holds(e: Emitter, adds: Operand) -> Value:
         return I1(int(adds.value != 0))
     value = e.read(adds, "pred")
     return value if value.type == I1 else e.first_active(value)
-
-
-def _zeros(e: Emitter) -> Value:
-    return e.vector(I32(0))
