@@ -93,7 +93,7 @@ FLOAT = {"f16": ("f16", "f32"), "bf16": ("f32",), "tf32": ("f32",)}
 OPTIONS = {"f16": ("1", "1", "0", "0"), "bf16": ("1", "1", "0", "0"), "tf32": ("1", "1"), "e4m3": ("1", "1"),
            "e5m2": ("1", "1"), "s8": (), "u8": (), "b1": ()}  # fmt: skip
 FORMS = [
-    *(f"m64n{n}k16.{d}.f16.f16" for n, d in ((8, "f16"), (8, "f32"), (40, "f16"), (256, "f32"))),
+    *(f"m64n{n}k16.{d}.f16.f16" for n, d in ((40, "f16"), (256, "f32"))),
     *(f"m64n{n}k16.f32.bf16.bf16" for n in (16, 72)),
     *(f"m64n{n}k8.f32.tf32.tf32" for n in (8, 104)),
     *(f"m64n{n}k32.{d}.{a}.{b}" for n, d in ((8, "f32"), (24, "f16")) for a in ("e4m3", "e5m2")
@@ -121,11 +121,11 @@ def test_every_type(both, form, in_registers):
 
 
 def layouts():
-    """(swizzle, base offset, distance from a line to the next where 8 of them are a pattern)"""
-    for swizzle, width in (("plain", 16), ("32 bytes", 32), ("64 bytes", 64), ("128 bytes", 128)):
-        yield swizzle, 0, 8 * width
-        if swizzle != "plain":
-            yield swizzle, 3, 8 * width
+    """(swizzle, base offset, where the matrix starts after a pattern's start, bytes of 8 lines)"""
+    yield "plain", 0, 160, 128
+    for swizzle, width in (("32 bytes", 32), ("64 bytes", 64), ("128 bytes", 128)):
+        yield swizzle, 0, 160, 8 * width
+        yield swizzle, 3, 0, 8 * width
 
 
 @pytest.mark.parametrize("ways", ["00", "01", "10", "11"])
@@ -134,21 +134,16 @@ def test_every_layout(both, ways):
     form = "m64n64k16.f32.f16.f16"
     text = program(both, form, ("1", "1", *ways))
     results = []
-    for swizzle, base, step in layouts():
-        for shift in (0, 160):
-            # B has 8 groups of 8, or as many lines: neither runs out of memory, nor do they lie upon each other.
-            a = descriptor(128 * base + shift, 2 * step, step, swizzle, base)
-            b = descriptor(SHARED_BYTES // 2 + shift, step, 2 * step, swizzle, base)
-            given = arguments(both, form, (a, b))
-            run = both.run_both(text, "k", 1, 128, given)
-            run.check_memory()
-            run.check_counters()
-            results.append(given[0].tobytes())
-    assert len(set(results)) > 0.6 * len(results)
-
-
-def numbers(form, kind, n_rows, n_columns, random):
-    return random.integers(-8, 9, (n_rows, n_columns)).astype({"f16": np.float16, "tf32": np.float32}[kind])
+    for swizzle, base, shift, step in layouts():
+        # B has 8 groups of 8, or as many lines: neither runs out of memory, nor do they lie upon each other.
+        a = descriptor(128 * base + shift, 2 * step, step, swizzle, base)
+        b = descriptor(SHARED_BYTES // 2 + shift, step, 2 * step, swizzle, base)
+        given = arguments(both, form, (a, b))
+        run = both.run_both(text, "k", 1, 128, given)
+        run.check_memory()
+        run.check_counters()
+        results.append(given[0].tobytes())
+    assert len(set(results)) == len(results)
 
 
 def laid_out(matrix, by_k, width):
@@ -192,7 +187,7 @@ def test_matrices_laid_out_by_hand(both, by_k, width):
     np.testing.assert_array_equal(found, a[:, :16].astype(np.float32) @ b[:, :16].astype(np.float32).T)
 
 
-@pytest.mark.parametrize("signs", [("1", "-1"), ("-1", "1"), ("-1", "-1")])
+@pytest.mark.parametrize("signs", [("1", "-1"), ("-1", "-1")])
 @pytest.mark.parametrize("form", ["m64n16k16.f32.f16.f16", "m64n8k8.f32.tf32.tf32", "m64n8k32.f16.e4m3.e5m2"])
 @pytest.mark.parametrize("in_registers", [False, True], ids=["shared", "registers"])
 def test_signs(both, form, signs, in_registers):
