@@ -45,8 +45,8 @@ def _function(e: Emitter, by_k: bool) -> ir.Function:
     name = f"tk_tiles_by_{'k' if by_k else 'mn'}"
     arguments = [POINTER, I64, I64, I64, I64, I64, I64, POINTER, POINTER, I32, POINTER]
     if name in e.module.globals:
-        return e.module.globals[name]  # type: ignore[no-any-return]
-    load = apart.runtime(e, "tk_load_shared").name
+        return e.module.globals[name]
+    load = apart.runtime(e, "tk_load_shared").get_reference()
     return helper(e, name, ir.VoidType(), arguments, _text(name, load, by_k, e.is_checked))
 
 
@@ -114,7 +114,7 @@ tile:
 one.by.one:
   store <8 x i64> %host, ptr %addresses, align 64
   store <16 x i64> zeroinitializer, ptr %packed, align 64
-  call void @{load}(ptr %ctx, ptr %addresses, i32 {(1 << _ROWS) - 1}, i64 %low, i64 %high, i64 %site, i64 16, \
+  call void {load}(ptr %ctx, ptr %addresses, i32 {(1 << _ROWS) - 1}, i64 %low, i64 %high, i64 %site, i64 16, \
 ptr %packed)
   %packed.at = ptrtoint ptr %packed to i64
 {_spread("packed.at")}

@@ -8,7 +8,7 @@ from teachkit.emulator.engine import apart
 from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.shapes import I8, I16, I32, I64, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.engine.shapes import I8, I16, I32, I64, Poison, lane_constants, vector_of
 from teachkit.emulator.isa.products import ELEMENTS, items_of, kept, place_of_register, product, product_in_place
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Operand
