@@ -180,3 +180,47 @@ def test_counts_and_time(n_threads):
     estimate = tk.predict(prof, gpu="H100")
     assert estimate.seconds > 0
     assert "tensor" in str(estimate)
+
+
+CUDA = r"""
+__device__ unsigned long long described(const void* at, unsigned leading, unsigned stride) {
+    unsigned long long start = __cvta_generic_to_shared(at);
+    return (start & 0x3FFFF) >> 4 | (unsigned long long)(leading >> 4) << 16 | (unsigned long long)(stride >> 4) << 32;
+}
+
+// Tiles of 8 rows of 16 bytes, one behind the other: A [64, 16] by K, B [16, 16] by its columns.
+extern "C" __global__ void products(const unsigned short* a, const unsigned short* b, float* c, int n_times) {
+    __shared__ alignas(128) unsigned short a_s[64 * 16], b_s[16 * 16];
+    for (int i = threadIdx.x; i < 64 * 16; i += 128) {
+        int row = i / 16, k = i % 16;
+        a_s[(row / 8 * 2 + k / 8) * 64 + row % 8 * 8 + k % 8] = a[i];
+    }
+    for (int i = threadIdx.x; i < 16 * 16; i += 128) {
+        int k = i / 16, column = i % 16;
+        b_s[(column / 8 * 2 + k / 8) * 64 + k % 8 * 8 + column % 8] = b[i];
+    }
+    asm volatile("fence.proxy.async;" ::: "memory");
+    __syncthreads();
+    float d[8];
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+    for (int time = 0; time < n_times; time++)
+        asm volatile(
+            "{ .reg .pred adds; setp.ne.b32 adds, %10, 0;\n"
+            "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {%0, %1, %2, %3, %4, %5, %6, %7}, "
+            "%8, %9, adds, 1, 1, 0, 1; }"
+            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
+            : "l"(described(a_s, 128, 256)), "l"(described(b_s, 128, 256)), "r"(time));
+    asm volatile("wgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;" ::: "memory");
+    int row = threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
+    for (int i = 0; i < 8; i++)
+        c[(row + i / 2 % 2 * 8) * 16 + column + i / 4 * 8 + i % 2] = d[i];
+}
+"""
+
+
+def test_cuda_with_matrices_that_are_not_swizzled():
+    a, b, c = small_numbers((64, 16), torch.float16), small_numbers((16, 16), torch.float16), torch.zeros(64, 16)
+    kernel = tk.compile_cuda_c(CUDA)["products"]
+    with check():
+        kernel[1, 128](a.view(torch.uint16), b.view(torch.uint16), c, 3)
+    assert torch.equal(c.double(), 3 * (a.double() @ b.double()))
