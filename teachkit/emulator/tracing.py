@@ -3,7 +3,8 @@
 The launch runs twice: on the engine, as always, and before that, on copies of its arguments, on the oracle, which is
 slow and keeps to the definitions; the steps are the oracle's.
 An address in memory that several arguments share is named after the first of them.
-Not modelled: what an earlier launch left in variables of the module; local memory; ``ldmatrix``'s addresses.
+Not modelled: what an earlier launch left in variables of the module; local memory; addresses of ``ldmatrix``;
+what ``wgmma`` reads of shared memory.
 """
 
 from __future__ import annotations

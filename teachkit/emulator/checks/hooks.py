@@ -19,7 +19,7 @@ from teachkit.emulator.sites import Site
 FIRST_PLACE = 1 << 19  # numbers of places that own no counter start here
 _MODES = {"up": 0, "down": 1, "bfly": 2, "idx": 3}
 _NO_SHUFFLE = len(_MODES)
-_ALIGNED = ("mma", "wmma", "ldmatrix", "stmatrix", "movmatrix")
+_ALIGNED = ("mma", "wmma", "wgmma", "ldmatrix", "stmatrix", "movmatrix")
 _MASK_OPERAND = {"shfl": 4, "vote": 2, "match": 2, "redux": 2}  # place of the member mask
 _ACCESS = "declare i32 @tk_check_access(i64, i64, i32, i64, i64, i64, i64, i64, i32)"
 

@@ -162,6 +162,7 @@ def used(instruction: Instruction) -> list[str]:
     names = [name for operand in instruction.operands[skip:] for name in registers_of(operand)]
     if instruction.guard is not None:
         names.append(instruction.guard.register.name)
+    if instruction.guard is not None or base(instruction) == "wgmma":  # which adds to its target
         names.extend(written)
     if isinstance(instruction, StackReturn):
         names.append(STACK)

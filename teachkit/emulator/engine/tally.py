@@ -19,6 +19,7 @@ from teachkit.emulator.engine.context import (
 )
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, Value, lane_constants
+from teachkit.emulator.ptx.model import Instruction
 
 _BANK_BYTES = 4
 
@@ -33,6 +34,16 @@ def add(e: Emitter, slot: int, amount: Value) -> None:
 def add_lanes(e: Emitter, slot: int, lanes: Value) -> None:
     """Add the number of ``lanes``, of 32 bits."""
     add(e, slot, e.builder.zext(e.intrinsic("llvm.ctpop", lanes), I64))
+
+
+def plain(e: Emitter, instruction: Instruction) -> None:
+    """An instruction without counters of its own is worth its block's; a guarded one counts its lanes."""
+    if e.guard is None:
+        e.sites.plain(instruction)
+        return
+    slot = e.sites.guard(instruction)
+    if e.sites.counting:
+        add_lanes(e, slot, e.lanes())
 
 
 def run_in_shared(e: Emitter, site: int) -> None:

@@ -177,14 +177,5 @@ class _Translator(BlockEnds):
             if target is not None:
                 e.write(target, result, names.get(row.writes, row.writes))
         if not any(site.kind in ("access", "guard") for site in self.sites.sites[n_sites:]):
-            self._count_plain(instruction)
+            tally.plain(e, instruction)
         e.guard, e.lane_zero = None, False
-
-    def _count_plain(self, instruction: Instruction) -> None:
-        """An instruction without counters of its own is worth its block's; a guarded one counts its lanes."""
-        if self.e.guard is None:
-            self.sites.plain(instruction)
-            return
-        slot = self.sites.guard(instruction)
-        if self.mode.counting:
-            tally.add_lanes(self.e, slot, self.e.lanes())

@@ -37,6 +37,9 @@ def worth(opcode: str) -> tuple[tuple[str, int], ...]:
         n_products = 4 if base == "mma" and (m, k) == (8, 4) and "f16" in modifiers else 1
         is_sparse = modifiers[0].startswith("sp")  # half of A is multiplied
         return (("flop_tensor", n_products * m * n * k * (1 if is_sparse else 2)),)
+    if base == "wgmma" and "mma_async" in modifiers:
+        _, n, k = (int(size) for size in re.split("[mnk]", modifiers[3])[1:])
+        return (("flop_tensor", 2 * 16 * n * k),)  # a warp has 16 of the 64 rows
     if base in ("bar", "barrier") and "warp" not in modifiers and not {"sync", "red", "arrive"}.isdisjoint(modifiers):
         return (("barriers", 1),)
     if base in ("setp", "set"):

@@ -8,10 +8,10 @@ from teachkit.emulator.engine import apart
 from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.shapes import I8, I16, I32, I64, WIDTHS, Poison, Value, lane_constants, vector_of
-from teachkit.emulator.isa.products import ELEMENTS, items_of, kept, product, product_in_place
+from teachkit.emulator.engine.shapes import I8, I16, I32, I64, Poison, lane_constants, vector_of
+from teachkit.emulator.isa.products import ELEMENTS, items_of, kept, place_of_register, product, product_in_place
 from teachkit.emulator.isa.table import Form, instruction
-from teachkit.emulator.ptx.model import Address, Operand, Register
+from teachkit.emulator.ptx.model import Address, Operand
 
 
 @instruction(
@@ -35,11 +35,12 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
     sizes = [len(items) for items in (*sources, results)]
     if sizes != _sizes(form.opcode, types):
         raise e.unsupported(f"{sizes} registers of A, B, C and D, not {_sizes(form.opcode, types)}")
-    targets = [place for item in results if (place := _place(e, item, wide)) is not None]
+    targets = [place for item in results if (place := place_of_register(e, item, wide)) is not None]
     operands = [item for items in sources for item in items]
     if e.active is None and e.guard is None and len(targets) == len(results):
         places = [
-            _place(e, item, wide) or kept(e, str(i), e.vector(e.read(item, wide))) for i, item in enumerate(operands)
+            place_of_register(e, item, wide) or kept(e, str(i), e.vector(e.read(item, wide)))
+            for i, item in enumerate(operands)
         ]
         product_in_place(e, types, how, sizes, [*places, *targets])
         return
@@ -56,17 +57,6 @@ def _sizes(opcode: str, types: tuple[str, ...]) -> list[int]:
         n_elements // LANES // ELEMENTS.get(kind, 1)
         for n_elements, kind in ((m * k, a_type), (n * k, b_type), (m * n, c_type), (m * n, d_type))
     ]
-
-
-def _place(e: Emitter, operand: Operand, wide: str) -> Value | None:
-    """Where the operand's 32 lanes lie side by side in memory, None where they do not.
-
-    A register that is not in the frame is in memory too until LLVM finds that it need not be.
-    """
-    if not isinstance(operand, Register) or operand.name in e.uniform or operand.name in e.strides:
-        return None
-    is_wide = operand.name in e.registers and WIDTHS[e.register_types[operand.name]] == WIDTHS[wide]
-    return e.registers[operand.name] if is_wide else None
 
 
 @instruction("movmatrix.sync.aligned.m8n8.trans.b16", reads=None)

@@ -155,6 +155,7 @@ def cp_async_wait(e: Emitter, form: Form, n: Operand) -> None:
     "membar.proxy.alias",
     "fence[.sc|.acq_rel].(cta|gpu|sys)",
     "fence.proxy.(async|alias)",
+    "fence.proxy.async.(global|shared::cta|shared::cluster)",
     reads=(),
     writes="",
 )

@@ -29,6 +29,7 @@ from teachkit.emulator.engine.shapes import (
     I32,
     I64,
     POINTER,
+    WIDTHS,
     Poison,
     Value,
     lane_constants,
@@ -36,7 +37,7 @@ from teachkit.emulator.engine.shapes import (
 )
 from teachkit.emulator.isa.floating import float_to_half, half_to_float, pack, upper
 from teachkit.emulator.isa.fp8 import e4m3_to_half
-from teachkit.emulator.ptx.model import Group, Operand
+from teachkit.emulator.ptx.model import Group, Operand, Register
 
 ELEMENTS = {
     "f16": 2,
@@ -65,7 +66,7 @@ def product(e: Emitter, types: tuple[str, ...], how: str, sizes: Sequence[int], 
     """
     places = [kept(e, str(i), word) for i, word in enumerate(words)]
     word = words[0].type
-    results = [_room(e, f"d{i}", word) for i in range(sizes[-1])]
+    results = [room(e, f"d{i}", word) for i in range(sizes[-1])]
     product_in_place(e, types, how, sizes, [*places, *results])
     return [e.builder.load(place, typ=word, align=RESIDENT_ALIGN) for place in results]
 
@@ -79,17 +80,17 @@ def product_in_place(e: Emitter, types: tuple[str, ...], how: str, sizes: Sequen
     function = e.module.globals.get(name)
     if function is None:
         function = _define(e, types, how, name, sizes)
-    e.builder.call(function, [_room(e, "table", vector_of(F64, _TABLE_LANES), _LARGEST_K), *places])
+    e.builder.call(function, [room(e, "table", vector_of(F64, _TABLE_LANES), _LARGEST_K), *places])
 
 
-def _room(e: Emitter, name: str, shape: ir.Type, n: int = 1) -> Value:
+def room(e: Emitter, name: str, shape: ir.Type, n: int = 1) -> Value:
     """Memory of the running warp, the same for all instructions of a kernel."""
     return e.once(f"matrix {name} {shape}", lambda: e.builder.alloca(shape, I32(n)))
 
 
 def kept(e: Emitter, name: str, value: Value) -> Value:
     """Put a value into memory; its place."""
-    place = _room(e, name, value.type)
+    place = room(e, name, value.type)
     e.builder.store(value, place, align=RESIDENT_ALIGN)
     return place
 
@@ -218,6 +219,17 @@ def return_all(e: Emitter, words: list[Value]) -> None:
     for index, word in enumerate(words):
         result = e.builder.insert_value(result, word, index)
     e.builder.ret(result)
+
+
+def place_of_register(e: Emitter, operand: Operand, wide: str) -> Value | None:
+    """Where the operand's 32 lanes lie side by side in memory, None where they do not.
+
+    A register that is not in the frame is in memory too until LLVM finds that it need not be.
+    """
+    if not isinstance(operand, Register) or operand.name in e.uniform or operand.name in e.strides:
+        return None
+    is_wide = operand.name in e.registers and WIDTHS[e.register_types[operand.name]] == WIDTHS[wide]
+    return e.registers[operand.name] if is_wide else None
 
 
 def items_of(operand: Operand) -> tuple[Operand, ...]:

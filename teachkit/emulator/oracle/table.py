@@ -35,6 +35,7 @@ _FAMILIES = (
     "sparse",
     "quadpairs",
     "wmma",
+    "wgmma",
     "mbarrier",
     "control",
 )

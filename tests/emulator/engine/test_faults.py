@@ -368,12 +368,13 @@ def test_the_name_of_a_kernel_and_of_its_dimensions(both):
 
 
 def test_unsupported_instructions_say_where(both, tmp_path):
+    unknown = "tcgen05.fence::before_thread_sync"
     with pytest.raises(UnsupportedInstruction) as caught:
-        launch(both, "\nwgmma.fence.sync.aligned;", words(1))
-    assert caught.value.opcode == "wgmma.fence.sync.aligned"
-    line = both.kernel("\nwgmma.fence.sync.aligned;", pointers=[]).splitlines().index("wgmma.fence.sync.aligned;") + 1
+        launch(both, f"\n{unknown};", words(1))
+    assert caught.value.opcode == unknown
+    line = both.kernel(f"\n{unknown};", pointers=[]).splitlines().index(f"{unknown};") + 1
     assert caught.value.ptx_line == line
-    assert f"got 'wgmma.fence.sync.aligned' at PTX line {line}." in str(caught.value)
+    assert f"got '{unknown}' at PTX line {line}." in str(caught.value)
     with pytest.raises(UnsupportedInstruction, match=r"add\.weird\.s32"):
         launch(both, "add.weird.s32 %r4, %r4, %r4;", words(1))
 

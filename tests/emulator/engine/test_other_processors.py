@@ -35,9 +35,13 @@ def kernels(samples, both):
     """Launches of kernels that differ most between instruction sets."""
     import importlib.util
 
-    spec = importlib.util.spec_from_file_location("teachkit_test_triton_kernels", _HERE / "test_triton_kernels.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    def tests(name):
+        spec = importlib.util.spec_from_file_location(f"teachkit_{name}", _HERE / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    module, products = tests("test_triton_kernels"), tests("test_wgmma")
     wanted = [
         *(("vector_add", kind) for kind in ("fp16", "bf16", "i8")),
         *(
@@ -58,6 +62,9 @@ def kernels(samples, both):
     x[:] = range(-3, 197)
     yield cuda, "loops", 2, 100, [x, out], 0
     yield cuda, "nested", 2, 100, [x, out], 0
+    for form, options in (("m64n24k16.f32.f16.f16", "1101"), ("m64n8k32.f16.e4m3.e5m2", "11")):
+        text = products.program(both, form, tuple(options))
+        yield text, "k", 1, 128, products.arguments(both, form, products.PLAIN), 0
 
 
 @pytest.fixture(scope="module")
