@@ -20,6 +20,10 @@ from teachkit.emulator.isa.counting import worth
 from teachkit.emulator.ptx.model import Address, Instruction, Register, SourceLine, Symbol
 
 
+BULK = ("cp.async.bulk", "cp.reduce.async.bulk", "tensormap")
+"""Instructions that pass by the load and store unit: their sites count lanes, and serve faults and checks."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Site:
     """One place. ``slot`` is its first counter.
@@ -110,7 +114,7 @@ class SiteBuilder:
     def _root(self, instruction: Instruction | None) -> str:
         if instruction is None:
             return ""
-        to_shared = instruction.opcode.startswith("cp.")  # its first address
+        to_shared = instruction.opcode.startswith("cp.") and ".global.shared::cta." not in instruction.opcode
         for operand in instruction.operands[1:] if to_shared else instruction.operands:
             if isinstance(operand, Address):
                 place = operand.base
@@ -161,9 +165,10 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
             lanes = int(counts[site.slot + 1] + LANES * counts[site.slot + RUN_SLOT])
             if site.opcode.startswith(("ldmatrix", "stmatrix")):  # all lanes run it, 8 a matrix give an address
                 lanes = lanes * 4 // int(site.opcode.split(".x")[1][0])
-            for name, amount in _access(site, counts[site.slot : site.slot + SLOTS_PER_ACCESS]):
+            is_bulk = site.opcode.startswith(BULK)
+            for name, amount in [] if is_bulk else _access(site, counts[site.slot : site.slot + SLOTS_PER_ACCESS]):
                 add(name, amount)
-            if not site.is_store and site.opcode.startswith("cp.async"):
+            if not is_bulk and not site.is_store and site.opcode.startswith("cp.async"):
                 continue  # the lanes that store are those that ran the instruction: some may have had nothing to read
             if site.is_again:
                 continue

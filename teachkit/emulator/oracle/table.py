@@ -36,6 +36,7 @@ _FAMILIES = (
     "quadpairs",
     "wmma",
     "mbarrier",
+    "bulk",
     "control",
 )
 
