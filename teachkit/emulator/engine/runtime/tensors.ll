@@ -694,12 +694,12 @@ rows:
   %whole.0 = icmp eq i64 %row.from, 0
   %whole.1 = icmp eq i64 %row.to, %row.bytes
   %whole.2 = icmp eq i64 %swizzle, 0
-  %whole.3 = icmp eq ptr %reduce, null
-  %whole.4 = icmp eq ptr %check, null
-  %whole.5 = and i1 %whole.0, %whole.1
-  %whole.6 = and i1 %whole.2, %whole.3
-  %whole.7 = and i1 %whole.5, %whole.6
-  %whole = and i1 %whole.7, %whole.4              ; rows that are one run in both memories
+  %whole.3 = and i1 %whole.0, %whole.1
+  %whole.4 = and i1 %whole.2, %whole.3
+  %quick.0 = icmp eq ptr %reduce, null
+  %quick.1 = icmp eq ptr %check, null
+  %quick = and i1 %quick.0, %quick.1              ; nothing but to copy
+  %whole = and i1 %whole.4, %quick                ; rows that are one run in both memories
   br label %row
 
 row:
@@ -755,7 +755,7 @@ row.at.once:
   br label %row.end
 
 chunk:
-  %at = phi i64 [ 0, %row.copy ], [ %at.next, %chunk ]
+  %at = phi i64 [ 0, %row.copy ], [ %at.next, %chunk.end ]
   %at.next = add i64 %at, 16
   %chunk.from.0 = call i64 @llvm.umax.i64(i64 %at, i64 %a)
   %chunk.to.0 = call i64 @llvm.umin.i64(i64 %at.next, i64 %b)
@@ -771,7 +771,25 @@ chunk:
   %s.swizzled = xor i64 %s.offset, %s.flip
   %s.place = add i64 %base, %s.swizzled
   %g.at = add i64 %g, %chunk.from.0
+  %chunk.full = icmp eq i64 %chunk.n, 16
+  %chunk.quick = and i1 %chunk.full, %quick
+  br i1 %chunk.quick, label %chunk.at.once, label %chunk.part
+
+chunk.at.once:
+  %c.g = inttoptr i64 %g.at to ptr
+  %c.s = inttoptr i64 %s.place to ptr
+  %c.storing = icmp ne i64 %is.store, 0
+  %c.source = select i1 %c.storing, ptr %c.s, ptr %c.g
+  %c.target = select i1 %c.storing, ptr %c.g, ptr %c.s
+  %c.data = load <2 x i64>, ptr %c.source, align 1
+  store <2 x i64> %c.data, ptr %c.target, align 1
+  br label %chunk.end
+
+chunk.part:
   call void @tk_chunk(ptr %ctx, i64 %is.store, i64 %g.at, i64 %s.place, i64 %skip, i64 %chunk.n, <2 x i64> %pattern, i64 %type, i64 %bytes, i64 %number, ptr %reduce, ptr %check)
+  br label %chunk.end
+
+chunk.end:
   %chunk.more = icmp ult i64 %at.next, %row.bytes
   br i1 %chunk.more, label %chunk, label %row.end
 
