@@ -114,8 +114,12 @@ class SiteBuilder:
     def _root(self, instruction: Instruction | None) -> str:
         if instruction is None:
             return ""
-        to_shared = instruction.opcode.startswith("cp.") and ".global.shared::cta." not in instruction.opcode
-        for operand in instruction.operands[1:] if to_shared else instruction.operands:
+        operands = instruction.operands
+        if instruction.opcode.startswith(BULK):  # of a tensor, the map knows
+            operands = operands[:1] if ".global.shared::cta" in instruction.opcode else operands[1:2]
+        elif instruction.opcode.startswith("cp."):
+            operands = operands[1:]  # the first address is in shared memory
+        for operand in operands:
             if isinstance(operand, Address):
                 place = operand.base
                 found = self.provenance.get(place.name) if isinstance(place, Register) else None
