@@ -19,7 +19,6 @@ from teachkit.emulator.engine.context import CONFLICT_SLOT, LANES, RUN_SLOT, SLO
 from teachkit.emulator.isa.counting import worth
 from teachkit.emulator.ptx.model import Address, Instruction, Register, SourceLine, Symbol
 
-
 BULK = ("cp.async.bulk", "cp.reduce.async.bulk", "tensormap")
 """Instructions that pass by the load and store unit: their sites count lanes, and serve faults and checks."""
 

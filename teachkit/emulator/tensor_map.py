@@ -20,8 +20,10 @@ offset  type       field
 
 The host writes it here; ``tensormap.replace`` writes single fields of it, and the magic with each.
 
-Not modelled: interleaved layouts, im2col, the types that copies convert (TF32, those that flush subnormal numbers,
-packed ones of 4 and 6 bits), and swizzles of other atoms than 16 bytes.
+Loads round elements of type ``tf32`` to the nearest number of 10 bits after the point.
+
+Not modelled: interleaved layouts, im2col, stores of ``tf32``, types that flush subnormal numbers, packed ones of 4 and
+6 bits, swizzles of other atoms than 16 bytes, and rows of a box that are narrower than its swizzle.
 Source: CUDA Driver API, "Tensor Map Object Management"; PTX ISA, "Tensor-maps".
 """
 
@@ -56,10 +58,10 @@ TYPES = ("u8", "u16", "u32", "s32", "u64", "s64", "f16", "f32", "f32.ftz", "f64"
 DRIVER_TYPES = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 8, 11, 12)
 """PTX's number for each ``CUtensorMapDataType``."""
 
-ELEMENT_BYTES = {0: 1, 1: 2, 2: 4, 3: 4, 4: 8, 5: 8, 6: 2, 7: 4, 9: 8, 10: 2}
+ELEMENT_BYTES = {0: 1, 1: 2, 2: 4, 3: 4, 4: 8, 5: 8, 6: 2, 7: 4, 9: 8, 10: 2, 11: 4}
 """Of the types that are emulated."""
 
-FLOATS = frozenset({6, 7, 9, 10})
+FLOATS = frozenset({6, 7, 9, 10, 11})
 SPANS = (0, 32, 64, 128)
 """Bytes inside which each swizzle moves chunks of 16."""
 
@@ -137,7 +139,9 @@ def encode(
     _require(all(1 <= n <= 256 for n in box), f"a box of 1 to 256 elements in each dimension, got {list(box)}")
     _require(all(1 <= n <= 8 for n in steps), f"element strides of 1 to 8, got {list(steps)}")
     _require(row_bytes % 16 == 0, f"rows of the box that are a multiple of 16 bytes, got {row_bytes}")
-    _require(not span or row_bytes <= span, f"rows of at most {span} bytes in the box for this swizzle, got {row_bytes}")
+    _require(
+        not span or row_bytes <= span, f"rows of at most {span} bytes in the box for this swizzle, got {row_bytes}"
+    )
     if span and row_bytes < span:
         what = f"a box with rows of {row_bytes} bytes, narrower than its swizzle of {span},"
         raise TensorMapError(f"tensor maps with {what} are not emulated", is_emulated=False)

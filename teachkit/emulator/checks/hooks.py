@@ -117,7 +117,8 @@ global.look:
   %here = add i64 %d, %at
   %lanes.before = mul i64 %lane, %size
   %packed = sub i64 %here, %lanes.before
-  %live = call i32 @tk_check_access(i64 %c, i64 %a, i32 %bit, i64 0, i64 0, i64 {site.ref}, i64 %size, i64 %packed, i32 0)
+  %live = call i32 @tk_check_access(i64 %c, i64 %a, i32 %bit, i64 0, i64 0, i64 {site.ref}, \
+i64 %size, i64 %packed, i32 0)
   %at.next = add i64 %at, %size
   br label %global.next
 shared.next:

@@ -103,9 +103,7 @@ def _atomic(e: Emitter, form: Form, address: Operand, sources: tuple[Operand, ..
     return e.builder.call(function, [e.scratch["addresses"], live, first, second])
 
 
-def live_lanes(
-    e: Emitter, space: str, address: Address, lane_bytes: int, among: Value | None = None
-) -> Value:
+def live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int, among: Value | None = None) -> Value:
     """The lanes that may go on, after bounds and counting; their host addresses are left in memory.
 
     ``among``: those that are on, where these are not all that run the instruction.

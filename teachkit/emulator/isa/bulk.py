@@ -196,7 +196,9 @@ def _issue(e: Emitter, operands: Sequence[Value], is_store: bool, is_atomic: boo
         if e.sites.counting:
             tally.add_lanes(e, numbers[0] + LANES_SLOT, lanes)
         sites = [site_value(e, number) for number in numbers]
-        copy(lanes, request(e, operands), sites, hooks.bulk(e, *sites, is_store) if e.is_checked else _null())
+        copy(
+            lanes, request(e, operands), sites, hooks.bulk(e, sites[0], sites[1], is_store) if e.is_checked else _null()
+        )
 
 
 def places(e: Emitter, is_store: bool, is_atomic: bool = False) -> tuple[int, int]:

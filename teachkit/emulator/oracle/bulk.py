@@ -20,7 +20,20 @@ from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, 
 if TYPE_CHECKING:
     from teachkit.emulator.oracle.machine import Machine
 
-_KINDS = {0: "u8", 1: "u16", 2: "u32", 3: "s32", 4: "u64", 5: "s64", 6: "f16", 7: "f32", 9: "f64", 10: "bf16"}
+_KINDS = {
+    0: "u8",
+    1: "u16",
+    2: "u32",
+    3: "s32",
+    4: "u64",
+    5: "s64",
+    6: "f16",
+    7: "f32",
+    9: "f64",
+    10: "bf16",
+    11: "f32",
+}
+_TF32 = 11
 _MAGIC = b"tmtk"
 _NAN = {2: b"\xff\x7f", 4: b"\xff\xff\xff\x7f", 8: b"\xff" * 7 + b"\x7f"}
 _OPERATIONS = ("add", "min", "max", "inc", "dec", "and", "or", "xor")
@@ -51,6 +64,7 @@ class Map:
     steps: tuple[int, ...]
     swizzle: int
     is_nan: bool
+    rounds: bool
 
     @classmethod
     def of(cls, octets: bytes) -> Map | None:
@@ -70,6 +84,7 @@ class Map:
             steps=steps,
             swizzle=octets[14],
             is_nan=octets[15] == 1,
+            rounds=octets[13] == _TF32,
         )
 
     def elements(self, start: tuple[int, ...]) -> list[int | None]:
@@ -131,6 +146,8 @@ def bulk(form: Form) -> Operation:
                     machine.memory.store(where, data)
                 else:
                     data = fill if place is None else machine.memory.load(where, element)[0]
+                    if rank and place is not None and _map(machine, item, int(lane)).rounds:
+                        data = _rounded(data)
                     machine.shared[at : at + element] = data
             if not is_store:
                 _complete(machine, item, item.operands[2 if is_tensor else 3], int(lane), n_bytes)
@@ -193,6 +210,15 @@ def _combined(operation: str, kind: str, old: Array, new: Array) -> Array:
         result = names[operation](a, b)
     bits = encode(result.astype(a.dtype), kind)
     return np.ascontiguousarray(bits).view(np.uint8).reshape(-1, size)
+
+
+def _rounded(octets: Array) -> Array:
+    """A ``tf32`` has 10 bits behind the point: the nearest number, even if there are two."""
+    (word,) = octets.view(np.uint32).tolist()
+    if word & 0x7F800000 != 0x7F800000:
+        kept, rest = word >> 13, word & 0x1FFF
+        word = kept + (rest > 0x1000 or (rest == 0x1000 and kept & 1)) << 13
+    return np.array([word], np.uint32).view(np.uint8)
 
 
 def _complete(machine: Machine, item: Instruction, address: Operand, lane: int, n_bytes: int) -> None:

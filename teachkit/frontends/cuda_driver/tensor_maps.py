@@ -1,6 +1,7 @@
 """Tensor maps: what a bulk copy of a tensor has to know of it, written where the program wants them.
 
-Not modelled: im2col, and what :mod:`teachkit.emulator.tensor_map` leaves out; these answer ``CUDA_ERROR_NOT_SUPPORTED``.
+Not modelled: im2col, and what :mod:`teachkit.emulator.tensor_map` leaves out. They answer
+``CUDA_ERROR_NOT_SUPPORTED``.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class EmulatorLauncher:
         descriptors = {a.path: next(maps, None) for a in arguments if a.type_name.startswith("tensordesc")}
         self._plan = [(a.path[0], a.path[1:], _converter(a, descriptors.get(a.path))) for a in arguments]
         self._has_addresses = any(argument.type_name.removeprefix("*") in ("i64", "u64") for argument in arguments)
-        self._names = [name for argument in arguments for name in _parameter_names(argument, descriptors.get(argument.path))]
+        self._names = [name for a in arguments for name in _parameter_names(a, descriptors.get(a.path))]
         self._all_names = [*self._names, *_SCRATCH_NAMES]
         self._allocate_scratch = triton_adapter.scratch_allocator(metadata)
         self._n_hidden = 0
@@ -80,11 +80,11 @@ class EmulatorLauncher:
         """Run the kernel; the signature is Triton's."""
         if enter_hook is not None:
             enter_hook(launch_metadata)
-        self.launch((grid_x, grid_y, grid_z), function, args)
+        self.launch((grid_x, grid_y, grid_z), function, args, stream)
         if exit_hook is not None:
             exit_hook(launch_metadata)
 
-    def launch(self, grid: tuple[int, int, int], binary: Binary, args: tuple[Any, ...]) -> None:
+    def launch(self, grid: tuple[int, int, int], binary: Binary, args: tuple[Any, ...], stream: int = 0) -> None:
         """Run ``grid`` programs of ``binary`` on the bound arguments ``args``, constexprs among them.
 
         Raises
@@ -103,7 +103,8 @@ class EmulatorLauncher:
             return
         if self._kernel is None:
             self._load(binary)
-        values += (self._allocate_scratch(n_programs) if self._allocate_scratch else _NO_SCRATCH)[: self._n_hidden]
+        scratch = self._allocate_scratch(n_programs, stream) if self._allocate_scratch else _NO_SCRATCH
+        values += scratch[: self._n_hidden]
         self._kernel.launch(
             grid,
             self.block,

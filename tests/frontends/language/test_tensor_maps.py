@@ -275,10 +275,18 @@ def test_what_a_map_cannot_be_is_said_at_the_launch():
     x = torch.zeros(20, 40, dtype=torch.float16)
     shifted = TensorDescriptor(x, [20, 8], [40, 1], [16, 8])
     launched(copy_2d, (1, 1), shifted, shifted, 16, 8)
-    with pytest.raises(LaunchError, match=r"argument 'x'.*tf32"):
-        described = TensorDescriptor.from_tensor(x.float(), [16, 8])
-        described.round_f32_to_tf32 = True
-        copy_2d[(1, 1)](described, described, 16, 8)
+    empty = TensorDescriptor(x, [0, 8], [40, 1], [16, 8])
+    with pytest.raises(LaunchError, match=r"argument 'x'.*1 to 2\^32 elements"):
+        copy_2d[(1, 1)](empty, shifted, 16, 8)
+
+
+def test_loads_round_to_tf32():
+    x, out = tensor((20, 40), torch.float32), torch.zeros(16, 32)
+    described = TensorDescriptor.from_tensor(x, [16, 32], round_f32_to_tf32=True)
+    launched(shifted_kernel, (1,), described, out, 0, 0, 16, 32)
+    bits = x[:16, :32].contiguous().view(torch.int32)
+    rounded = bits + 0xFFF + (bits >> 13 & 1) & -0x2000
+    assert torch.equal(out.view(torch.int32), rounded)
 
 
 def test_a_descriptor_of_more_than_the_tensor_is_a_fault_that_names_it():

@@ -16,6 +16,7 @@ define internal i64 @tk_type_bytes(i8 %type) {
     i8 7, label %of.4
     i8 9, label %of.8
     i8 10, label %of.2
+    i8 11, label %of.4
   ]
 
 of.1:
@@ -169,6 +170,20 @@ in:
 
 fetch:
   call void @llvm.memcpy.p0.p0.i64(ptr %inside, ptr %g, i64 %n, i1 false)
+  %is.tf32 = icmp eq i64 %type, 11
+  br i1 %is.tf32, label %round, label %filled
+
+round:                                            ; to the nearest of 10 bits, even if there are two; not infinity and NaN
+  %words = load <4 x i32>, ptr %chunk
+  %exponent = and <4 x i32> %words, splat (i32 2139095040)
+  %special = icmp eq <4 x i32> %exponent, splat (i32 2139095040)
+  %last = lshr <4 x i32> %words, splat (i32 13)
+  %odd = and <4 x i32> %last, splat (i32 1)
+  %half = add <4 x i32> %odd, splat (i32 4095)
+  %up = add <4 x i32> %words, %half
+  %cut = and <4 x i32> %up, splat (i32 -8192)
+  %rounded = select <4 x i1> %special, <4 x i32> %words, <4 x i32> %cut
+  store <4 x i32> %rounded, ptr %chunk
   br label %filled
 
 filled:
@@ -331,7 +346,7 @@ end:
 }
 
 ; Why nothing can be copied by the map at an address, as engine/faults.py numbers the reasons; 0 where it is good.
-define internal i64 @tk_map_reason(ptr %ctx, i64 %map, i64 %parameters.end, i64 %rank, ptr %reduce) {
+define internal i64 @tk_map_reason(ptr %ctx, i64 %map, i64 %parameters.end, i64 %rank, i64 %is.store, ptr %reduce) {
 entry:
   %p.parameters = getelementptr i8, ptr %ctx, i64 «params»
   %parameters = load i64, ptr %p.parameters
@@ -422,7 +437,11 @@ judge:
   %type = load i8, ptr %p.type
   %type.64 = zext i8 %type to i64
   %bytes = call i64 @tk_type_bytes(i8 %type)
-  %bad.type = icmp eq i64 %bytes, 0
+  %no.type = icmp eq i64 %bytes, 0
+  %storing = icmp ne i64 %is.store, 0
+  %is.tf32 = icmp eq i8 %type, 11                 ; loads round to it
+  %no.store = and i1 %storing, %is.tf32
+  %bad.type = or i1 %no.type, %no.store
   %p.box.0 = getelementptr i8, ptr %m, i64 96
   %box.0 = load i32, ptr %p.box.0, align 1
   %box.64 = zext i32 %box.0 to i64
@@ -446,7 +465,7 @@ judge:
   %fill = load i8, ptr %p.fill
   %fill.unknown = icmp ugt i8 %fill, 1
   %type.low = and i64 %type.64, 63
-  %is.float.0 = lshr i64 1728, %type.low          ; types 6, 7, 9 and 10 as bits
+  %is.float.0 = lshr i64 3776, %type.low          ; types 6, 7, 9, 10 and 11 as bits
   %is.float = trunc i64 %is.float.0 to i1
   %is.nan = icmp eq i8 %fill, 1
   %not.float = xor i1 %is.float, true
@@ -500,7 +519,7 @@ lane:
   %number = zext i32 %number32 to i64
   %column = getelementptr i64, ptr %table, i64 %number
   %map = load i64, ptr %column
-  %reason = call i64 @tk_map_reason(ptr %ctx, i64 %map, i64 %parameters.end, i64 %rank, ptr %reduce)
+  %reason = call i64 @tk_map_reason(ptr %ctx, i64 %map, i64 %parameters.end, i64 %rank, i64 %is.store, ptr %reduce)
   %good = icmp eq i64 %reason, 0
   br i1 %good, label %copy, label %refuse
 
@@ -698,7 +717,9 @@ rows:
   %whole.4 = and i1 %whole.2, %whole.3
   %quick.0 = icmp eq ptr %reduce, null
   %quick.1 = icmp eq ptr %check, null
-  %quick = and i1 %quick.0, %quick.1              ; nothing but to copy
+  %quick.2 = icmp ne i8 %type.8, 11
+  %quick.3 = and i1 %quick.0, %quick.1
+  %quick = and i1 %quick.2, %quick.3              ; nothing but to copy
   %whole = and i1 %whole.4, %quick                ; rows that are one run in both memories
   br label %row
 
