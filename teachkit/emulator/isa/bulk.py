@@ -4,8 +4,9 @@ They are carried out at once by ``runtime/tensors.ll``, in the order of lanes; `
 all bytes of the box, also of those outside the tensor. They pass by the load and store unit, and with it by what is
 counted of its requests, sectors, bytes and wavefronts; the caches and DRAM see them, without L1.
 
+Of two floats of which one is NaN the other is the smallest and the largest, as for ``min`` and ``max``.
 Not modelled: im2col, ``.multicast``, copies to other blocks of a cluster, ``gather4`` and ``scatter4``, masks of bytes,
-smallest and largest of 16-bit floats, and the traffic of fetching a tensor map.
+and the traffic of fetching a tensor map.
 Source: PTX ISA, "cp.async.bulk", "cp.reduce.async.bulk", "cp.async.bulk.tensor", "cp.reduce.async.bulk.tensor".
 """
 
@@ -34,8 +35,8 @@ _N_ROWS = 3 + MAX_RANK  # of the table: two addresses, coordinates, bytes of the
 
 _REDUCED = {
     "add": ("u32", "s32", "u64", "s64", "f16", "bf16", "f32", "f64"),
-    "min": ("u32", "s32", "u64", "s64"),
-    "max": ("u32", "s32", "u64", "s64"),
+    "min": ("u32", "s32", "u64", "s64", "f16", "bf16"),
+    "max": ("u32", "s32", "u64", "s64", "f16", "bf16"),
     "inc": ("u32",),
     "dec": ("u32",),
     "and": ("u32", "s32", "u64", "s64"),
@@ -108,7 +109,7 @@ def bulk_store(e: Emitter, form: Form, target: Operand, shared: Operand, size: O
 @instruction(
     f"cp.reduce.async.bulk.global.shared::cta.{_GROUP}.add.(u32|s32|u64|f32|f64)",
     f"cp.reduce.async.bulk.global.shared::cta.{_GROUP}.add.noftz.(f16|bf16)",
-    f"cp.reduce.async.bulk.global.shared::cta.{_GROUP}.(min|max).(u32|s32|u64|s64)",
+    f"cp.reduce.async.bulk.global.shared::cta.{_GROUP}.(min|max).(u32|s32|u64|s64|f16|bf16)",
     f"cp.reduce.async.bulk.global.shared::cta.{_GROUP}.(inc|dec).(u32)",
     f"cp.reduce.async.bulk.global.shared::cta.{_GROUP}.(and|or|xor).(b32|b64)",
     reads=None,
@@ -261,7 +262,7 @@ def _null() -> Value:
 def _reduction(e: Emitter, operation: str, kinds: Sequence[str]) -> Value:
     """A function of two addresses, the bytes there, and their type (a number of ``TYPES``) that combines elements.
 
-    It answers whether it knows the type. Float sums need no atomic operation: blocks then run one after another.
+    It answers whether it knows the type. Floats need no atomic operation: blocks then run one after another.
     """
     cases = "\n".join(f"    i64 {TYPES.index(kind)}, label %{kind}" for kind in kinds)
     loops = "\n".join(_loop(e, operation, kind) for kind in kinds)
@@ -290,8 +291,8 @@ def _loop(e: Emitter, operation: str, kind: str) -> str:
         combine = [f"%old.{kind} = load {name}, ptr %at.{kind}, align 1"]
         total = f"fadd {name} %old.{kind}, %new.{kind}"
         if bits == 16:
-            total = f"call i16 @{_half_sum(e, kind)}(i16 %old.{kind}, i16 %new.{kind})"
-        combine += [f"%sum.{kind} = {total}", f"store {name} %sum.{kind}, ptr %at.{kind}, align 1"]
+            total = f"call i16 @{_halves(e, operation, kind)}(i16 %old.{kind}, i16 %new.{kind})"
+        combine += [f"%both.{kind} = {total}", f"store {name} %both.{kind}, ptr %at.{kind}, align 1"]
     else:
         name, verb = f"i{bits}", _ATOMIC.get((operation, letter), operation)
         combine = [f"%old.{kind} = atomicrmw {verb} ptr %at.{kind}, {name} %new.{kind} monotonic"]
@@ -311,14 +312,15 @@ each.{kind}:
   br i1 %more.{kind}, label %each.{kind}, label %done"""
 
 
-def _half_sum(e: Emitter, kind: str) -> str:
-    """Name of a function that adds two numbers of 16 bits: in ``f32``, rounded once more."""
-    name = f"tk_sum_{kind}"
+def _halves(e: Emitter, operation: str, kind: str) -> str:
+    """Name of a function that combines two numbers of 16 bits: in ``f32``, rounded once more."""
+    name = f"tk_{operation}_{kind}"
     if name not in e.module.globals:
         function = ir.Function(e.module, ir.FunctionType(I16, [I16, I16]), name)
         function.linkage = "internal"
         outside, e.builder = e.builder, ir.IRBuilder(function.append_basic_block("entry"))
-        total = e.builder.fadd(*(half_to_float(e, bits, kind) for bits in function.args))
-        e.builder.ret(float_to_half(e, total, kind))
+        a, b = (half_to_float(e, bits, kind) for bits in function.args)
+        wide = e.builder.fadd(a, b) if operation == "add" else e.intrinsic(f"llvm.{operation}imumnum", a, b)
+        e.builder.ret(float_to_half(e, wide, kind))
         e.builder = outside
     return name

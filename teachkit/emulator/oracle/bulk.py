@@ -204,6 +204,9 @@ def _combined(operation: str, kind: str, old: Array, new: Array) -> Array:
     if operation in ("inc", "dec"):
         wraps = a >= b if operation == "inc" else (a == 0) | (a > b)
         result = np.where(wraps, 0 if operation == "inc" else b, a + 1 if operation == "inc" else a - 1)
+    elif operation in ("min", "max") and a.dtype.kind == "f":
+        a_first = np.where(a == b, np.signbit(a), a < b) ^ (operation == "max")
+        result = np.where(np.isnan(a), b, np.where(np.isnan(b) | a_first, a, b))
     else:
         names = {"add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise_and, "or": np.bitwise_or,
                  "xor": np.bitwise_xor}  # fmt: skip

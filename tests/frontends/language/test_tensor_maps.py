@@ -178,7 +178,7 @@ def reduce_kernel(x, out, KIND: tl.constexpr, R: tl.constexpr, C: tl.constexpr):
 @pytest.mark.parametrize(
     ("kind", "dtype"),
     [("add", dtype) for dtype in (torch.int32, torch.float16, torch.bfloat16, torch.float32)]
-    + [(kind, dtype) for kind in ("min", "max") for dtype in (torch.int32, torch.int64, torch.uint32)]
+    + [(kind, dtype) for kind in ("min", "max") for dtype in (torch.int32, torch.int64, torch.uint32, torch.float16)]
     + [(kind, torch.int32) for kind in ("and", "or", "xor")],
     ids=str,
 )
@@ -275,9 +275,9 @@ def test_what_a_map_cannot_be_is_said_at_the_launch():
     x = torch.zeros(20, 40, dtype=torch.float16)
     shifted = TensorDescriptor(x, [20, 8], [40, 1], [16, 8])
     launched(copy_2d, (1, 1), shifted, shifted, 16, 8)
-    empty = TensorDescriptor(x, [0, 8], [40, 1], [16, 8])
+    endless = TensorDescriptor(x, [1 << 33, 8], [40, 1], [16, 8])
     with pytest.raises(LaunchError, match=r"argument 'x'.*1 to 2\^32 elements"):
-        copy_2d[(1, 1)](empty, shifted, 16, 8)
+        copy_2d[(1, 1)](endless, shifted, 16, 8)
 
 
 def test_loads_round_to_tf32():
