@@ -1,8 +1,8 @@
 """Bulk copies: runs of bytes and boxes of tensors between global and shared memory, by one thread each.
 
-They are carried out at once by ``runtime/tensors.ll``, in the order of lanes; ``complete_tx`` then tells the barrier of
-all bytes of the box, also of those outside the tensor. They pass by the load and store unit, and with it by what is
-counted of its requests, sectors, bytes and wavefronts; the caches and DRAM see them, without L1.
+They are carried out at once by ``runtime/bulk.ll`` and ``boxes.ll``, in the order of lanes; ``complete_tx`` then tells
+the barrier of all bytes of the box, also of those outside the tensor. They pass by the load and store unit, and with it
+by what is counted of its requests, sectors, bytes and wavefronts; the caches and DRAM see them, without L1.
 
 Of two floats of which one is NaN the other is the smallest and the largest, as for ``min`` and ``max``.
 Not modelled: im2col, ``.multicast``, copies to other blocks of a cluster, ``gather4`` and ``scatter4``, masks of bytes,
@@ -12,17 +12,16 @@ Source: PTX ISA, "cp.async.bulk", "cp.reduce.async.bulk", "cp.async.bulk.tensor"
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from teachkit.emulator.checks import hooks
 from teachkit.emulator.engine import ir, tally
 from teachkit.emulator.engine.addresses import address_of
 from teachkit.emulator.engine.context import LANES, LANES_SLOT
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.helpers import helper
-from teachkit.emulator.engine.shapes import I1, I16, I32, I64, POINTER, Value, vector_of
-from teachkit.emulator.isa.floating import float_to_half, half_to_float
+from teachkit.emulator.engine.shapes import I32, I64, POINTER, Value, vector_of
 from teachkit.emulator.isa.mbarrier import complete
+from teachkit.emulator.isa.reductions import REDUCED, reduction
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Group, Operand
 from teachkit.emulator.tensor_map import MAX_RANK, TYPES
@@ -32,21 +31,6 @@ _SHARED = "(shared::cta|shared::cluster)"  # of a cluster of one block
 _ARRIVES = "mbarrier::complete_tx::bytes[.L2::cache_hint]"
 _GROUP = "bulk_group[.L2::cache_hint]"
 _N_ROWS = 3 + MAX_RANK  # of the table: two addresses, coordinates, bytes of the box
-
-_REDUCED = {
-    "add": ("u32", "s32", "u64", "s64", "f16", "bf16", "f32", "f64"),
-    "min": ("u32", "s32", "u64", "s64", "f16", "bf16"),
-    "max": ("u32", "s32", "u64", "s64", "f16", "bf16"),
-    "inc": ("u32",),
-    "dec": ("u32",),
-    "and": ("u32", "s32", "u64", "s64"),
-    "or": ("u32", "s32", "u64", "s64"),
-    "xor": ("u32", "s32", "u64", "s64"),
-}
-_ATOMIC = {
-    ("min", "s"): "min", ("min", "u"): "umin", ("max", "s"): "max", ("max", "u"): "umax", ("inc", "u"): "uinc_wrap",
-    ("dec", "u"): "udec_wrap",
-}  # fmt: skip
 
 
 @instruction(f"cp.async.bulk.tensor.{_RANKS}.{_SHARED}.global[.tile].{_ARRIVES}", reads=None)
@@ -71,12 +55,12 @@ def tensor_store(e: Emitter, form: Form, box: Operand, shared: Operand, *policy:
 
 
 @instruction(
-    f"cp.reduce.async.bulk.tensor.{_RANKS}.global.shared::cta.({'|'.join(_REDUCED)})[.tile].{_GROUP}", reads=None
+    f"cp.reduce.async.bulk.tensor.{_RANKS}.global.shared::cta.({'|'.join(REDUCED)})[.tile].{_GROUP}", reads=None
 )
 def tensor_reduce(e: Emitter, form: Form, box: Operand, shared: Operand, *policy: Operand) -> None:
     """The same, each element combined with what is in the tensor, as the map's type of elements says."""
     rank, operands = _box_operands(e, form, box, shared)
-    function = _reduction(e, form.required[1], _REDUCED[form.required[1]])
+    function = reduction(e, form.required[1], REDUCED[form.required[1]])
     _issue(e, operands, True, True, lambda *rest: _store_box(e, rank, rest, function))
 
 
@@ -116,9 +100,9 @@ def bulk_store(e: Emitter, form: Form, target: Operand, shared: Operand, size: O
 )
 def bulk_reduce(e: Emitter, form: Form, target: Operand, shared: Operand, size: Operand, *policy: Operand) -> None:
     """The same, each element combined with what is there."""
-    operation = next(part for part in form.opcode.split(".") if part in _REDUCED)
+    operation = next(part for part in form.opcode.split(".") if part in REDUCED)
     kind = form.type.replace("b32", "u32").replace("b64", "u64")
-    function = _reduction(e, operation, (kind,))
+    function = reduction(e, operation, (kind,))
     operands = _run_operands(e, target, shared, e.vector(e.read(size, "u32")))
     _issue(e, operands, True, True, lambda *rest: _store_run(e, TYPES.index(kind), rest, function))
 
@@ -187,10 +171,10 @@ def _row(e: Emitter, table: Value, number: int) -> Value:
     return e.builder.gep(table, [I64(LANES * number)], source_etype=I64)
 
 
-def _issue(e: Emitter, operands: Sequence[Value], is_store: bool, is_atomic: bool, copy) -> None:  # type: ignore[no-untyped-def]
+def _issue(e: Emitter, operands: Sequence[Value], is_store: bool, is_atomic: bool, copy: Callable[..., None]) -> None:
     """Let the lanes that are on copy, if there are any; ``copy(lanes, table, sites, check)`` writes the call."""
     if is_atomic:
-        e.is_ordered = True  # of floats the order shows, and the type is the map's
+        e.is_ordered = True  # of sums of floats the order shows, and the type is the map's
     lanes = e.lanes()
     numbers = places(e, is_store, is_atomic)
     with e.builder.if_then(e.builder.icmp_unsigned("!=", lanes, I32(0))):
@@ -217,7 +201,7 @@ def site_value(e: Emitter, number: int) -> Value:
 
 
 def runtime_function(e: Emitter, name: str, result: ir.Type, n_numbers: int, n_pointers: int) -> ir.Function:
-    """A function of ``runtime/tensors.ll``: of the context, the lanes, the table, numbers, then pointers."""
+    """A function of ``runtime/bulk.ll``: of the context, the lanes, the table, numbers, then pointers."""
     function = e.module.globals.get(name)
     if function is None:
         kinds = [POINTER, I32, POINTER, *[I64] * n_numbers, *[POINTER] * n_pointers]
@@ -257,70 +241,3 @@ def _run(
 
 def _null() -> Value:
     return ir.Constant(POINTER, None)
-
-
-def _reduction(e: Emitter, operation: str, kinds: Sequence[str]) -> Value:
-    """A function of two addresses, the bytes there, and their type (a number of ``TYPES``) that combines elements.
-
-    It answers whether it knows the type. Floats need no atomic operation: blocks then run one after another.
-    """
-    cases = "\n".join(f"    i64 {TYPES.index(kind)}, label %{kind}" for kind in kinds)
-    loops = "\n".join(_loop(e, operation, kind) for kind in kinds)
-    name = f"tk_bulk_{operation}_{kinds[0] if len(kinds) == 1 else 'any'}"
-    text = f"""
-define internal i1 @{name}(ptr %to, ptr %from, i64 %n, i64 %type) noinline {{
-entry:
-  switch i64 %type, label %unknown [
-{cases}
-  ]
-{loops}
-done:
-  ret i1 true
-unknown:
-  ret i1 false
-}}
-"""
-    return helper(e, name, I1, [POINTER, POINTER, I64, I64], text)
-
-
-def _loop(e: Emitter, operation: str, kind: str) -> str:
-    bits = int(kind.lstrip("bfus"))
-    letter = "f" if "f" in kind else kind[0]
-    if letter == "f":
-        name = {32: "float", 64: "double"}.get(bits, "i16")
-        combine = [f"%old.{kind} = load {name}, ptr %at.{kind}, align 1"]
-        total = f"fadd {name} %old.{kind}, %new.{kind}"
-        if bits == 16:
-            total = f"call i16 @{_halves(e, operation, kind)}(i16 %old.{kind}, i16 %new.{kind})"
-        combine += [f"%both.{kind} = {total}", f"store {name} %both.{kind}, ptr %at.{kind}, align 1"]
-    else:
-        name, verb = f"i{bits}", _ATOMIC.get((operation, letter), operation)
-        combine = [f"%old.{kind} = atomicrmw {verb} ptr %at.{kind}, {name} %new.{kind} monotonic"]
-    body = "\n  ".join(combine)
-    return f"""
-{kind}:
-  %none.{kind} = icmp eq i64 %n, 0
-  br i1 %none.{kind}, label %done, label %each.{kind}
-each.{kind}:
-  %i.{kind} = phi i64 [ 0, %{kind} ], [ %next.{kind}, %each.{kind} ]
-  %at.{kind} = getelementptr i8, ptr %to, i64 %i.{kind}
-  %with.{kind} = getelementptr i8, ptr %from, i64 %i.{kind}
-  %new.{kind} = load {name}, ptr %with.{kind}, align 1
-  {body}
-  %next.{kind} = add i64 %i.{kind}, {bits // 8}
-  %more.{kind} = icmp ult i64 %next.{kind}, %n
-  br i1 %more.{kind}, label %each.{kind}, label %done"""
-
-
-def _halves(e: Emitter, operation: str, kind: str) -> str:
-    """Name of a function that combines two numbers of 16 bits: in ``f32``, rounded once more."""
-    name = f"tk_{operation}_{kind}"
-    if name not in e.module.globals:
-        function = ir.Function(e.module, ir.FunctionType(I16, [I16, I16]), name)
-        function.linkage = "internal"
-        outside, e.builder = e.builder, ir.IRBuilder(function.append_basic_block("entry"))
-        a, b = (half_to_float(e, bits, kind) for bits in function.args)
-        wide = e.builder.fadd(a, b) if operation == "add" else e.intrinsic(f"llvm.{operation}imumnum", a, b)
-        e.builder.ret(float_to_half(e, wide, kind))
-        e.builder = outside
-    return name

@@ -286,6 +286,33 @@ def test_a_map_made_by_the_kernel(both):
     assert result.launch.counters.global_store_requests == 2  # the results, by two warps
 
 
+def test_hints_and_fences_do_nothing(both):
+    data = numbers(both, "i4", (8, 16))
+    tensor = make_map(data, "s32", (16, 8), (16, 4))
+    body = (
+        "mov.b64 %rd9, map; mov.u64 %rd7, 0;"
+        + BEGIN
+        + """
+        prefetch.tensormap [%rd9]; prefetch.param.tensormap [%rd9]; fence.mbarrier_init.release.cluster;
+        cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%rd9, {0, 0}]; cp.async.bulk.prefetch.L2.global [%rd10], 64;
+        cp.async.bulk.prefetch.L2.global.L2::cache_hint [%rd10], 64, %rd7; fence.proxy.async.global;
+        fence.proxy.async.shared::cluster; fence.proxy.tensormap::generic.release.gpu;
+        fence.proxy.tensormap::generic.acquire.sys [%rd9], 128;
+        @%p1 cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint
+        [%r21], [%rd9, {0, 4}], [%r20], %rd7;"""
+        + WAIT
+        + TAKE
+        + """bar.sync 0;
+        @%p1 cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group.L2::cache_hint [%rd9, {0, 0}], [%r21], %rd7;
+        cp.async.bulk.commit_group; cp.async.bulk.wait_group 0;"""
+    )
+    out = both.array(64)
+    expected = data[64:].copy()
+    run(both, body, 256, [tensor, out, data])
+    np.testing.assert_array_equal(out.view("i4"), expected)
+    np.testing.assert_array_equal(data[:64], expected)
+
+
 def fault_of(both, body, n_bytes, arguments, **options):
     text = program(both, body, n_bytes, **options)
     with pytest.raises(KernelFault) as caught:
