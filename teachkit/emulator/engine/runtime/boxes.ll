@@ -215,6 +215,7 @@ rows:
   %quick.3 = and i1 %quick.0, %quick.1
   %quick = and i1 %quick.2, %quick.3              ; nothing but to copy
   %whole = and i1 %whole.4, %quick                ; rows that are one run in both memories
+  %full = and i1 %whole.3, %quick                 ; or one in global memory, whose chunks only change places
   br label %row
 
 row:
@@ -258,7 +259,34 @@ row.trace:
 
 row.copy:
   %row.whole = and i1 %valid, %whole
-  br i1 %row.whole, label %row.at.once, label %chunk
+  %row.full = and i1 %valid, %full
+  br i1 %row.whole, label %row.at.once, label %row.look
+
+row.look:
+  br i1 %row.full, label %row.swizzled, label %chunk
+
+row.swizzled:                                     ; a row has the width of its swizzle, so that one number moves its chunks
+  %w.start = sub i64 %s, %base
+  %w.high = lshr i64 %w.start, 3
+  %w.flip = and i64 %w.high, %swizzle.mask
+  %w.storing = icmp ne i64 %is.store, 0
+  br label %swizzled
+
+swizzled:
+  %w = phi i64 [ 0, %row.swizzled ], [ %w.next, %swizzled ]
+  %w.offset = add i64 %w.start, %w
+  %w.moved = xor i64 %w.offset, %w.flip
+  %w.s = add i64 %base, %w.moved
+  %w.g = add i64 %g, %w
+  %w.s.p = inttoptr i64 %w.s to ptr
+  %w.g.p = inttoptr i64 %w.g to ptr
+  %w.source = select i1 %w.storing, ptr %w.s.p, ptr %w.g.p
+  %w.target = select i1 %w.storing, ptr %w.g.p, ptr %w.s.p
+  %w.data = load <2 x i64>, ptr %w.source, align 1
+  store <2 x i64> %w.data, ptr %w.target, align 1
+  %w.next = add i64 %w, 16
+  %w.more = icmp ult i64 %w.next, %row.bytes
+  br i1 %w.more, label %swizzled, label %row.end
 
 row.at.once:
   %g.p = inttoptr i64 %g to ptr
@@ -270,7 +298,7 @@ row.at.once:
   br label %row.end
 
 chunk:
-  %at = phi i64 [ 0, %row.copy ], [ %at.next, %chunk.end ]
+  %at = phi i64 [ 0, %row.look ], [ %at.next, %chunk.end ]
   %at.next = add i64 %at, 16
   %chunk.from.0 = call i64 @llvm.umax.i64(i64 %at, i64 %a)
   %chunk.to.0 = call i64 @llvm.umin.i64(i64 %at.next, i64 %b)
