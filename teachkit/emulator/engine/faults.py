@@ -116,7 +116,9 @@ def explain(
             hint=f"an access of {record.n_bytes} bytes needs an address that is a multiple of {record.n_bytes}.",
         )
     hint = "the access was not carried out. Mask the lanes past the end, or check the strides that were passed."
-    if site is not None and not site.root and not is_shared and program.kernel.signature.params:
+    if site is not None and ".bulk.tensor" in site.opcode and not is_shared:
+        hint = "nothing was copied. The tensor map describes more than the tensor has: check its shape and strides."
+    elif site is not None and not site.root and not is_shared and program.kernel.signature.params:
         hint += " A CUDA C++ kernel that finds an array by an address in memory or in a structure needs memory=[array]."
     return where.error(f"Out-of-bounds {what} {target}", "out-of-bounds access", name, hint=hint)
 

@@ -295,6 +295,7 @@ def test_a_descriptor_of_more_than_the_tensor_is_a_fault_that_names_it():
     with pytest.raises(KernelFault, match="bulk copy") as caught:
         copy_2d[(3, 2)](*described, 16, 32)
     assert "argument 'x'" in str(caught.value)
+    assert "tensor map describes more" in str(caught.value)
     assert "copy_2d" in str(caught.value)
 
 
@@ -322,3 +323,17 @@ def test_a_checked_launch_finds_nothing_where_there_is_nothing():
         sum_rows_kernel[(2,)](described[0], sums, 50, 72, 16, 64)
     assert not report.findings, str(report)
     assert torch.equal(out[16:], x[16:])
+
+
+def test_a_check_knows_what_copies_have_written():
+    x = tensor((32, 64), torch.float16)
+    with tk.emulator.check(raises=False) as report:
+        between, out = torch.empty_like(x), torch.empty_like(x)
+        described = [TensorDescriptor.from_tensor(t, [16, 64]) for t in (x, between, out)]
+        copy_2d[(2, 1)](described[0], described[1], 16, 64)
+        copy_2d[(2, 1)](described[1], described[2], 16, 64)
+        assert not report.findings, str(report)
+        nothing = TensorDescriptor.from_tensor(torch.empty_like(x), [16, 64])
+        copy_2d[(2, 1)](nothing, described[2], 16, 64)
+    assert {finding.kind for finding in report.findings} == {"init"}, str(report)
+    assert "asynchronous copy" in str(report.findings[0])
