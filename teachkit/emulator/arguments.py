@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from teachkit.emulator.ptx.model import Function, Variable
+from teachkit.emulator.tensor_map import N_BYTES, TensorMap
 from teachkit.errors import LaunchError
 
 _INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
@@ -114,6 +115,11 @@ class Parameters:
             bound = None
             if kind is int and value in integers:  # most are numbers or None
                 fields.append(value % integers.stop)
+            elif kind is TensorMap:
+                if param.n_bytes != N_BYTES:
+                    raise _mismatch(self.function, param, name, value, f"a parameter of {N_BYTES} bytes")
+                bound = memory_of(name, value.tensor)
+                fields.append(value.octets)
             elif value is None:
                 fields.append(0 if param.n_bytes in _INTEGERS else bytes(param.n_bytes))
             elif kind is float or kind is bool or (bound := memory_of(name, value)) is None:

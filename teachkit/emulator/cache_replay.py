@@ -96,7 +96,7 @@ def replay(
                 wanted = ((1 << (stop - at)) - 1) << (at & 3)
                 at = stop
                 clock += 1
-                if is_store == 0:
+                if is_store == 0 and is_atomic == 0:
                     if line != last_line:
                         state[7] += 1
                         last_line = line

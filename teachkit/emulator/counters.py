@@ -19,6 +19,10 @@ class Counters:
     Every count is per warp instruction over active, predicated-on lanes. A *sector* is 32 bytes of global
     memory; a *wavefront* is one pass through the 32 banks of shared memory. Rates are ``None`` where no
     access was made that could hit.
+
+    Requests, sectors, bytes and wavefronts are those of the load and store unit, as in Nsight Compute's counters of
+    it. Bulk copies (``cp.async.bulk``, which copies of tensor descriptors are on sm_90) pass by it, and by L1: they are
+    in ``compulsory_*``, ``dram_*`` and what is counted of L2 alone.
     """
 
     n_launches: int = 0

@@ -19,6 +19,9 @@ from teachkit.emulator.engine.context import CONFLICT_SLOT, LANES, RUN_SLOT, SLO
 from teachkit.emulator.isa.counting import worth
 from teachkit.emulator.ptx.model import Address, Instruction, Register, SourceLine, Symbol
 
+BULK = ("cp.async.bulk", "cp.reduce.async.bulk", "tensormap")
+"""Instructions that pass by the load and store unit: their sites count lanes, and serve faults and checks."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Site:
@@ -110,8 +113,12 @@ class SiteBuilder:
     def _root(self, instruction: Instruction | None) -> str:
         if instruction is None:
             return ""
-        to_shared = instruction.opcode.startswith("cp.")  # its first address
-        for operand in instruction.operands[1:] if to_shared else instruction.operands:
+        operands = instruction.operands
+        if instruction.opcode.startswith(BULK):  # of a tensor, the map knows
+            operands = operands[:1] if ".global.shared::cta" in instruction.opcode else operands[1:2]
+        elif instruction.opcode.startswith("cp."):
+            operands = operands[1:]  # the first address is in shared memory
+        for operand in operands:
             if isinstance(operand, Address):
                 place = operand.base
                 found = self.provenance.get(place.name) if isinstance(place, Register) else None
@@ -161,9 +168,10 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
             lanes = int(counts[site.slot + 1] + LANES * counts[site.slot + RUN_SLOT])
             if site.opcode.startswith(("ldmatrix", "stmatrix")):  # all lanes run it, 8 a matrix give an address
                 lanes = lanes * 4 // int(site.opcode.split(".x")[1][0])
-            for name, amount in _access(site, counts[site.slot : site.slot + SLOTS_PER_ACCESS]):
+            is_bulk = site.opcode.startswith(BULK)
+            for name, amount in [] if is_bulk else _access(site, counts[site.slot : site.slot + SLOTS_PER_ACCESS]):
                 add(name, amount)
-            if not site.is_store and site.opcode.startswith("cp.async"):
+            if not is_bulk and not site.is_store and site.opcode.startswith("cp.async"):
                 continue  # the lanes that store are those that ran the instruction: some may have had nothing to read
             if site.is_again:
                 continue

@@ -150,7 +150,7 @@ def n_ptx_parameters(ptx: str) -> int:
     return head[: head.index(")")].count(".param")
 
 
-def scratch_allocator(metadata: Any) -> Callable[[int], list[Any]] | None:
+def scratch_allocator(metadata: Any) -> Callable[[int, int], list[Any]] | None:
     """Return what makes the buffers behind the two hidden pointers of a kernel, or ``None`` if it needs none.
 
     Parameters
@@ -161,8 +161,8 @@ def scratch_allocator(metadata: Any) -> Callable[[int], list[Any]] | None:
     Returns
     -------
     callable or None
-        Takes the number of programs of a launch and returns ``[global_scratch, profile_scratch]``: buffers of
-        Triton's own allocator (``triton.set_allocator``), as on a GPU, or ``None``.
+        Takes the number of programs of a launch and its stream, and returns ``[global_scratch, profile_scratch]``:
+        buffers of Triton's own allocator (``triton.set_allocator``), as on a GPU, or ``None``.
     """
     from triton.runtime import _allocation
 
@@ -174,9 +174,9 @@ def scratch_allocator(metadata: Any) -> Callable[[int], list[Any]] | None:
         return None
     allocators = [_allocation._allocator, getattr(_allocation, "_profile_allocator", None)]
 
-    def allocate(n_programs: int) -> list[Any]:
+    def allocate(n_programs: int, stream: int) -> list[Any]:
         return [
-            _in_host_memory(allocator.get()(n_programs * metadata.num_ctas * size, align, None))
+            _in_host_memory(allocator.get()(n_programs * metadata.num_ctas * size, align, stream))
             if size and allocator
             else None
             for (size, align), allocator in zip(sizes, allocators, strict=True)

@@ -53,6 +53,10 @@ def test_nvidias_packages_on_the_driver():
     assert "all calls" in run(str(PROGRAMS / "driver_calls.py")).stdout
 
 
+def test_tensor_maps_by_the_driver():
+    assert "all maps" in run(str(PROGRAMS / "tensor_map_calls.py")).stdout
+
+
 COUNTED = """
 import numpy as np, warnings
 import teachkit as tk

@@ -116,20 +116,20 @@ def test_scratch_comes_from_the_programs_allocator():
     nobodys = _allocation._allocator.set(_allocation._NULL_ALLOCATOR)
     try:
         with pytest.raises(RuntimeError, match="allocator"):
-            allocate(3)
+            allocate(3, 0)
         asked = []
         triton.set_allocator(lambda *request: asked.append(request) or torch.empty(request[0], dtype=torch.int8))
-        buffer, profile = allocate(3)
+        buffer, profile = allocate(3, 0)
 
         class OnGpu(torch.Tensor):
             is_cuda = property(lambda self: True)
 
         # A program for a GPU allocates there; its launch is run on the emulator once more.
         triton.set_allocator(lambda size, *_: torch.empty(size, dtype=torch.int8).as_subclass(OnGpu))
-        elsewhere, _ = allocate(3)
+        elsewhere, _ = allocate(3, 0)
     finally:
         _allocation._allocator.reset(nobodys)
-    assert (asked, buffer.numel(), profile) == ([(48, 8, None)], 48, None)
+    assert (asked, buffer.numel(), profile) == ([(48, 8, 0)], 48, None)
     assert (elsewhere.shape, elsewhere.is_cuda) == ((48,), False)
 
 

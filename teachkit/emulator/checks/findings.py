@@ -133,7 +133,7 @@ def verb_of(site: Site) -> str:
     """What an access does."""
     if site.kind == "place":
         return site.opcode
-    if site.opcode.startswith("cp.async"):
+    if site.opcode.startswith(("cp.async", "cp.reduce.async")):
         return "asynchronous copy"
     return "atomic operation" if site.is_atomic else "store" if site.is_store else "load"
 

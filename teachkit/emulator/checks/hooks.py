@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from teachkit.emulator.checks.layout import LANES, Event
 from teachkit.emulator.engine import barriers, ir
+from teachkit.emulator.engine.context import offset
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, Value
@@ -71,6 +72,8 @@ def before(e: Emitter, instruction: Instruction) -> None:
     elif base in ("bar", "barrier") and "arrive" in parts:
         number, _ = barriers.numbers(e, instruction, e.lanes())
         _event(e, Event.ARRIVE, e.builder.zext(number, I64))
+    elif base == "cp" and "bulk" in parts:
+        pass  # they are made at once, and looked at as accesses
     elif base == "cp" and "commit_group" in parts:
         _event(e, Event.COMMIT)
     elif base == "cp" and ("wait_all" in parts or "mbarrier" in parts):
@@ -80,6 +83,63 @@ def before(e: Emitter, instruction: Instruction) -> None:
         if not isinstance(n, Immediate):
             raise e.unsupported("a number of groups in a register")
         _event(e, Event.WAIT, I64(n.value))
+
+
+def bulk(e: Emitter, site: Value, site_shared: Value, is_store: bool) -> Value:
+    """A function that shows the monitor a part of a bulk copy: at most 16 bytes of which ``n`` are in global memory.
+
+    It takes these in pieces of ``size``, and those in shared memory too where they are stored from there.
+    """
+    name = f"checked_bulk_{site.ref}".replace("-", "_")
+    n_shared, shared_size = ("%n", "%size") if is_store else ("16", "16")
+    text = f"""define internal void @{name}(ptr %context, i64 %lane, i64 %global, i64 %n, i64 %size, i64 %shared, \
+ptr %data) {{
+entry:
+  %addresses = alloca [32 x i64], align 64
+  %lane32 = trunc i64 %lane to i32
+  %bit = shl i32 1, %lane32
+  %slot = getelementptr i64, ptr %addresses, i64 %lane
+  %c = ptrtoint ptr %context to i64
+  %a = ptrtoint ptr %addresses to i64
+  %d = ptrtoint ptr %data to i64
+  %p.low = getelementptr i8, ptr %context, i64 {offset("shared")}
+  %p.high = getelementptr i8, ptr %context, i64 {offset("shared_end")}
+  %low = load i64, ptr %p.low
+  %high = load i64, ptr %p.high
+  br label %global.next
+global.next:
+  %at = phi i64 [ 0, %entry ], [ %at.next, %global.look ]
+  %more = icmp ult i64 %at, %n
+  br i1 %more, label %global.look, label %shared.next
+global.look:
+  %place = add i64 %global, %at
+  store i64 %place, ptr %slot
+  %here = add i64 %d, %at
+  %lanes.before = mul i64 %lane, %size
+  %packed = sub i64 %here, %lanes.before
+  %live = call i32 @tk_check_access(i64 %c, i64 %a, i32 %bit, i64 0, i64 0, i64 {site.ref}, \
+i64 %size, i64 %packed, i32 0)
+  %at.next = add i64 %at, %size
+  br label %global.next
+shared.next:
+  %s.at = phi i64 [ 0, %global.next ], [ %s.at.next, %shared.look ]
+  %s.more = icmp ult i64 %s.at, {n_shared}
+  br i1 %s.more, label %shared.look, label %end
+shared.look:
+  %s.place = add i64 %shared, %s.at
+  store i64 %s.place, ptr %slot
+  %s.here = add i64 %d, %s.at
+  %s.lanes.before = mul i64 %lane, {shared_size}
+  %s.packed = sub i64 %s.here, %s.lanes.before
+  %s.live = call i32 @tk_check_access(i64 %c, i64 %a, i32 %bit, i64 %low, i64 %high, i64 {site_shared.ref}, \
+i64 {shared_size}, i64 %s.packed, i32 0)
+  %s.at.next = add i64 %s.at, {shared_size}
+  br label %shared.next
+end:
+  ret void
+}}"""
+    types = [POINTER, I64, I64, I64, I64, I64, POINTER]
+    return helper(e, name, ir.VoidType(), types, text, [_ACCESS])
 
 
 def start(e: Emitter) -> None:

@@ -32,7 +32,7 @@ from teachkit.emulator.checks.layout import (
 )
 from teachkit.emulator.checks.sentences import Writer
 from teachkit.emulator.engine.context import LANES, Context
-from teachkit.emulator.sites import Site
+from teachkit.emulator.sites import BULK, Site
 from teachkit.errors import LaunchError
 
 Interval = tuple[int, int]
@@ -54,7 +54,10 @@ def attributes_of(site: Site, guesses: Collection[int] = ()) -> int:
     if site.kind != "access" or not number:
         return 0
     parts = site.opcode.split(".")
-    if "mbarrier" in parts[:3]:  # to arrive is a release, to find a phase over an acquire
+    if site.opcode.startswith(BULK) and not site.is_atomic:
+        return number | IS_STORE * site.is_store
+    completes = site.opcode.startswith(BULK) and site.space == "shared"
+    if "mbarrier" in parts[:3] or completes:  # to arrive is a release, to find a phase over an acquire
         is_strong = site.is_atomic or not site.is_store
         return number | IS_STORE * site.is_store | (IS_ATOMIC | IS_RELEASE) * site.is_atomic | IS_STRONG * is_strong
     is_strong = site.is_atomic or not {"volatile", "relaxed", "acquire", "release", "mmio"}.isdisjoint(parts)
@@ -111,7 +114,9 @@ class Watch:
         t[Table.N_WARPS] = self.n_warps
         t[Table.REPLICATED] = program.kernel.owner.has_replicated_scalars
         accesses = [site for site in program.sites if site.kind == "access"]
-        self._has_copies = "sync" in checks and any(site.opcode.startswith("cp.async") for site in accesses)
+        self._has_copies = "sync" in checks and any(
+            site.opcode.startswith("cp.async") and not site.opcode.startswith(BULK) for site in accesses
+        )
         guesses = first_guesses(program.kernel.owner.module.functions.values())
         attributes = np.zeros(program.n_slots + 1, np.int64)
         for site in accesses:

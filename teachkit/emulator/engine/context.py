@@ -26,7 +26,7 @@ N_BARRIERS = 16  # of a block
 FRAME_REGISTERS = 64  # saved registers start here
 
 TRACE_BLOCK_MARK = 1 << 63  # a record with this bit carries a block number, the rest are accesses
-TRACE_ATOMIC_BIT = 1 << 62  # with the store bit: reads and writes, at the L2
+TRACE_ATOMIC_BIT = 1 << 62  # at the L2, by the L1: with the store bit reads and writes, without it reads
 TRACE_STRIDE_BIT = 1 << 61  # all lanes, one sector each: the next word says how many sectors apart
 TRACE_STORE_BIT = 1 << 0
 TRACE_COUNT_SHIFT = 1  # (sectors - 1), 7 bits
@@ -81,6 +81,7 @@ class Fault(enum.IntEnum):
     PARTIAL_COPY = 6
     STACK_OVERFLOW = 7
     BREAKPOINT = 8
+    TENSOR_MAP = 9  # n_bytes says why, see faults.py
 
 
 class FaultRecord(ctypes.Structure):

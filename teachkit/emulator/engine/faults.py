@@ -8,12 +8,28 @@ from teachkit.emulator.arguments import Arguments
 from teachkit.emulator.engine.context import LANES, Context, Fault
 from teachkit.emulator.engine.recursion import STACK_BYTES
 from teachkit.emulator.ptx.model import Function, SourceLine
-from teachkit.emulator.sites import Site
+from teachkit.emulator.sites import BULK, Site
 from teachkit.errors import KernelFault
 
 Dims = tuple[int, int, int]
 
 _NULL_BYTES = 1 << 16  # no process has memory below: the kernel keeps it free to catch null pointers
+
+
+_MAP_REASONS = {
+    1: "which is no memory of the launch",
+    2: "which is not a multiple of 64 bytes from where its memory begins",
+    3: "where there is none",
+    4: "which has another number of dimensions than the instruction",
+    5: "whose type of elements is not emulated",
+    6: "whose box or element strides are out of range (1 to 256 and 1 to 8), or its rows no multiple of 16 bytes",
+    7: "whose swizzle or interleaved layout is not emulated",
+    8: "whose box has rows wider than its swizzle",
+    9: "whose box has rows narrower than its swizzle, which is not emulated",
+    10: "which fills with NaN what are no floats, or with something that does not exist",
+    11: "whose address or strides are no multiples of 16 bytes, or whose sizes or strides are out of range",
+    12: "for whose type of elements this reduction is not emulated",
+}
 
 
 def explain(
@@ -63,10 +79,18 @@ def explain(
             hint="look for recursion that never ends, else use a loop: a GPU has 1024 bytes of stack a thread "
             "unless cudaDeviceSetLimit asks for more, and the emulator stops at the number above.",
         )
+    if record.fault == Fault.TENSOR_MAP:
+        return where.error(
+            f"Expected a tensor map at address {record.address:#x}, {_MAP_REASONS[record.n_bytes]}",
+            "tensor map",
+            hint="pass a TensorDescriptor or what cuTensorMapEncodeTiled made, or look at how the kernel makes it.",
+        )
     is_shared = site is not None and site.space == "shared"
     verb = "store" if site is not None and site.is_store else "load"
     if site is not None and site.is_atomic:
         verb = "atomic operation"
+    if site is not None and site.opcode.startswith(BULK):
+        verb = "bulk copy" if site.opcode.startswith("cp.") else "update of a tensor map"
     what = f"{verb} of {record.n_bytes} bytes"
     if is_shared:
         at = record.address - context.shared
@@ -77,6 +101,13 @@ def explain(
     else:
         root = site.root if site is not None else ""
         target, name = target_of(program.kernel.function, arguments, root, record.address, record.n_bytes)
+    if record.fault == Fault.MISALIGNED and site is not None and site.opcode.startswith(BULK):
+        return where.error(
+            f"Misaligned {verb} {target}",
+            "misaligned access",
+            name,
+            hint=f"expected an address that is a multiple of {record.n_bytes} bytes, and a size that is one of 16.",
+        )
     if record.fault == Fault.MISALIGNED:
         return where.error(
             f"Misaligned {what} {target}",
@@ -85,7 +116,9 @@ def explain(
             hint=f"an access of {record.n_bytes} bytes needs an address that is a multiple of {record.n_bytes}.",
         )
     hint = "the access was not carried out. Mask the lanes past the end, or check the strides that were passed."
-    if site is not None and not site.root and not is_shared and program.kernel.signature.params:
+    if site is not None and ".bulk.tensor" in site.opcode and not is_shared:
+        hint = "nothing was copied. The tensor map describes more than the tensor has: check its shape and strides."
+    elif site is not None and not site.root and not is_shared and program.kernel.signature.params:
         hint += " A CUDA C++ kernel that finds an array by an address in memory or in a structure needs memory=[array]."
     return where.error(f"Out-of-bounds {what} {target}", "out-of-bounds access", name, hint=hint)
 

@@ -39,7 +39,7 @@ from teachkit.emulator.ptx.model import (
 
 _NO_DESTINATION = frozenset(
     "st red bra brx bar barrier ret exit trap membar fence prefetch prefetchu cp nanosleep pmevent brkpt discard "
-    "stmatrix griddepcontrol setmaxnreg".split()
+    "stmatrix griddepcontrol setmaxnreg tensormap".split()
 )
 
 

@@ -159,6 +159,10 @@ RUNTIME_SYMBOLS = (
     "tk_load_private",
     "tk_load_local",
     "tk_store_local",
+    "tk_box",
+    "tk_bulk",
+    "tk_map_field",
+    "tk_map_copy",
 )
 
 

@@ -103,12 +103,15 @@ def _atomic(e: Emitter, form: Form, address: Operand, sources: tuple[Operand, ..
     return e.builder.call(function, [e.scratch["addresses"], live, first, second])
 
 
-def live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int) -> Value:
-    """The lanes that may go on, after bounds and counting; their host addresses are left in memory."""
+def live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int, among: Value | None = None) -> Value:
+    """The lanes that may go on, after bounds and counting; their host addresses are left in memory.
+
+    ``among``: those that are on, where these are not all that run the instruction.
+    """
     place = addresses.host_place(e, "shared" if space == "shared" else "global", address)
     host = e.vector(place.address)
     e.builder.store(host, e.scratch["addresses"], align=64)
-    lanes = e.lanes()
+    lanes = e.lanes() if among is None else among
     if space != "global or shared" or addresses.root_of(e, address) in e.intervals:
         return _checked(e, space, lanes, place.low, place.high, lane_bytes)
     shared = addresses.in_window(e, host, lanes, "shared")

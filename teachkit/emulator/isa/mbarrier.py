@@ -6,8 +6,8 @@ parity of the phase (63). What an arrival returns is the word before it. ``init`
 bytes, ``test_wait`` and ``try_wait`` as loads, everything that arrives as an atomic, which is what they compile to on
 compute capability 8.0. A warp that asks in vain gives up its turn. Lanes take theirs from the lowest to the highest.
 
-Not modelled: the time that ``try_wait`` may sleep (it answers at once), clusters, and copies of tensors. An
-asynchronous copy is finished when it is issued, so ``cp.async.mbarrier.arrive`` has nothing to wait for.
+Not modelled: the time that ``try_wait`` may sleep (it answers at once), and clusters. An asynchronous copy is
+finished when it is issued, so ``cp.async.mbarrier.arrive`` has nothing to wait for.
 """
 
 from __future__ import annotations
@@ -143,10 +143,23 @@ def _load(e: Emitter, form: Form, address: Operand) -> Value:
     return e.builder.load(e.scratch["packed"], typ=vector_of(I64), align=64)
 
 
+def complete(e: Emitter, address: Address, lanes: Value, n_bytes: Value) -> None:
+    """Bulk copies that the ``lanes`` issued have brought ``n_bytes`` each. Nothing of it is counted."""
+    counting, e.sites.counting, e.sites.is_again = e.sites.counting, False, True
+    live = live_lanes(e, "shared", address, 8, lanes)
+    e.sites.counting, e.sites.is_again = counting, False
+    _turns(e, "complete", live, n_bytes)
+
+
 def _change(e: Emitter, form: Form, what: str, address: Operand, amount: Value) -> Value:
-    """Let every lane that is on change the word in its turn; the words that they found."""
+    """Let every lane that is on change the word; the words that they found."""
     assert isinstance(address, Address)
     live = live_lanes(e, "shared" if _space(form) == "shared" else "global or shared", address, 8)
+    return _turns(e, what, live, amount)
+
+
+def _turns(e: Emitter, what: str, live: Value, amount: Value) -> Value:
+    """Let the lanes change the words whose addresses are in memory, each in its turn; what they found."""
     word, numbers = vector_of(I64), vector_of(I32)
     text = f"""
 define internal {word} @tk_mbarrier_{what}(ptr %addresses, i32 %live, {numbers} %amounts) noinline {{

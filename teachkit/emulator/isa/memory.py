@@ -156,6 +156,8 @@ def cp_async_wait(e: Emitter, form: Form, n: Operand) -> None:
     "fence[.sc|.acq_rel].(cta|gpu|sys)",
     "fence.proxy.(async|alias)",
     "fence.proxy.async.(global|shared::cta|shared::cluster)",
+    "fence.proxy.tensormap::generic.release.(cta|cluster|gpu|sys)",
+    "fence.mbarrier_init.release.cluster",
     reads=(),
     writes="",
 )
@@ -163,7 +165,13 @@ def fence(e: Emitter, form: Form) -> None:
     """Warps of a block take turns on one thread, and the scheduler's calls order everything between turns."""
 
 
+@instruction("fence.proxy.tensormap::generic.acquire.(cta|cluster|gpu|sys)", reads=None)
+def fence_map(e: Emitter, form: Form, address: Operand, size: Operand) -> None:
+    """A tensor map is seen as it is."""
+
+
 @instruction(
+    "prefetch[.const|.param].tensormap",
     "prefetch[.global|.local].(L1|L2)",
     "prefetch.global.(L2::evict_last|L2::evict_normal)",
     "prefetchu.L1",

@@ -1,6 +1,6 @@
 """Barriers in shared memory, lane after lane. The word's layout is the engine's; PTX leaves it open.
 
-Not modelled: clusters, tensor copies, and the sleep of ``try_wait``.
+Not modelled: clusters, and the sleep of ``try_wait``.
 """
 
 from __future__ import annotations

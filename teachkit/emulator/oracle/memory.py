@@ -58,6 +58,8 @@ def copy_async(form: Form) -> Operation:
     """Data arrive at once; a copy that is short in its source fills up with zeros."""
     if not form.flag("async"):
         raise UnmatchedForm("not cp.async")
+    if "bulk" in form.rest:
+        raise UnmatchedForm("a bulk copy")
     if "mbarrier" in form.rest:
         raise UnmatchedForm("an arrival, not a copy")
     if form.flag("commit_group", "wait_group", "wait_all"):

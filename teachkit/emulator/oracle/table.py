@@ -37,6 +37,7 @@ _FAMILIES = (
     "wmma",
     "wgmma",
     "mbarrier",
+    "bulk",
     "control",
 )
 

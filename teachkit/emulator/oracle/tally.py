@@ -92,6 +92,14 @@ class Tally:
             self._read.append(np.unique(sectors))
             self._written.append(np.unique(sectors))
 
+    def bulk(self, addresses: Array, n_bytes: int, *, reads: bool, writes: bool) -> None:
+        """Elements that a bulk copy touches in global memory: traffic of the launch, and no request of a warp."""
+        _, sectors = _covered(addresses, np.broadcast_to(n_bytes, addresses.shape), SECTOR_BYTES)
+        if reads:
+            self._read.append(np.unique(sectors))
+        if writes:
+            self._written.append(np.unique(sectors))
+
     def shared_access(self, item: Instruction, offsets: Array, lanes: Array, n_bytes: int, *, store: bool) -> None:
         """A shared access: 8-byte lanes go in two half-warps, 16-byte lanes in four quarter-warps."""
         if not lanes.size:

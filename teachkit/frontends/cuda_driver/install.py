@@ -44,6 +44,7 @@ def install() -> None:
         memory,
         pools,
         stream,
+        tensor_maps,
     )
 
     with _lock:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from teachkit.emulator import load_ptx
+from teachkit.emulator import load_ptx, tensor_map
 from teachkit.emulator.arguments import float_bytes
 from teachkit.emulator.launches import Resources
 from teachkit.errors import LaunchError
@@ -53,9 +53,11 @@ class EmulatorLauncher:
                 hint="launch without num_ctas",
             )
         arguments = triton_adapter.runtime_arguments(src)
-        self._plan = [(argument.path[0], argument.path[1:], _converter(argument)) for argument in arguments]
+        maps = iter(getattr(metadata, "tensordesc_meta", None) or ())
+        descriptors = {a.path: next(maps, None) for a in arguments if a.type_name.startswith("tensordesc")}
+        self._plan = [(a.path[0], a.path[1:], _converter(a, descriptors.get(a.path))) for a in arguments]
         self._has_addresses = any(argument.type_name.removeprefix("*") in ("i64", "u64") for argument in arguments)
-        self._names = [name for argument in arguments for name in _parameter_names(argument)]
+        self._names = [name for a in arguments for name in _parameter_names(a, descriptors.get(a.path))]
         self._all_names = [*self._names, *_SCRATCH_NAMES]
         self._allocate_scratch = triton_adapter.scratch_allocator(metadata)
         self._n_hidden = 0
@@ -78,11 +80,11 @@ class EmulatorLauncher:
         """Run the kernel; the signature is Triton's."""
         if enter_hook is not None:
             enter_hook(launch_metadata)
-        self.launch((grid_x, grid_y, grid_z), function, args)
+        self.launch((grid_x, grid_y, grid_z), function, args, stream)
         if exit_hook is not None:
             exit_hook(launch_metadata)
 
-    def launch(self, grid: tuple[int, int, int], binary: Binary, args: tuple[Any, ...]) -> None:
+    def launch(self, grid: tuple[int, int, int], binary: Binary, args: tuple[Any, ...], stream: int = 0) -> None:
         """Run ``grid`` programs of ``binary`` on the bound arguments ``args``, constexprs among them.
 
         Raises
@@ -101,7 +103,8 @@ class EmulatorLauncher:
             return
         if self._kernel is None:
             self._load(binary)
-        values += (self._allocate_scratch(n_programs) if self._allocate_scratch else _NO_SCRATCH)[: self._n_hidden]
+        scratch = self._allocate_scratch(n_programs, stream) if self._allocate_scratch else _NO_SCRATCH
+        values += scratch[: self._n_hidden]
         self._kernel.launch(
             grid,
             self.block,
@@ -135,12 +138,15 @@ class EmulatorLauncher:
         self._kernel = module[self.metadata.name]
 
 
-def _converter(argument: triton_adapter.Argument) -> Convert:
+def _converter(argument: triton_adapter.Argument, wanted: Mapping[str, Any] | None) -> Convert:
     kind = argument.type_name
     if kind.startswith("tensordesc"):
-        return _append_descriptor
+        return _append_descriptor if wanted is None else functools.partial(_append_map, argument.name, wanted)
     if kind == "nvTmaDesc":
-        raise LaunchError(f"argument {argument.name!r}: TMA descriptors are not emulated", hint="compile for sm_80")
+        raise LaunchError(
+            f"argument {argument.name!r}: expected a TensorDescriptor, got a descriptor made by hand",
+            hint="make it with triton.tools.tensor_descriptor.TensorDescriptor",
+        )
     return {"fp16": _append_half, "bf16": _append_bfloat16}.get(kind, _append)
 
 
@@ -164,10 +170,36 @@ def _append_descriptor(value: Any, values: list[Any]) -> None:
     values += [*value.shape, *value.strides]
 
 
-def _parameter_names(argument: triton_adapter.Argument) -> list[str]:
+def _append_map(name: str, wanted: Mapping[str, Any], value: Any, values: list[Any]) -> None:
+    """A descriptor of which the compiler copies boxes: its tensor map, then its shape and strides."""
+    if value.strides[-1] != 1:
+        raise LaunchError(
+            f"argument {name!r}: expected a descriptor whose last stride is 1, got strides {list(value.strides)}",
+            hint="describe the tensor's transpose, or a contiguous copy",
+        )
+    kind = "tf32" if value.round_f32_to_tf32 else wanted["elem_type"]
+    try:
+        octets = tensor_map.encode(
+            value.base.data_ptr(),
+            tensor_map.TYPES.index(kind) if isinstance(kind, str) else kind,
+            [int(n) for n in reversed(value.shape)],
+            [int(n) * wanted["elem_size"] for n in reversed(value.strides[:-1])],
+            list(reversed(wanted["block_size"])),
+            swizzle=wanted["swizzle"],
+            fill=int(value.padding == "nan"),
+        )
+    except tensor_map.TensorMapError as error:
+        hint = "a tensor map on a GPU has the same limits" if error.is_emulated else "compile for sm_80"
+        raise LaunchError(f"argument {name!r}: {error}", hint=hint) from None
+    values += [tensor_map.TensorMap(octets, value.base), *value.shape, *value.strides]
+
+
+def _parameter_names(argument: triton_adapter.Argument, wanted: Mapping[str, Any] | None) -> list[str]:
     if not argument.type_name.startswith("tensordesc"):
         return [argument.name]
     rank = triton_adapter.descriptor_rank(argument.type_name)
     shape_and_strides = [f"{argument.name}.{part}[{axis}]" for part in ("shape", "strides") for axis in range(rank)]
+    if wanted is not None:
+        return [argument.name, *shape_and_strides]
     flags = [f"{argument.name}.padding", f"{argument.name}.round_f32_to_tf32"]
     return [argument.name, *shape_and_strides, *flags, *shape_and_strides]

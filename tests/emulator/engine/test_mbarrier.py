@@ -121,9 +121,9 @@ def test_a_wait_that_cannot_end_is_found(both):
     "text",
     [
         "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r20];",
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r20], [%rd0], 16, [%r20];",
+        "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r20], [%r20], 16, [%r20];",
     ],
 )
-def test_clusters_and_bulk_copies_are_refused(both, text):
+def test_clusters_are_refused(both, text):
     with pytest.raises(UnsupportedInstruction):
         run(both, text, 32)
