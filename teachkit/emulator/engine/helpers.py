@@ -80,6 +80,22 @@ def written_once(translate: Translation) -> Translation:
     return call
 
 
+def written_once_unless_known(*, behind: int) -> Callable[[Translation], Translation]:
+    """The same, but where all values behind so many are numbers, as amounts of shifts mostly are: it is short then."""
+
+    def decorate(translate: Translation) -> Translation:
+        as_call = written_once(translate)
+
+        @functools.wraps(translate)
+        def choose(e: Emitter, form: Any, *values: Value) -> Value:
+            is_known = all(isinstance(value, ir.Constant) for value in values[behind:])
+            return (translate if is_known else as_call)(e, form, *values)
+
+        return choose
+
+    return decorate
+
+
 def once(e: Emitter, name: str, translate: Callable[..., Value], *values: Value) -> Value:
     """``translate(*values)`` as a call of a function that the kernel has once under that name; see ``written_once``."""
     name = ".".join(("tk", name, *(value.type.mangled for value in values)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.helpers import written_once
+from teachkit.emulator.engine.helpers import written_once, written_once_unless_known
 from teachkit.emulator.engine.shapes import F64, I32, I64, WIDTHS, Value, is_vector
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, PredicatePair
@@ -182,14 +182,14 @@ def cnot(e: Emitter, form: Form, a: Value) -> Value:
 
 
 @instruction("shl.(b16|b32|b64)", reads=("T", "u32"))
-@written_once
+@written_once_unless_known(behind=1)
 def shl(e: Emitter, form: Form, a: Value, amount: Value) -> Value:
     """PTX clamps the amount to the width; LLVM leaves it undefined."""
     return _shift(e, "shl", a, amount)
 
 
 @instruction("shr.(b16|b32|b64|u16|u32|u64|s16|s32|s64)", reads=("T", "u32"))
-@written_once
+@written_once_unless_known(behind=1)
 def shr(e: Emitter, form: Form, a: Value, amount: Value) -> Value:
     if not _signed(form):
         return _shift(e, "lshr", a, amount)
@@ -218,24 +218,30 @@ def _fit(e: Emitter, amount: Value, width: int) -> Value:
 
 
 @instruction("shf.(l|r).(wrap|clamp).b32", reads=("b32", "b32", "u32"), writes="b32")
-@written_once
+@written_once_unless_known(behind=2)
 def shf(e: Emitter, form: Form, low: Value, high: Value, amount: Value) -> Value:
     """Funnel shift of the 64 bits (high, low): the upper word of a left shift, the lower of a right one."""
-    b = e.builder
-    if form.required[1] == "wrap":
+    b, (direction, mode) = e.builder, form.required[:2]
+    if isinstance(amount, ir.Constant) and amount.number is not None:
+        n = amount.number % 32 if mode == "wrap" else min(amount.number % (1 << 32), 32)
+        left = n if direction == "l" else 32 - n
+        if left in (0, 32):
+            return low if left else high
+        return b.or_(b.shl(high, e.constant(high, left)), b.lshr(low, e.constant(low, 32 - left)))
+    if mode == "wrap":
         amount = b.and_(amount, e.constant(amount, 31))
     else:
         amount = e.intrinsic("llvm.umin", amount, e.constant(amount, 32))
     both = b.or_(b.shl(e.cast("zext", high, I64), e.constant(e.cast("zext", high, I64), 32)), e.cast("zext", low, I64))
     distance = e.cast("zext", amount, I64)
-    if form.required[0] == "r":
+    if direction == "r":
         return e.cast("trunc", b.lshr(both, distance), I32)
     shifted = b.shl(both, distance)
     return e.cast("trunc", b.lshr(shifted, e.constant(shifted, 32)), I32)
 
 
 @instruction("bfe.(u32|u64|s32|s64)", reads=("T", "u32", "u32"))
-@written_once
+@written_once_unless_known(behind=1)
 def bfe(e: Emitter, form: Form, a: Value, position: Value, length: Value) -> Value:
     """Extract a bit field; past the top bit a signed field repeats the sign, an unsigned one is zero."""
     b, width = e.builder, WIDTHS[form.type]
@@ -258,7 +264,7 @@ def bfe(e: Emitter, form: Form, a: Value, position: Value, length: Value) -> Val
 
 
 @instruction("bfi.(b32|b64)", reads=("T", "T", "u32", "u32"))
-@written_once
+@written_once_unless_known(behind=2)
 def bfi(e: Emitter, form: Form, field: Value, into: Value, position: Value, length: Value) -> Value:
     b = e.builder
     position = b.and_(position, e.constant(position, 255))
@@ -321,13 +327,14 @@ def _known_function(e: Emitter, table: int, *inputs: Value) -> Value:
     if not inputs:
         return I32(-(table & 1))
     *others, last = inputs
-    zeros, ones = (sum((table >> (2 * case + bit) & 1) << case for case in range(1 << len(others))) for bit in (0, 1))
-    same, change = _known_function(e, zeros, *others), _known_function(e, zeros ^ ones, *others)
-    if isinstance(change, ir.Constant) and change.number is not None:
-        toggled = last if change.number else e.constant(last, 0)
-    else:
-        toggled = b.and_(last, change)
-    if isinstance(same, ir.Constant) and same.number == 0:
+    n_cases = 1 << len(others)
+    zeros, ones = (sum((table >> (2 * case + bit) & 1) << case for case in range(n_cases)) for bit in (0, 1))
+    same, changed = _known_function(e, zeros, *others), zeros ^ ones
+    if not changed:
+        return same
+    is_always = changed == (1 << n_cases) - 1
+    toggled = last if is_always else b.and_(*e.alike(last, _known_function(e, changed, *others)))
+    if not zeros:
         return toggled
     return b.xor(*e.alike(same, toggled))
 

@@ -179,7 +179,7 @@ def _float_to_float(form: Form, to: str, source: str) -> Callable[[Array], Array
     form.flag("satfinite")
 
     def compute(a: Array) -> Array:
-        values = flush(a) if ftz else a
+        values = flush(a) if ftz and source == "f32" else a
         if to_whole:
             values = _TO_INTEGER[to_whole](values)
         result = _narrowed(values, to, mode)
@@ -187,7 +187,7 @@ def _float_to_float(form: Form, to: str, source: str) -> Callable[[Array], Array
             result = saturate(result)
         if relu:
             result = np.where(result <= 0, result.dtype.type(0), result)
-        return flush(result) if ftz else result
+        return flush(result) if ftz and to == "f32" else result
 
     return compute
 

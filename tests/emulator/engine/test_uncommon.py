@@ -190,3 +190,11 @@ def test_moves_keep_signalling_nans(both):
         run = both.run_both(both.kernel(body), "k", 1, 32, [out := both.array(32)])
         run.check_memory()
         assert (out == np.array(expected, np.uint32)).all(), statement
+
+
+@pytest.mark.parametrize("sources", ["5, %r1, %r20", "7, 12, 10"])
+def test_every_function_of_three_bits_with_numbers_among_them(both, sources):
+    lines = [f"lop3.b32 %r9, {sources}, {table}; st.global.u32 [%rd1+{256 * table}], %r9;" for table in range(256)]
+    text = both.kernel(f"ld.global.u32 %r20, [%rd10]; {' '.join(lines)}", pointers=["a"])
+    out, a = both.array(64 * 256), both.array(1, value=0xA5C3F017)
+    both.run_both(text, "k", 1, 32, [out, a]).check_memory()

@@ -59,3 +59,24 @@ def test_a_selector_that_is_known_leaves_nothing_to_call(both):
     module = parse(both.kernel(LOADS + "prmt.b32 %r10, %r10, %r11, 0x7632;" + STORE, pointers=["x"]))
     written = translate(module, module.functions["k"], Mode(counting=True, rows=True)).text
     assert definitions(written, "prmt") == 0
+
+
+def test_amounts_that_are_known_leave_nothing_to_call(both):
+    shifts = ("shl.b32", "shr.u32", "shr.s32", "shf.l.wrap.b32", "shf.r.clamp.b32", "bfe.s32", "bfe.u32", "bfi.b32")
+    lines = []
+    for amount in (0, 1, 13, 31, 32, 33, 64, 255, -1):
+        amounts = {"bfe": f"{amount}, 7", "bfi": f"{amount}, 7"}
+        sources = {"shf": "%r10, %r11", "bfi": "%r10, %r11"}
+        for opcode in shifts:
+            of, by = sources.get(opcode[:3], "%r10"), amounts.get(opcode[:3], amount)
+            lines.append(f"{opcode} %r20, {of}, {by}; mad.lo.u32 %r21, %r21, 31, %r20;")
+        for opcode in ("shl.b64", "shr.u64", "shr.s64"):
+            lines.append(f"{opcode} %rd5, %rd4, {amount}; cvt.u32.u64 %r20, %rd5; mad.lo.u32 %r21, %r21, 31, %r20;")
+    body = LOADS + "mov.b64 %rd4, {%r10, %r11}; mov.u32 %r21, 0;" + "".join(lines) + "st.global.u32 [%rd1], %r21;"
+    text = both.kernel(body, pointers=["x"])
+    module = parse(text)
+    written = translate(module, module.functions["k"], Mode(counting=True, rows=True)).text
+    assert "define internal" not in written
+    x = both.array(256)
+    x[:] = np.random.default_rng(3).integers(0, 1 << 32, 256)
+    both.run_both(text, "k", 2, 50, [both.array(128), x]).check_memory()

@@ -166,6 +166,8 @@ def rows(Row):
         cases = tuple((a, 1, p, function(int(a < 1), p)) for a in (0, 2) for p in (0, 1))
         made.append(Row(f"setp.lt.{combine}.s32", "pred", ("s32", "s32", "pred"), cases))
     made.append(Row("setp.eq.ftz.f32", "pred", ("f32", "f32"), ((2.0**-149, 0.0, 1), (2.0**-126, 0.0, 0))))
+    cases = ((2.0**-24, 2.0**-24), (-(2.0**-130), -0.0), (1.0, 1.0))  # .ftz is about single precision only
+    made.append(Row("cvt.rn.ftz.f16.f32", "f16", ("f32",), cases))
     made.append(Row("set.lt.u32.s32", "u32", ("s32", "s32"), ((1, 2, 2**32 - 1), (2, 1, 0))))
     made.append(Row("set.gt.f32.f32", "f32", ("f32", "f32"), ((1.0, 2.0, 0.0), (2.0, 1.0, 1.0))))
     for kind in ("f16", "bf16"):

@@ -126,6 +126,10 @@ def rows(Row):
         left = tuple((low, high, given, both << n >> 32 & 0xFFFFFFFF) for given, n in amounts)
         right = tuple((low, high, given, both >> n & 0xFFFFFFFF) for given, n in amounts)
         made += [Row(f"shf.l.{mode}.b32", "b32", kinds, left), Row(f"shf.r.{mode}.b32", "b32", kinds, right)]
+        for way, cases in (("l", left), ("r", right)):
+            for *_, given, result in cases:
+                fixed = ("b32", "b32", given)
+                made.append(Row(f"shf.{way}.{mode}.b32", "b32", fixed, ((low, high, result),), note=f"by-{given}"))
     made.append(
         Row(
             "prmt.b32",
