@@ -50,6 +50,7 @@ class Worker:
         # Dynamic memory comes in larger pieces than asked for; compilers know, and read whole vectors at its end.
         is_dynamic = shared_bytes > program.shared_bytes
         c.shared_end = c.shared + (-(-shared_bytes // 16) * 16 if is_dynamic else shared_bytes)
+        self.own_shared = c.shared, c.shared_end
         c.frames, c.frame_bytes = self._room(n_warps * program.frame_bytes), program.frame_bytes
         if program.waits.size:
             c.masks_at, c.n_masks = program.masks_at, program.n_masks

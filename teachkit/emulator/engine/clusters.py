@@ -1,0 +1,107 @@
+"""Clusters in the code of a warp: waits at the barrier of a cluster, and addresses in the shared memory of its blocks.
+
+A wait is a loop that asks whether the phase is over; a warp that asks in vain gives up its turn. It counts as the one
+instruction that it is. What is the same for every kernel is in ``runtime/clusters.ll``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from teachkit.emulator.engine import ir
+from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.recursion import Jump
+from teachkit.emulator.engine.shapes import I1, I32, I64, POINTER, Value, vector_of
+from teachkit.emulator.ptx.model import Function, Guard, Instruction, Label, Register, Symbol
+
+ASKS = "cluster.asks"
+_WAIT = "barrier.cluster.wait"
+_BY_ADDRESS = frozenset("ld st atom red mbarrier cvta isspacep".split())
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asks(Instruction):
+    """Whether the lanes may go on behind the barrier of the cluster. It is no instruction of the kernel."""
+
+
+def spans_blocks(function: Function) -> bool:
+    """Whether the code meets or reaches other blocks of its cluster."""
+    for item in function.body:
+        if isinstance(item, Instruction):
+            first, *parts = item.opcode.split(".")
+            if first in ("mapa", "getctarank") or (first == "barrier" and "cluster" in parts):
+                return True
+            if "shared::cluster" in parts and first in _BY_ADDRESS:
+                return True
+    return False
+
+
+def with_loops(function: Function) -> Function:
+    """``function`` with a loop behind each wait."""
+    body: list[Label | Instruction] = []
+    registers = dict(function.registers)
+    for item in function.body:
+        body.append(item)
+        if not isinstance(item, Instruction) or not item.opcode.startswith(_WAIT):
+            continue
+        name = f"%cluster.over.{len(registers)}"
+        registers[name] = "pred"
+        again, past, over = Label(f"{name}.again"), Label(f"{name}.past"), Register(name)
+        where = {"ptx_line": item.ptx_line, "source": item.source}
+        if item.guard is not None:
+            skips = Guard(item.guard.register, not item.guard.negated)
+            body.append(Jump("bra", (Symbol(past.name),), guard=skips, **where))
+        body += [again, Asks(ASKS, (over,), **where)]
+        body += [Jump("bra", (Symbol(again.name),), guard=Guard(over, True), **where), past]
+    return dataclasses.replace(function, registers=registers, body=tuple(body))
+
+
+def ask(e: Emitter, instruction: Instruction, is_scalar: bool) -> None:
+    """Let the lanes past whose phase is over."""
+    b, lanes = e.builder, e.lanes()
+    over = b.and_(call(e, "tk_cluster_over", I32), lanes)
+    none = b.icmp_unsigned("==", over, I32(0))
+    b.store(b.select(none, I64(0), b.load(e.scratch["turns"])), e.scratch["turns"])
+    answer = b.icmp_unsigned("==", over, lanes) if is_scalar else b.bitcast(over, vector_of(I1))
+    e.write(instruction.operands[0], answer, "pred")
+
+
+def leave(e: Emitter, lanes: Value) -> None:
+    """Lanes end."""
+    call(e, "tk_cluster_leave", ir.VoidType(), lanes)
+
+
+def call(e: Emitter, name: str, result: ir.Type, *arguments: Value) -> Value:
+    """Call a function of ``runtime/clusters.ll``, which has the context as its first argument."""
+    function = e.module.globals.get(name)
+    if function is None:
+        kinds = [POINTER, *(argument.type for argument in arguments)]
+        function = ir.Function(e.module, ir.FunctionType(result, kinds), name)
+    return e.builder.call(function, [e.context, *arguments])
+
+
+def hosts(e: Emitter, addresses: Value) -> Value:
+    """Addresses in shared::cluster, 64 bits, as generic ones."""
+    return _mapped(e, "tk_cluster_hosts", addresses)
+
+
+def names(e: Emitter, addresses: Value) -> Value:
+    """The reverse."""
+    return _mapped(e, "tk_cluster_names", addresses)
+
+
+def _mapped(e: Emitter, function: str, addresses: Value) -> Value:
+    e.builder.store(e.vector(addresses), e.scratch["addresses"], align=64)
+    call(e, function, ir.VoidType(), e.scratch["addresses"])
+    return e.builder.load(e.scratch["addresses"], typ=vector_of(I64), align=64)
+
+
+def check(e: Emitter, n_bytes: int) -> Value:
+    """Of the generic addresses in memory, those in no block's shared memory but between two become ones that are
+    nowhere; the lanes that had an address there, as 32 bits."""
+    return call(e, "tk_cluster_check", I32, e.scratch["addresses"], I64(n_bytes))
+
+
+def window(e: Emitter) -> tuple[Value, Value]:
+    """Where the shared memory of all blocks of the cluster begins and ends."""
+    return e.scratch["cluster_low"], e.scratch["cluster_high"]
