@@ -30,7 +30,7 @@ def asking_loops(resume_points: list[Block], blocks: list[Block], idle: dict[int
         number
         for number in idle
         for inside in [_reaching(blocks, resume_points[number - 1].index)]
-        if any(i.opcode.startswith(("mbarrier.", ASKS)) for index in inside for i in blocks[index].instructions)
+        if any(i.opcode.startswith("mbarrier.") for index in inside for i in blocks[index].instructions)
     ]
 
 

@@ -101,6 +101,8 @@ def run(
     """Run every block. See :meth:`teachkit.emulator.kernel.Kernel.launch`."""
     n_block_threads = block[0] * block[1] * block[2]
     checking = checks.active()
+    if checking is not None and cluster not in (None, (1, 1, 1)):
+        raise _unchecked(name, f"clusters of {cluster} blocks")
     mode = Mode(counting, n_block_threads % LANES != 0, checking is not None, rows=block[0] % LANES == 0)
     program = program_of(kernel, mode)
     shared = program.shared_bytes
@@ -113,10 +115,7 @@ def run(
         arguments = in_whole_words(arguments)
     launching = Launching(program, grid, block, arguments, shared, name, gpu, cluster)
     if checking is not None and launching.is_clustered:
-        raise LaunchError(
-            f"Expected a kernel without clusters to check, got {name!r} with clusters of {launching.cluster} blocks.",
-            hint="launch it outside check(): accesses to the shared memory of other blocks are not checked.",
-        )
+        raise _unchecked(name, "instructions for clusters")
     if checking is None:
         launching.run_all()
     else:
@@ -127,6 +126,13 @@ def run(
     launch = Launch(name, grid, block, launching.record.counted, needs, kernel.owner.text)
     launches.backlog.add(launch, launching.record.n_bytes)
     return launch
+
+
+def _unchecked(name: str, what: str) -> LaunchError:
+    return LaunchError(
+        f"Expected a kernel without clusters to check, got {name!r} with {what}.",
+        hint="launch it outside check(): accesses to the shared memory of other blocks are not checked.",
+    )
 
 
 def _check_shared(name: str, shared: int, spec: GpuSpec) -> None:

@@ -42,8 +42,8 @@ class Translation:
     n_masks: int
     idle_loops: dict[int, Instruction]  # resume points where a warp can only wait: where they stand
     closed_loops: dict[int, Instruction]  # the same of loops that store in the block's shared memory only
-    asking_loops: list[int]  # idle ones that ask a barrier in shared memory, or that of the cluster
-    cluster_waits: list[int]  # those that ask the latter
+    asking_loops: list[int]  # idle ones that ask a barrier in shared memory
+    cluster_waits: list[int]  # where a warp asks the barrier of its cluster
     spans_blocks: bool  # it meets or reaches other blocks of its cluster
 
 

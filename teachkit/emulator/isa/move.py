@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from teachkit.emulator.engine import ir, spaces
+from teachkit.emulator.engine import clusters, ir, spaces
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I1, I8, I64, WIDTHS, Value
 from teachkit.emulator.isa.table import Form, instruction
