@@ -265,10 +265,18 @@ def test_grid_out_of_range_is_refused(grid):
         add_kernel[grid](x, x, x, 5, BLOCK_SIZE=BLOCK_SIZE)
 
 
-def test_block_clusters_are_refused():
+@pytest.mark.parametrize("num_ctas", [2, 4])
+def test_programs_of_several_blocks(num_ctas):
+    """A program of n blocks is a cluster of that size; it adds five times as many numbers as it counts."""
     target.set_architecture(90)
-    with pytest.raises(LaunchError, match="num_ctas"):
-        compiled_add(num_ctas=2)
+    x, y = torch.rand(5000), torch.rand(5000)
+    out = torch.empty(5000)
+    seen = []
+    with observe(seen.append):
+        add_kernel[(5,)](x, y, out, 5000, BLOCK_SIZE=1024, num_ctas=num_ctas)
+    torch.testing.assert_close(out, x + y)
+    assert seen[0].grid == (5 * num_ctas, 1, 1)
+    assert seen[0].counters.global_load_bytes == 40_000
 
 
 def test_too_much_shared_memory_is_refused_as_on_the_gpu():
