@@ -72,7 +72,7 @@ def allocate_variables(module: Module) -> dict[str, Any]:
     return places
 
 
-_programs_lock = threading.Lock()
+_programs_lock, _claiming = threading.Lock(), threading.Lock()
 
 
 def program_of(kernel: Any, mode: Mode) -> Program:
@@ -198,7 +198,6 @@ class Launching:
         self.cluster_size = self.cluster[0] * self.cluster[1] * self.cluster[2]
         self.is_clustered = self.cluster_size > 1 or program.spans_blocks
         self.free_clusters: list[Cluster] = []
-        self._claiming = threading.Lock()
         self.next = ctypes.c_int64(0)
         self.stop = ctypes.c_int64(0)  # 1: start no other block; 2: leave running blocks as well
         self.workers: list[Worker] = []
@@ -223,8 +222,8 @@ class Launching:
         c.n_bounds = n_ends // 2
         c.globals = ctypes.addressof(self._globals)
         c.stop = ctypes.addressof(self.stop)
-        c.shared, c.shared_end = worker.own_shared
-        c.cluster_nctaid, c.is_cluster = self.cluster, int(self.has_clusters)
+        if self.is_clustered or self.has_clusters:
+            c.cluster_nctaid, c.is_cluster = self.cluster, int(self.has_clusters)
         c.nctaid, c.n_sms = self.grid, int(self.gpu.n_sms)
         prepare(worker)
         c.fault.fault = 0
@@ -237,7 +236,7 @@ class Launching:
 
     def claim(self, n_blocks: int, end: int) -> int | None:
         """The first of the next ``n_blocks``, None where there is none below ``end``."""
-        with self._claiming:
+        with _claiming:
             first = self.next.value
             if first >= end:
                 return None
@@ -280,6 +279,8 @@ class Launching:
         if self.record is not None:
             self.record.finish(self.workers)
         for worker in self.workers:
+            if self.is_clustered or self.has_clusters:
+                worker.leave_cluster()
             self.program.give_back(worker)
 
     def _stop_listening(self) -> None:
