@@ -182,8 +182,8 @@ class TwoDeviceKernel:
             return self._emulate(grid, block, args, shared_bytes, argument_names, memory, cluster)
         if cluster is not None:
             raise LaunchError(
-                f"Expected arrays on the CPU for kernel {self.name!r}, which is launched with clusters of {cluster}, got "
-                f"some on {device}.",
+                f"Expected arrays on the CPU for kernel {self.name!r}, launched with clusters of {cluster}, "
+                f"got some on {device}.",
                 hint="for launches on a GPU give the kernel __cluster_dims__.",
             )
         if memory and (observers() or launches.tracers or session.active()):

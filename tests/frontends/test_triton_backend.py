@@ -311,7 +311,9 @@ def test_products_in_programs_of_two_blocks():
     """Each block of a program copies its own boxes and multiplies them with wgmma."""
     target.set_architecture(90)
     a, b, out = torch.randn(256, 128).half(), torch.randn(128, 256).half(), torch.empty(256, 256).half()
-    descriptors = [TensorDescriptor.from_tensor(t, box) for t, box in ((a, [128, 64]), (b, [64, 128]), (out, [128, 128]))]
+    descriptors = [
+        TensorDescriptor.from_tensor(t, box) for t, box in ((a, [128, 64]), (b, [64, 128]), (out, [128, 128]))
+    ]
     matmul_in_boxes_kernel[(2, 2)](*descriptors, 128, 128, 128, 64, num_ctas=2)
     torch.testing.assert_close(out, (a.float() @ b.float()).half(), rtol=1e-3, atol=2e-2)  # sums in another order
 

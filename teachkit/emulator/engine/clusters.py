@@ -47,12 +47,12 @@ def with_loops(function: Function) -> Function:
         name = f"%cluster.over.{len(registers)}"
         registers[name] = "pred"
         again, past, over = Label(f"{name}.again"), Label(f"{name}.past"), Register(name)
-        where = {"ptx_line": item.ptx_line, "source": item.source}
+        line, source = item.ptx_line, item.source
         if item.guard is not None:
             skips = Guard(item.guard.register, not item.guard.negated)
-            body.append(Jump("bra", (Symbol(past.name),), guard=skips, **where))
-        body += [again, Asks(ASKS, (over,), **where)]
-        body += [Jump("bra", (Symbol(again.name),), guard=Guard(over, True), **where), past]
+            body.append(Jump("bra", (Symbol(past.name),), guard=skips, ptx_line=line, source=source))
+        asks = Asks(ASKS, (over,), ptx_line=line, source=source)
+        body += [again, asks, Jump("bra", (Symbol(again.name),), Guard(over, True), line, source), past]
     return dataclasses.replace(function, registers=registers, body=tuple(body))
 
 

@@ -176,7 +176,7 @@ class ClusterState(ctypes.Structure):
 
 
 def offset(name: str) -> int:
-    """Byte offset of a context field; ``fault.block`` names one of the fault record, ``cluster.phase`` of ClusterState."""
+    """Byte offset of a field; ``fault.block`` names one of its fault record, ``cluster.phase`` of a ClusterState"""
     first, _, rest = name.partition(".")
     if first == "cluster" and rest:
         return int(getattr(ClusterState, rest).offset)

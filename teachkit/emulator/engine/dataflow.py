@@ -91,7 +91,9 @@ def _is_varying(step: Step, varying: set[str], function: Function, divergent: bo
         return True
     if step.mnemonic == "cluster" and divergent:  # lanes may be in different phases of the barrier
         return True
-    if instruction.opcode.startswith(("ld.local", "cvta.local", "cvta.to.local", "cvta.shared::cluster", "cvta.to.shared::cluster")):
+    if instruction.opcode.startswith(
+        ("ld.local", "cvta.local", "cvta.to.local", "cvta.shared::cluster", "cvta.to.shared::cluster")
+    ):
         return True
     if instruction.opcode.startswith("ld.param"):
         address = instruction.operands[1]

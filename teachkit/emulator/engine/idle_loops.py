@@ -84,8 +84,10 @@ def waits(resume_points: list[Block], blocks: list[Block]) -> list[int]:
 
 def _looks(opcode: str) -> bool:
     parts = opcode.split(".")
-    return parts[0] in ("atom", "red", "mbarrier") or opcode == ASKS or (
-        parts[0] == "ld" and not {"volatile", "relaxed", "acquire", "mmio"}.isdisjoint(parts)
+    return (
+        parts[0] in ("atom", "red", "mbarrier")
+        or opcode == ASKS
+        or (parts[0] == "ld" and not {"volatile", "relaxed", "acquire", "mmio"}.isdisjoint(parts))
     )
 
 
@@ -124,7 +126,9 @@ def _is_noticed(instruction: Instruction, loop: list[Instruction], zeros: set[st
     if parts[0] == "atom" and not _has_effect(opcode):
         new = instruction.operands[3 if "cas" in parts else 2]
         return not _steady(loop).issuperset(registers_of(new))
-    if (parts[0] in ("bar", "barrier") and "cluster" not in parts) or (parts[0] == "st" and {"shared", "shared::cta"} & set(parts)):
+    if (parts[0] in ("bar", "barrier") and "cluster" not in parts) or (
+        parts[0] == "st" and {"shared", "shared::cta"} & set(parts)
+    ):
         return False
     return _has_effect(opcode)
 

@@ -101,14 +101,12 @@ def move_at(
     e: Emitter, space: str, operand: Address, address: Value, lane_bytes: int, verb: str, is_again: bool
 ) -> None:
     """Move ``lane_bytes`` a lane between the packed buffer and addresses of the host, [32], worked out elsewhere from
-    ``operand``. ``space`` is "global", "shared", "cluster" or "generic"; ``is_again``: not the instruction's first access."""
+    ``operand``. ``space`` is "global", "shared" or "generic"; ``is_again``: not the instruction's first access."""
     e.builder.store(address, e.scratch["addresses"], align=64)
     e.sites.is_again = is_again
     lanes = e.lanes()
     if space == "generic":
         _generic(e, operand, address, lanes, lane_bytes, verb)
-    elif space == "cluster":
-        in_cluster(e, address, lanes, lane_bytes, verb)
     else:
         place = addresses.host_place(e, space, operand)
         _call(e, f"tk_{verb}_{space}", space, lanes, place.low, place.high, lane_bytes, verb)
@@ -148,8 +146,8 @@ def _generic(e: Emitter, operand: Address, address: Value, lanes: Value, lane_by
 
 
 def in_shared(e: Emitter, address: Value, lanes: Value, lane_bytes: int) -> tuple[Value, tuple[Value, Value]]:
-    """Which of ``lanes`` have a generic address in shared memory that the kernel can reach, and what that must stay in.
-    The addresses are in memory."""
+    """Which of ``lanes`` have a generic address in shared memory that the kernel reaches, its limits. The
+    addresses are in memory."""
     if e.spans_blocks:
         return e.builder.and_(clusters.check(e, lane_bytes), lanes), clusters.window(e)
     limits = (e.scratch["shared_base"], e.scratch["shared_end"])

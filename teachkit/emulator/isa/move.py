@@ -101,7 +101,16 @@ def isspacep(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     const = functools.reduce(b.or_, [within(*e.bounds[name]) for name in sorted(e.constants)], nowhere)
     cluster = within(*clusters.window(e)) if e.spans_blocks else shared
     others = b.or_(b.or_(cluster, local), b.or_(param, const))
-    windows = {"shared::cluster": cluster, "shared::cta": shared, "shared": shared, "local": local, "param": param, "param::entry": param, "const": const, "global": b.not_(others)}
+    windows = {
+        "shared::cluster": cluster,
+        "shared::cta": shared,
+        "shared": shared,
+        "local": local,
+        "param": param,
+        "param::entry": param,
+        "const": const,
+        "global": b.not_(others),
+    }
     e.write(target, windows[form.required[0]], "pred")
 
 

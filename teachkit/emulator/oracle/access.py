@@ -159,7 +159,9 @@ class Access:
         in_local = (addresses >= LOCAL_WINDOW) & (addresses < LOCAL_WINDOW + WINDOW_BYTES)
         if space == "generic":
             others = self.machine.cluster
-            is_shared = others is None or (len(others.machines) == 1 and not (addresses[mask & in_shared] >> 24 & 255).any())
+            is_shared = others is None or (
+                len(others.machines) == 1 and not (addresses[mask & in_shared] >> 24 & 255).any()
+            )
             groups = [
                 ("shared" if is_shared else "cluster", mask & in_shared, addresses - np.uint64(SHARED_WINDOW)),
                 ("local", mask & in_local, addresses - np.uint64(LOCAL_WINDOW)),

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 _ORDER = ("weak", "relaxed", "acquire", "release", "volatile", "mmio")
 _SCOPES = ("cta", "cluster", "gpu", "sys")
-_SPACES = ("global", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry", "param::func", "const")
+_SPACES = (
+    "global",
+    "shared",
+    "shared::cta",
+    "shared::cluster",
+    "local",
+    "param",
+    "param::entry",
+    "param::func",
+    "const",
+)
 _EVICTION = ("evict_normal", "evict_unchanged", "evict_first", "evict_last", "no_allocate")
 _CACHE_HINTS = (
     *("ca", "cg", "cs", "lu", "cv", "wb", "wt"),

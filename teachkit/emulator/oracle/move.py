@@ -76,7 +76,9 @@ def _unpack(machine: Machine, item: Instruction, kind: str, mask: Array) -> None
 def convert_address(form: Form) -> Operation:
     """Between a state space and the generic window; global, const and kernel parameters are generic already."""
     to_space = form.flag("to")
-    space = form.one("global", "const", "param", "param::entry", "shared", "shared::cta", "shared::cluster", "local").partition("::")[0]
+    space = form.one(
+        "global", "const", "param", "param::entry", "shared", "shared::cta", "shared::cluster", "local"
+    ).partition("::")[0]
     kind = form.one("u64", "u32")
     offset = np.uint64(_WINDOWS.get(space, 0))
 

@@ -147,12 +147,14 @@ def test_values_that_go_round(kernels, threads, size):
 
 
 def test_a_block_that_is_over_cannot_be_read(kernels):
-    with pytest.raises(KernelFault, match=r"shared memory of block 1 of its cluster, which has not begun, or has ended"):
+    with pytest.raises(
+        KernelFault, match=r"shared memory of block 1 of its cluster, which has not begun, or has ended"
+    ):
         kernels["hasty"][2, 32](np.zeros(1, np.int32))
 
 
 def test_a_barrier_in_an_if(kernels):
-    with pytest.raises(KernelFault, match="wait at its barrier, which others never reach|never reach"):
+    with pytest.raises(KernelFault, match="which others never reach"):
         kernels["apart"][2, 64](np.zeros(1, np.int32))
 
 

@@ -1,4 +1,4 @@
-"""Launches with clusters by NVIDIA's own Python packages on the emulated driver: sizes of the launch and of the kernel."""
+"""Clusters by NVIDIA's own Python packages on the emulated driver: sizes of the launch and of the kernel."""
 
 import numpy as np
 from cuda.bindings import driver

@@ -107,7 +107,7 @@ lane:
   %offset = and i64 %from, %within
   %name = or i64 %above, %offset
   %low = and i64 %a, 16777215
-  %nowhere = or i64 %low, 72057594037927936       ; NOWHERE
+  %nowhere = or i64 %low, 72058693549555712       ; NOWHERE, and bit 40: it never was in shared memory
   %result = select i1 %there, i64 %name, i64 %nowhere
   store i64 %result, ptr %p
   %i.next = add i64 %i, 1
