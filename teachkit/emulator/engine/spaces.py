@@ -146,8 +146,10 @@ def _generic(e: Emitter, operand: Address, address: Value, lanes: Value, lane_by
 
 
 def in_shared(e: Emitter, address: Value, lanes: Value, lane_bytes: int) -> tuple[Value, tuple[Value, Value]]:
-    """Which of ``lanes`` have a generic address in shared memory that the kernel reaches, its limits. The
-    addresses are in memory."""
+    """Which of ``lanes`` have a generic address in shared memory that the kernel can reach, and its limits.
+
+    The addresses are in memory, too.
+    """
     if e.spans_blocks:
         return e.builder.and_(clusters.check(e, lane_bytes), lanes), clusters.window(e)
     limits = (e.scratch["shared_base"], e.scratch["shared_end"])

@@ -11,6 +11,8 @@ target.set_architecture(90)
 install()
 device = Device(0)
 device.set_current()
+has_clusters = driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH
+assert driver.cuDeviceGetAttribute(has_clusters, 0) == (driver.CUresult.CUDA_SUCCESS, 1)
 source = """
 #define BODY                                                                                                  \\
     __shared__ int value;                                                                                     \\
