@@ -49,6 +49,7 @@ class Cluster:
             c.cluster, c.cluster_lanes = ctypes.addressof(self.state), self._lanes[rank].ctypes.data
             c.stop = ctypes.addressof(self.stop)
         self.numbers: list[int] = []
+        launching.clusters.append(self)
         self.n_left = 0
 
     def begin(self, launching: Launching, number: int) -> None:

@@ -6,12 +6,15 @@ instruction that it is. What is the same for every kernel is in ``runtime/cluste
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 from teachkit.emulator.engine import ir
+from teachkit.emulator.engine.context import CLUSTER_RANK_AT, offset
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.recursion import Jump
-from teachkit.emulator.engine.shapes import I1, I32, I64, POINTER, Value, vector_of
+from teachkit.emulator.engine.shapes import I1, I8, I32, I64, POINTER, Value, vector_of
 from teachkit.emulator.ptx.model import Function, Guard, Instruction, Label, Register, Symbol
 
 ASKS = "cluster.asks"
@@ -31,7 +34,7 @@ def spans_blocks(function: Function) -> bool:
             first, *parts = item.opcode.split(".")
             if first in ("mapa", "getctarank") or (first == "barrier" and "cluster" in parts):
                 return True
-            if "shared::cluster" in parts and first in _BY_ADDRESS:
+            if "multicast::cluster" in parts or ("shared::cluster" in parts and first in _BY_ADDRESS):
                 return True
     return False
 
@@ -100,6 +103,56 @@ def check(e: Emitter, n_bytes: int) -> Value:
     """Of the generic addresses in memory, those in no block's shared memory but between two become ones that are
     nowhere; the lanes that had an address there, as 32 bits."""
     return call(e, "tk_cluster_check", I32, e.scratch["addresses"], I64(n_bytes))
+
+
+@contextlib.contextmanager
+def each_block(e: Emitter, targets: Value, lanes: Value) -> Iterator[tuple[Value, Value, Value]]:
+    """A loop over the blocks of the cluster that are ``targets`` of some lanes, [32] masks of blocks by rank.
+
+    Inside, the block is the one that the runtime takes for its own. Gives these lanes, where its memory begins, and
+    whether it is the first.
+    """
+    b, low = e.builder, e.scratch["cluster_low"]
+    at, done = b.alloca(I32), b.alloca(I1)
+    b.store(I32(0), at)
+    b.store(I1(0), done)
+    head, body, onward, behind = (b.append_basic_block(f"block.{name}") for name in ("head", "body", "next", "end"))
+    b.branch(head)
+    b.position_at_end(head)
+    rank = b.load(at, typ=I32)
+    is_target = b.and_(b.lshr(targets, e.vector(rank)), e.constant(targets, 1))
+    here = b.and_(b.bitcast(b.icmp_unsigned("!=", is_target, e.constant(targets, 0)), I32), lanes)
+    b.cbranch(b.icmp_unsigned("!=", here, I32(0)), body, onward)
+    b.position_at_end(body)
+    number = b.zext(rank, I64)
+    base = b.add(low, b.shl(number, e.scratch["cluster_shift"]))
+    limits = b.gep(e.field("cluster", POINTER), [I64(offset("cluster.limits") + 8)], source_etype=I8)
+    end = b.add(base, b.load(b.gep(limits, [number], source_etype=I64), typ=I64))
+    _set_own(e, base, end)
+    yield here, base, b.icmp_unsigned("==", b.load(done, typ=I1), I1(0))
+    _set_own(e, e.scratch["shared_base"], e.scratch["shared_end"])
+    b.store(I1(1), done)
+    b.branch(onward)
+    b.position_at_end(onward)
+    following = b.add(b.load(at, typ=I32), I32(1))
+    b.store(following, at)
+    more = b.icmp_unsigned("<", b.zext(following, I64), e.scratch["cluster_size"])
+    b.cbranch(more, head, behind)
+    b.position_at_end(behind)
+
+
+def _set_own(e: Emitter, base: Value, end: Value) -> None:
+    for name, value in (("shared", base), ("shared_end", end)):
+        e.builder.store(value, e.builder.gep(e.context, [I64(offset(name))], source_etype=I8))
+
+
+def ranks(e: Emitter, place: Value) -> Value:
+    """Ranks of the blocks that addresses in shared::cluster, 64 bits, are in."""
+    b = e.builder
+    number = e.cast("trunc", b.lshr(place, e.constant(place, CLUSTER_RANK_AT)), I32)
+    own = e.vector(call(e, "tk_cluster_rank", I32))
+    found = b.select(b.icmp_unsigned("==", number, e.constant(number, 0)), own, number)
+    return b.sub(found, e.constant(found, 1))
 
 
 def window(e: Emitter) -> tuple[Value, Value]:

@@ -6,7 +6,15 @@ import math
 from typing import Any
 
 from teachkit.emulator.arguments import Arguments
-from teachkit.emulator.engine.context import CLUSTER_OFFSET, CLUSTER_RANK_AT, LANES, NOWHERE, Context, Fault
+from teachkit.emulator.engine.context import (
+    CLUSTER_OFFSET,
+    CLUSTER_RANK_AT,
+    LANES,
+    NOWHERE,
+    ClusterState,
+    Context,
+    Fault,
+)
 from teachkit.emulator.engine.recursion import STACK_BYTES
 from teachkit.emulator.ptx.model import Function, SourceLine
 from teachkit.emulator.sites import BULK, Site
@@ -97,8 +105,12 @@ def explain(
         place, hint = _in_cluster(context, record, shared_bytes)
         return where.error(f"Out-of-bounds {what} {place}", "out-of-bounds access", hint=hint)
     if is_shared:
-        at = record.address - context.shared
-        target, name = f"at byte {at} of shared memory, which has {shared_bytes} bytes", None
+        at, whose = record.address - (context.shared or 0), ""
+        if context.cluster:
+            state = ClusterState.from_address(context.cluster)
+            rank, at = divmod(record.address - state.arena, 1 << state.shift)
+            whose = f" of block {rank} of its cluster"
+        target, name = f"at byte {at} of shared memory{whose}, which has {shared_bytes} bytes", None
     elif site is not None and (site.space == "local" or site.opcode.startswith(("ld.param", "st.param"))):
         has = program.local_bytes
         target, name = f"at byte {record.address} of the thread's local memory, which has {has} bytes", None

@@ -197,6 +197,7 @@ class Launching:
         self.has_clusters, self.cluster = cluster is not None, cluster or (1, 1, 1)
         self.cluster_size = self.cluster[0] * self.cluster[1] * self.cluster[2]
         self.is_clustered = self.cluster_size > 1 or program.spans_blocks
+        self.clusters: list[Cluster] = []  # which errors ask about memory
         self.free_clusters: list[Cluster] = []
         self.next = ctypes.c_int64(0)
         self.stop = ctypes.c_int64(0)  # 1: start no other block; 2: leave running blocks as well

@@ -112,10 +112,7 @@ def live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int, among:
     """
     lanes = e.lanes() if among is None else among
     if space == "cluster":
-        host = clusters.hosts(e, addresses.address_of(e, address, "shared"))
-        e.builder.store(host, e.scratch["addresses"], align=64)
-        clusters.check(e, lane_bytes)
-        return _checked(e, "shared", lanes, *clusters.window(e), lane_bytes)
+        return in_cluster(e, clusters.hosts(e, addresses.address_of(e, address, "shared")), lane_bytes, lanes)
     place = addresses.host_place(e, "shared" if space == "shared" else "global", address)
     host = e.vector(place.address)
     e.builder.store(host, e.scratch["addresses"], align=64)
@@ -125,6 +122,13 @@ def live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int, among:
     first = _checked(e, "shared", shared, *limits, lane_bytes)
     rest = e.builder.and_(lanes, e.builder.not_(shared))
     return e.builder.or_(first, _checked(e, "global", rest, place.low, place.high, lane_bytes, is_part=True))
+
+
+def in_cluster(e: Emitter, host: Value, lane_bytes: int, lanes: Value) -> Value:
+    """The same of generic addresses, [32], in the shared memory of any block of the cluster."""
+    e.builder.store(host, e.scratch["addresses"], align=64)
+    clusters.check(e, lane_bytes)
+    return _checked(e, "shared", lanes, *clusters.window(e), lane_bytes)
 
 
 def _checked(

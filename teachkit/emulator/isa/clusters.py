@@ -54,7 +54,7 @@ def mapa_generic(e: Emitter, form: Form, target: Operand, address: Operand, rank
 def getctarank_shared(e: Emitter, form: Form, target: Operand, address: Operand) -> None:
     """The rank of the block whose shared memory an address is in."""
     place = e.vector(e.cast("zext", _value(e, address, form.type), I64))
-    e.write(target, _rank_of(e, place), "u32")
+    e.write(target, clusters.ranks(e, place), "u32")
 
 
 @instruction("getctarank.(u32|u64)", reads=None)
@@ -62,7 +62,7 @@ def getctarank_generic(e: Emitter, form: Form, target: Operand, address: Operand
     """The same of a generic address."""
     if form.type == "u32":
         raise e.unsupported("a generic address of 32 bits")
-    e.write(target, _rank_of(e, clusters.names(e, e.read(address, "u64"))), "u32")
+    e.write(target, clusters.ranks(e, clusters.names(e, e.read(address, "u64"))), "u32")
 
 
 @instruction("cvta[.to].shared::cluster.u64", reads=("u64",), writes="u64")
@@ -93,11 +93,3 @@ def _named(e: Emitter, place: Value, rank: Operand) -> Value:
 
 def _as(e: Emitter, kind: str, value: Value) -> Value:
     return e.cast("trunc", value, I32) if kind == "u32" else value
-
-
-def _rank_of(e: Emitter, place: Value) -> Value:
-    b = e.builder
-    number = e.cast("trunc", b.lshr(place, e.constant(place, CLUSTER_RANK_AT)), I32)
-    own = e.vector(clusters.call(e, "tk_cluster_rank", I32))
-    found = b.select(b.icmp_unsigned("==", number, e.constant(number, 0)), own, number)
-    return b.sub(found, e.constant(found, 1))

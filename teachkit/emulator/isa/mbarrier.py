@@ -18,7 +18,7 @@ from teachkit.emulator.engine.context import offset
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.engine.shapes import I8, I32, I64, Value, vector_of
-from teachkit.emulator.isa.atomic import live_lanes
+from teachkit.emulator.isa.atomic import in_cluster, live_lanes
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Operand, Register
 
@@ -144,10 +144,11 @@ def _load(e: Emitter, form: Form, address: Operand) -> Value:
     return e.builder.load(e.scratch["packed"], typ=vector_of(I64), align=64)
 
 
-def complete(e: Emitter, address: Address, lanes: Value, n_bytes: Value) -> None:
-    """Bulk copies that the ``lanes`` issued have brought ``n_bytes`` each. Nothing of it is counted."""
+def complete(e: Emitter, address: Address, lanes: Value, n_bytes: Value, host: Value | None = None) -> None:
+    """Bulk copies that the ``lanes`` issued have brought ``n_bytes`` each. Nothing of it is counted. ``host``: generic
+    addresses of the barriers, where they may be in other blocks."""
     counting, e.sites.counting, e.sites.is_again = e.sites.counting, False, True
-    live = live_lanes(e, "shared", address, 8, lanes)
+    live = live_lanes(e, "shared", address, 8, lanes) if host is None else in_cluster(e, host, 8, lanes)
     e.sites.counting, e.sites.is_again = counting, False
     _turns(e, "complete", live, n_bytes)
 

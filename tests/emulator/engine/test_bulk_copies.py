@@ -398,7 +398,7 @@ def test_runs_of_bytes_that_cannot_be(both, copy, kind):
 @pytest.mark.parametrize(
     "text",
     [
-        "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster "
+        "cp.async.bulk.tensor.2d.shared::cta.global.mbarrier::complete_tx::bytes.multicast::cluster "
         "[%r21], [%rd9, {0, 0}], [%r20], %h1;",
         "cp.async.bulk.tensor.3d.shared::cta.global.im2col.mbarrier::complete_tx::bytes "
         "[%r21], [%rd9, {0, 0, 0}], [%r20], {%h1};",

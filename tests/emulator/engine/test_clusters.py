@@ -195,6 +195,67 @@ def test_arrivals_at_the_barrier_of_another_block(both):
     both_threads(both, program(both, body), 64, 64, both.array(64 * 64))
 
 
+COPIES = f"""{RANKS} {OWN} mov.u32 %r20, bar; setp.ne.u32 %p1, %r1, 0; @%p1 bra INITED;
+    mbarrier.init.shared::cta.b64 [%r20], 1; mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r20], 256;
+    fence.mbarrier_init.release.cluster; INITED: {OTHERS}"""
+ARRIVED = f"""WAIT: mbarrier.try_wait.parity.shared::cta.b64 %p3, [%r20], 0; @!%p3 bra WAIT;
+    ld.shared.u32 %r25, [%r14]; st.global.u32 [%rd1], %r25; {OTHERS}"""
+
+
+def copied(both, how, mask=""):
+    """What the blocks have of 256 bytes each that block 1 of a cluster copies for block 1, the others for the next."""
+    body = f"""{COPIES} @%p1 bra WAIT; shl.b32 %r26, %r3, 8; cvt.u64.u32 %rd5, %r26; add.s64 %rd5, %rd10, %rd5;
+    {how}.mbarrier::complete_tx::bytes{mask} {ARRIVED}"""
+    out, x = both.array(512), both.array(512)
+    x[:] = np.arange(512)
+    text = program(both, body, pointers=("x",))
+    result = both.run_both(text, "k", 8, 64, [out, x])
+    result.check_memory()
+    return out.reshape(2, 4, 64), x.reshape(2, 4, 64), result.launch.counters
+
+
+def test_a_copy_to_several_blocks_reads_once(both):
+    """Block 2 of each cluster copies to all, and tells the barrier of each."""
+    how = "setp.ne.u32 %p4, %r10, 2; @%p4 bra WAIT; mov.u16 %h1, 15; cp.async.bulk.shared::cluster.global"
+    out, x, counters = copied(both, how, ".multicast::cluster [%r12], [%rd5], 256, [%r20], %h1;")
+    np.testing.assert_array_equal(out, np.broadcast_to(x[:, 2:3], out.shape))
+    assert counters.l2_lookups == 2 * 8 + 8 * 8  # sectors of what is copied, and of what the threads store
+    assert counters.compulsory_read_bytes == 2 * 256
+
+
+def test_two_copies_to_two_blocks_each(both):
+    """Blocks 0 and 3 copy to the even and to the odd ones."""
+    how = """setp.eq.u32 %p4, %r10, 1; @%p4 bra WAIT; setp.eq.u32 %p4, %r10, 2; @%p4 bra WAIT;
+    mov.u16 %h1, 5; setp.eq.u32 %p4, %r10, 3; @%p4 mov.u16 %h1, 10; cp.async.bulk.shared::cluster.global"""
+    out, x, _ = copied(both, how, ".multicast::cluster.L2::cache_hint [%r12], [%rd5], 256, [%r20], %h1, %rd6;")
+    np.testing.assert_array_equal(out, x[:, [0, 3, 0, 3]])
+
+
+def test_a_copy_to_another_block(both):
+    how = f"""{NEXT} mapa.shared::cluster.u32 %r27, %r12, %r15; mapa.shared::cluster.u32 %r28, %r20, %r15;
+    cp.async.bulk.shared::cluster.global"""
+    out, x, _ = copied(both, how, " [%r27], [%rd5], 256, [%r28];")
+    np.testing.assert_array_equal(out, np.roll(x, 1, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("copy", "said"),
+    [
+        ("mov.u16 %h1, 16; cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster "
+         "[%r12], [%rd0], 256, [%r20], %h1;", "block 4 of a cluster of 4"),
+        ("mov.u16 %h1, 3; cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster "
+         "[%r12+896], [%rd0], 256, [%r20], %h1;", "of shared memory of block . of its cluster, which has 1040"),
+        ("mapa.shared::cluster.u32 %r27, %r12, 9; cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes "
+         "[%r27], [%rd0], 256, [%r20];", "block 9 of a cluster of 4"),
+        ("mapa.shared::cluster.u32 %r27, %r20, 9; cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes "
+         "[%r12], [%rd0], 256, [%r27];", "block 9 of a cluster of 4"),
+    ],
+)  # fmt: skip
+def test_copies_that_lead_nowhere(both, copy, said):
+    with pytest.raises(KernelFault, match=said):
+        load_ptx(program(both, f"{COPIES} @%p1 bra PAST; {copy} PAST: {OTHERS}"))["k"][8, 64](both.array(512))
+
+
 def test_a_size_given_at_launch(both):
     """Without a directive a launch may say how large clusters are; without that each block is one."""
     body = f"{RANKS} {SYNC} mad.lo.u32 %r10, %r10, 10, %r11; st.global.u32 [%rd1], %r10;"
@@ -303,6 +364,7 @@ def test_clusters_that_cannot_be(both, directives, grid, cluster, said):
     [
         "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [%r10], %r11, [%r12];",
         "mbarrier.test_wait.shared::cluster.b64 %p1, [%r10], %rd5;",
+        "cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes.multicast::cluster [%r9], [%rd9], 16, [%r20], %h1;",
         "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r20], [%r20], 16, [%r20];",
         "barrier.cluster.sync;",
         "mapa.u32 %r10, %r11, 0;",
