@@ -34,7 +34,9 @@ def spans_blocks(function: Function) -> bool:
             first, *parts = item.opcode.split(".")
             if first in ("mapa", "getctarank") or (first == "barrier" and "cluster" in parts):
                 return True
-            if "multicast::cluster" in parts or ("shared::cluster" in parts and first in _BY_ADDRESS):
+            if "multicast::cluster" in parts or item.opcode.startswith("cp.async.bulk.shared::cluster.shared::cta"):
+                return True
+            if "shared::cluster" in parts and first in _BY_ADDRESS:
                 return True
     return False
 

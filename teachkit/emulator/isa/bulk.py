@@ -5,8 +5,7 @@ the barrier of all bytes of the box, also of those outside the tensor. They pass
 by what is counted of its requests, sectors, bytes and wavefronts; the caches and DRAM see them, without L1.
 
 Of two floats of which one is NaN the other is the smallest and the largest, as for ``min`` and ``max``.
-Not modelled: im2col, copies from the shared memory of one block to that of another, ``gather4`` and ``scatter4``, masks of bytes,
-and the traffic of fetching a tensor map.
+Not modelled: im2col, ``gather4`` and ``scatter4``, masks of bytes, and the traffic of fetching a tensor map.
 Source: PTX ISA, "cp.async.bulk", "cp.reduce.async.bulk", "cp.async.bulk.tensor", "cp.reduce.async.bulk.tensor".
 """
 

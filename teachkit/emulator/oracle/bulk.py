@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from teachkit.emulator.oracle.barrier_word import Barrier
 from teachkit.emulator.oracle.clusters import ranks_and_offsets
-from teachkit.emulator.oracle.mbarrier import Barrier
 from teachkit.emulator.oracle.table import Form, Operation, Step, UnmatchedForm, instruction, unsupported
 from teachkit.emulator.oracle.values import Array, decode, encode
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from teachkit.emulator.oracle.barrier_word import Barrier
 from teachkit.emulator.oracle.memory_map import SHARED_WINDOW
 from teachkit.emulator.oracle.table import Form, Operation, Step, UnmatchedForm, instruction
 from teachkit.emulator.oracle.values import UINT, Array, width
-from teachkit.emulator.ptx.model import Function, Instruction
+from teachkit.emulator.ptx.model import Function, Group, Instruction
 
 if TYPE_CHECKING:
     from teachkit.emulator.oracle.machine import Machine
@@ -111,6 +112,54 @@ def cluster_barrier(form: Form) -> Operation:
         machine.is_turn_over |= not arrives
 
     return Step(run, per_warp={"barriers": 1} if arrives else {})
+
+
+@instruction("st", "cp")
+def tells_a_barrier(form: Form) -> Operation:
+    """Stores, and copies from the block's own shared memory, that tell a barrier how many bytes have come."""
+    form.flag("weak")
+    is_copy = form.base == "cp"
+    if not form.flag("async") or form.flag("bulk") != is_copy or not form.flag("shared::cluster"):
+        raise UnmatchedForm("not to another block")
+    if is_copy:
+        form.one("shared::cta")
+    form.one("mbarrier::complete_tx::bytes")
+    n = int(form.maybe("v2", "v4", default="v1")[1:])
+    bits = 0 if is_copy else width(form.one(*(f"{kind}{bits}" for kind in "bus" for bits in (32, 64)), "f32", "f64"))
+
+    def run(machine: Machine, item: Instruction, mask: Array) -> None:
+        barrier = item.operands[-1]
+        if not is_copy:
+            values = item.operands[1].items if isinstance(item.operands[1], Group) else (item.operands[1],)
+            columns = [np.broadcast_to(machine.read(value, f"b{bits}"), mask.shape) for value in values]
+            octets = np.stack(columns, 1).copy().view(np.uint8).reshape(mask.size, -1)
+            machine.access.store(item, "cluster", item.operands[0], octets, mask)
+            amounts = np.full(mask.shape, n * bits // 8)
+        else:
+            amounts = np.broadcast_to(machine.read(item.operands[2], "u32"), mask.shape).astype(np.int64)
+            _copy(machine, item, amounts, mask)
+        for part in machine.access.parts(item, "cluster", barrier, 8, mask):
+            for i, lane in enumerate(part.lanes):
+                one = part.only(i)
+                word = Barrier.of(int(machine.access.fetch(one, 8).copy().view(np.uint64)[0, 0]))
+                word.owed_bytes -= int(amounts[lane])
+                word.settle()
+                machine.access.put(one, np.array([[word.word()]], np.uint64).view(np.uint8))
+
+    return Step(run)
+
+
+def _copy(machine: Machine, item: Instruction, amounts: Array, mask: Array) -> None:
+    to, source = (machine.access.addresses(operand, "shared")[1] for operand in item.operands[:2])
+    for lane in np.flatnonzero(mask):
+        n_bytes, only = int(amounts[lane]), np.arange(mask.size) == lane
+        if not reaches(machine, to[lane : lane + 1], n_bytes).all():
+            machine.fault("bounds", item, int(lane), int(to[lane]), n_bytes)
+            continue
+        ranks, offsets = ranks_and_offsets(machine, to[only])
+        assert machine.cluster is not None
+        shared, at, start = machine.cluster.machines[int(ranks[0])].shared, int(offsets[0]), int(source[lane])
+        shared[at : at + n_bytes] = machine.shared[start : start + n_bytes].copy()
 
 
 @instruction("mapa", "getctarank")

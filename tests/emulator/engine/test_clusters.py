@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from teachkit.emulator import configure, load_ptx, observe
+from teachkit.emulator import configure, load_ptx, observe, tensor_map
 from teachkit.errors import KernelFault, LaunchError, UnsupportedInstruction
 
 SHARED = ".shared .align 8 .b8 bar[16]; .shared .align 16 .b8 data[1024];"
@@ -238,6 +238,48 @@ def test_a_copy_to_another_block(both):
     np.testing.assert_array_equal(out, np.roll(x, 1, axis=1))
 
 
+@pytest.mark.parametrize("swizzle", [0, 2])
+def test_a_box_for_several_blocks(both, swizzle):
+    """Blocks 1 and 2 copy a box of 4 rows of 16 floats to two blocks each; rows of 64 bytes may be swizzled."""
+    x, out = both.array(16 * 32, np.float32), both.array(512)
+    x[:] = np.arange(x.size)
+    body = f"""mov.b64 %rd9, map; {COPIES} @%p1 bra WAIT; setp.eq.u32 %p4, %r10, 0; @%p4 bra WAIT;
+    setp.eq.u32 %p4, %r10, 3; @%p4 bra WAIT; mov.u16 %h1, 9; setp.eq.u32 %p4, %r10, 2; @%p4 mov.u16 %h1, 6;
+    shl.b32 %r26, %r3, 2; cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes
+    .multicast::cluster [%r12], [%rd9, {{0, %r26}}], [%r20], %h1; {ARRIVED}""".replace(
+        "bytes\n    .multi", "bytes.multi"
+    )
+    variables = ".shared .align 512 .b8 data[1024]; .shared .align 8 .b8 bar[16];"
+    text = program(both, body, variables=variables, pointers=("x",)).replace("k(", "k(.param .align 64 .b8 map[128], ")
+    where = x.__array_interface__["data"][0]
+    box = tensor_map.encode(where, tensor_map.TYPES.index("f32"), [16, 32], [64], [16, 4], swizzle=swizzle)
+    both.run_both(text, "k", 8, 64, [box, out, x]).check_memory()
+    boxes = x.reshape(2, 4, 64)[:, [1, 2, 2, 1]]
+    found = out.view(np.float32).reshape(2, 4, 64)
+    np.testing.assert_array_equal(np.sort(found, axis=2) if swizzle else found, boxes)
+
+
+def test_copies_and_stores_from_block_to_block(both):
+    """Half of 256 bytes comes as one copy, the rest by single stores of 4 and of 16 bytes."""
+    body = f"""{COPIES} st.shared.u32 [%r14+512], %r2; bar.sync 0; {NEXT} mapa.shared::cluster.u32 %r27, %r12, %r15;
+    mapa.shared::cluster.u32 %r28, %r20, %r15; setp.eq.u32 %p5, %r1, 40; add.u32 %r29, %r12, 512;
+    @%p5 cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r27], [%r29], 128, [%r28];
+    add.u32 %r30, %r27, %r13; setp.ge.u32 %p6, %r1, 48;
+    @%p6 st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [%r30], %r2, [%r28];
+    shl.b32 %r31, %r1, 4; add.u32 %r30, %r27, %r31; setp.lt.u32 %p7, %r1, 4; add.u32 %r32, %r2, 100;
+    @%p7 st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [%r30+128], {{%r2, %r32, %r1, %r10}}, [%r28];
+    {ARRIVED}"""
+    out, _ = both.array(512), None
+    result = both.run_both(program(both, body), "k", 8, 64, [out])
+    result.check_memory()
+    number, t = np.roll(np.arange(512).reshape(2, 4, 64), 1, axis=1), np.arange(4)
+    expected = number.copy()
+    rank = np.broadcast_to(np.roll(np.arange(4), 1)[None, :, None], (2, 4, 4))
+    quads = [number[..., :4], number[..., :4] + 100, np.broadcast_to(t, rank.shape), rank]
+    expected[..., 32:48] = np.stack(quads, -1).reshape(2, 4, 16)
+    np.testing.assert_array_equal(out, expected.ravel())
+
+
 @pytest.mark.parametrize(
     ("copy", "said"),
     [
@@ -247,6 +289,9 @@ def test_a_copy_to_another_block(both):
          "[%r12+896], [%rd0], 256, [%r20], %h1;", "of shared memory of block . of its cluster, which has 1040"),
         ("mapa.shared::cluster.u32 %r27, %r12, 9; cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes "
          "[%r27], [%rd0], 256, [%r20];", "block 9 of a cluster of 4"),
+        ("mapa.shared::cluster.u32 %r27, %r12, 2; mov.u32 %r28, 1024;"
+         "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r27+64], [%r12], %r28, [%r20];",
+         "of shared memory of block 2 of its cluster, which has 1040"),
         ("mapa.shared::cluster.u32 %r27, %r20, 9; cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes "
          "[%r12], [%rd0], 256, [%r27];", "block 9 of a cluster of 4"),
     ],
@@ -362,10 +407,9 @@ def test_clusters_that_cannot_be(both, directives, grid, cluster, said):
 @pytest.mark.parametrize(
     "text",
     [
-        "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [%r10], %r11, [%r12];",
+        "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u32 [%r10], %r11, [%r12];",
         "mbarrier.test_wait.shared::cluster.b64 %p1, [%r10], %rd5;",
-        "cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes.multicast::cluster [%r9], [%rd9], 16, [%r20], %h1;",
-        "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r20], [%r20], 16, [%r20];",
+        "cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes.multicast::cluster [%r9], [%rd9], 16, [%r9];",
         "barrier.cluster.sync;",
         "mapa.u32 %r10, %r11, 0;",
     ],
