@@ -10,6 +10,7 @@ from typing import Any
 
 from teachkit.emulator import launches
 from teachkit.emulator.arguments import Arguments, Parameters
+from teachkit.emulator.cluster_size import size_of
 from teachkit.emulator.launches import Launch, Resources
 from teachkit.emulator.ptx import parse
 from teachkit.emulator.ptx.model import Function, Module
@@ -19,7 +20,7 @@ from teachkit.errors import LaunchError
 Dims = tuple[int, int, int]
 
 MAX_THREADS_PER_BLOCK = 1024
-MAX_CLUSTER_BLOCKS = 8  # the same, "Thread Block Clusters": the size that every GPU with clusters has
+MAX_CLUSTER = (2**31 - 1,) * 3  # what is too large for the kernel is said there
 MAX_GRID = (2**31 - 1, 65535, 65535)  # CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"
 
 
@@ -169,7 +170,8 @@ class Kernel:
 
         name = name or self.name
         grid3, block3 = self.checked_dims(grid, block, name)
-        cluster3 = self.checked_cluster(grid3, cluster, name)
+        asked = None if cluster is None else self._dims(cluster, MAX_CLUSTER, "cluster", name)
+        cluster3 = size_of(self.signature, grid3, asked, name)
         if shared_bytes < 0:
             raise LaunchError(
                 f"Expected a number of bytes of shared memory for kernel {name!r}, got {shared_bytes}.",
@@ -226,55 +228,6 @@ class Kernel:
                 hint="launch smaller blocks, or give the kernel larger __launch_bounds__.",
             )
         return grid3, block3
-
-    def checked_cluster(
-        self, grid: Dims, cluster: int | Sequence[int] | None = None, name: str | None = None
-    ) -> Dims | None:
-        """Blocks of a cluster in three dimensions, x first; None for a launch without clusters.
-
-        Raises
-        ------
-        LaunchError
-            For clusters that no launch of this kernel on this grid can have.
-        """
-        name = name or self.name
-        directives = self.signature.directives
-        if cluster is None and "reqnctapercluster" not in directives and "explicitcluster" not in directives:
-            return None
-        required: Dims | None = (*directives.get("reqnctapercluster", ()), 1, 1, 1)[:3]  # type: ignore[assignment]
-        if not directives.get("reqnctapercluster"):
-            required = None
-        if cluster is None and required is None:
-            raise LaunchError(
-                f"Expected the size of a cluster for kernel {name!r}, got none.",
-                hint="it was compiled for clusters of any size: launch it with cluster=2, say.",
-            )
-        if "blocksareclusters" in directives:
-            raise LaunchError(
-                f"Expected a grid of blocks for kernel {name!r}, got .blocksareclusters, a grid of clusters.",
-                hint="compile it with __cluster_dims__ instead; grids that count clusters are not emulated.",
-            )
-        asked = required if cluster is None else self._dims(cluster, (2**31 - 1,) * 3, "cluster", name)
-        assert asked is not None
-        if required is not None and asked != required:
-            raise LaunchError(
-                f"Expected clusters of {required} blocks, for which kernel {name!r} was compiled, got {asked}.",
-                hint="launch with that or with none given, or compile it without __cluster_dims__.",
-            )
-        (most,) = directives.get("maxclusterrank", ()) or (MAX_CLUSTER_BLOCKS,)
-        most = min(most, MAX_CLUSTER_BLOCKS)
-        if math.prod(asked) > most:
-            raise LaunchError(
-                f"Expected clusters of at most {most} blocks for kernel {name!r}, got {asked}, which is "
-                f"{math.prod(asked)}.",
-                hint="use smaller clusters; up to 16 blocks, which H100 can be asked for, are not portable.",
-            )
-        if any(n % size for n, size in zip(grid, asked, strict=True)):
-            raise LaunchError(
-                f"Expected a grid that is a multiple of the clusters of {asked} blocks of kernel {name!r}, got {grid}.",
-                hint="round each size of the grid up to a multiple of the cluster's.",
-            )
-        return asked
 
     def _dims(self, dims: int | Sequence[int], limits: Dims, what: str, name: str) -> Dims:
         if type(dims) is tuple and len(dims) == 3:  # what front ends pass, checked fast

@@ -80,6 +80,7 @@ class Clustered(Residents):
     def __init__(self, launching: Launching, first: Worker, deadline: float | None) -> None:
         super().__init__(launching, first, deadline)
         self._places: dict[int, tuple[Cluster, int]] = {}  # of a worker: its cluster, and its block's rank there
+        self._arrivals: dict[int, int] = {}  # of a worker, when its last turn was over
         self._end = 0
 
     def run(self, end: int) -> None:
@@ -115,6 +116,17 @@ class Clustered(Residents):
         if not cluster.n_left:
             launching.free_clusters.append(cluster)
         return self._next_waiting()
+
+    def _take_turns(self) -> bool:
+        """A block that has arrived somewhere got on, whatever else it did: no need to look at what its warps hold."""
+        arrivals = self._now.context.arrivals
+        if self._arrivals.get(id(self._now)) == arrivals:
+            return super()._take_turns()
+        self._arrivals[id(self._now)] = arrivals
+        self._held.pop(id(self._now), None)
+        self._got_on()
+        self._rotate()
+        return False
 
     def _next_waiting(self) -> bool:
         self._held.pop(id(self._now), None)
