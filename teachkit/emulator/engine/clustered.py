@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from teachkit.emulator.engine import residents
 from teachkit.emulator.engine.context import LANES, ClusterState, Status
 from teachkit.emulator.engine.faults import shown_line
-from teachkit.emulator.engine.residents import WAITING_TURNS, Residents, prepare, run_function
+from teachkit.emulator.engine.residents import WAITING_TURNS, Residents, prepare
 from teachkit.emulator.engine.worker import Worker, aligned
 from teachkit.emulator.ptx.model import SourceLine
 from teachkit.errors import KernelFault
@@ -101,7 +102,7 @@ class Clustered(Residents):
         cluster, rank = self._places[id(worker)]
         cluster.state.limits[1 + rank] = cluster.n_bytes
         counter, number = ctypes.addressof(cluster.next) + 8 * rank, cluster.numbers[rank]
-        run_function()(ctypes.addressof(worker.context), launching.program.address, counter, number + 1)
+        residents.run_function()(ctypes.addressof(worker.context), launching.program.address, counter, number + 1)
         self._check_clock(time.perf_counter())
         if worker.context.fault.fault:  # the others may wait for it in vain
             launching.stop.value = max(launching.stop.value, 1)
