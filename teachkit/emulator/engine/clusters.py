@@ -102,8 +102,10 @@ def _mapped(e: Emitter, function: str, addresses: Value) -> Value:
 
 
 def check(e: Emitter, n_bytes: int) -> Value:
-    """Of the generic addresses in memory, those in no block's shared memory but between two become ones that are
-    nowhere; the lanes that had an address there, as 32 bits."""
+    """Which lanes have a generic address among the shared memories of the cluster, as 32 bits.
+
+    Addresses there of which ``n_bytes`` are not all in that of one block that runs become ones that lead nowhere.
+    """
     return call(e, "tk_cluster_check", I32, e.scratch["addresses"], I64(n_bytes))
 
 

@@ -5,8 +5,7 @@ An address in shared::cluster is an offset of 24 bits and, above it, 1 + the ran
 uses it. So every shared::cta address is one, and one that ``mapa`` made means the same place in all blocks of the
 cluster. An access counts as a shared access of the block that makes it; the network between multiprocessors is not
 modelled. The shared memory of a block can be reached while the block runs; before and after, an access is a fault.
- ``st.async``
-stores at once; what it tells the barrier is not counted.
+``st.async`` stores at once; what it tells the barrier is not counted.
 
 Not modelled: ``red.async``.
 """
