@@ -10,6 +10,7 @@ from typing import Any
 
 from teachkit.emulator import launches
 from teachkit.emulator.arguments import Arguments, Parameters
+from teachkit.emulator.cluster_size import size_of
 from teachkit.emulator.launches import Launch, Resources
 from teachkit.emulator.ptx import parse
 from teachkit.emulator.ptx.model import Function, Module
@@ -19,6 +20,7 @@ from teachkit.errors import LaunchError
 Dims = tuple[int, int, int]
 
 MAX_THREADS_PER_BLOCK = 1024
+MAX_CLUSTER = (2**31 - 1,) * 3  # what is too large for the kernel is said there
 MAX_GRID = (2**31 - 1, 65535, 65535)  # CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"
 
 
@@ -128,6 +130,7 @@ class Kernel:
         argument_names: Sequence[str] | None = None,
         name: str | None = None,
         resources: Resources | Callable[[], Resources] | None = None,
+        cluster: int | Sequence[int] | None = None,
     ) -> Launch | None:
         """Run the kernel to its end.
 
@@ -146,6 +149,8 @@ class Kernel:
             What reports call the kernel.
         resources : Resources or callable, optional
             Registers and occupancy, for the report.
+        cluster : int or sequence of int, optional
+            Blocks of a cluster, x first; by default what the kernel was compiled for (``.reqnctapercluster``).
 
         Returns
         -------
@@ -165,6 +170,8 @@ class Kernel:
 
         name = name or self.name
         grid3, block3 = self.checked_dims(grid, block, name)
+        asked = None if cluster is None else self._dims(cluster, MAX_CLUSTER, "cluster", name)
+        cluster3 = size_of(self.signature, grid3, asked, name)
         if shared_bytes < 0:
             raise LaunchError(
                 f"Expected a number of bytes of shared memory for kernel {name!r}, got {shared_bytes}.",
@@ -172,7 +179,7 @@ class Kernel:
             )
         bound = args if isinstance(args, Arguments) else self.parameters.bind(args, argument_names)
         for trace in tuple(launches.tracers):
-            trace(self, grid3, block3, bound, shared_bytes, name)
+            trace(self, grid3, block3, bound, shared_bytes, name, cluster3)
         watching = launches.observers()
         launch = run(
             self,
@@ -183,6 +190,7 @@ class Kernel:
             counting=bool(watching),
             name=name,
             resources=resources,
+            cluster=cluster3,
         )
         if launch is not None:
             for callback in watching:

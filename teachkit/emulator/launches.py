@@ -135,7 +135,7 @@ backlog = Backlog(BACKLOG_LIMIT_BYTES)
 
 tracers: list[
     Callable[..., None]
-] = []  # called with kernel, grid, block, arguments, shared bytes and name before a launch
+] = []  # called with kernel, grid, block, arguments, shared bytes, name and cluster before a launch
 on_hardware: list[Callable[[], contextlib.AbstractContextManager[None]]] = []
 """Front ends whose launches may go to a GPU enter here what runs them on the emulator as well."""
 _observers: list[Observer] = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -67,7 +68,20 @@ def trace(*, max_steps: int = MAX_STEPS) -> Iterator[list[Trace]]:
     """
     found: list[Trace] = []
 
-    def record(kernel: Any, grid: Dims, block: Dims, arguments: Arguments, shared_bytes: int, name: str) -> None:
+    def record(
+        kernel: Any,
+        grid: Dims,
+        block: Dims,
+        arguments: Arguments,
+        shared_bytes: int,
+        name: str,
+        cluster: Dims | None = None,
+    ) -> None:
+        if cluster is not None and math.prod(cluster) > 1:
+            raise TraceError(
+                f"Expected a launch without clusters to trace, got {name!r} with clusters of {cluster} blocks.",
+                hint="launch it outside trace(): steps of blocks that take turns are not recorded.",
+            )
         found.append(_traced(kernel, grid, block, arguments, shared_bytes, name, max_steps))
 
     with _lock:

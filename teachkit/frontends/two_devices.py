@@ -171,6 +171,7 @@ class TwoDeviceKernel:
         shared_bytes: int = 0,
         argument_names: Sequence[str] | None = None,
         memory: Sequence[Any] = (),
+        cluster: int | Sequence[int] | None = None,
     ) -> Launch | None:
         """Launch where the tensors are; see :meth:`teachkit.emulator.Kernel.launch`.
 
@@ -178,7 +179,13 @@ class TwoDeviceKernel:
         """
         device = gpu_launch.device_of(self.name, (*args, *memory))
         if device is None:
-            return self._emulate(grid, block, args, shared_bytes, argument_names, memory)
+            return self._emulate(grid, block, args, shared_bytes, argument_names, memory, cluster)
+        if cluster is not None:
+            raise LaunchError(
+                f"Expected arrays on the CPU for kernel {self.name!r}, launched with clusters of {cluster}, "
+                f"got some on {device}.",
+                hint="for launches on a GPU give the kernel __cluster_dims__.",
+            )
         if memory and (observers() or launches.tracers or session.active()):
             raise LaunchError(
                 f"Expected arrays on the CPU for kernel {self.name!r}, which is counted and finds memory by addresses "
@@ -188,7 +195,14 @@ class TwoDeviceKernel:
         return self._on_gpu(grid, block, args, shared_bytes, argument_names, device)
 
     def _emulate(
-        self, grid: Any, block: Any, args: Any, shared_bytes: int, names: Any, memory: Sequence[Any] = ()
+        self,
+        grid: Any,
+        block: Any,
+        args: Any,
+        shared_bytes: int,
+        names: Any,
+        memory: Sequence[Any] = (),
+        cluster: int | Sequence[int] | None = None,
     ) -> Launch | None:
         if memory:
             found = [memory_of(f"memory[{index}]", each) for index, each in enumerate(memory)]
@@ -200,7 +214,9 @@ class TwoDeviceKernel:
                 )
             bound = self.kernel.parameters.bind(args, names)
             args = dataclasses.replace(bound, others=tuple(each for each in found if each is not None))
-        return self.kernel.launch(grid, block, args, shared_bytes=shared_bytes, argument_names=names, name=self.name)
+        return self.kernel.launch(
+            grid, block, args, shared_bytes=shared_bytes, argument_names=names, name=self.name, cluster=cluster
+        )
 
     def _on_gpu(self, grid: Any, block: Any, args: Any, shared_bytes: int, names: Any, device: Any) -> Launch | None:
         """Launch on the hardware; for observers also time it, and count it on the emulator with copies.

@@ -235,14 +235,14 @@ def where_needed():
         return
     processor = Processor(_outside())
     machine = jit.target_machine()
-    kept = residents._run_function, machine.emit_object, jit.cache_folder
-    residents._run_function = lambda: functools.partial(processor.call, jit.runtime()["tk_run"])
+    kept = residents.run_function, machine.emit_object, jit.cache_folder
+    residents.run_function = lambda: functools.partial(processor.call, jit.runtime()["tk_run"])
     machine.emit_object = lambda module: assembled(machine.emit_assembly(module))
     jit.cache_folder = lambda: kept[2]() / "bochs"
     try:
         yield processor
     finally:
-        residents._run_function, machine.emit_object, jit.cache_folder = kept
+        residents.run_function, machine.emit_object, jit.cache_folder = kept
 
 
 def assembled(text):

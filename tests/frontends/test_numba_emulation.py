@@ -57,6 +57,10 @@ def test_tensor_maps_by_the_driver():
     assert "all maps" in run(str(PROGRAMS / "tensor_map_calls.py")).stdout
 
 
+def test_clusters_by_the_driver():
+    assert "all clusters" in run(str(PROGRAMS / "cluster_calls.py")).stdout
+
+
 COUNTED = """
 import numpy as np, warnings
 import teachkit as tk

@@ -265,10 +265,57 @@ def test_grid_out_of_range_is_refused(grid):
         add_kernel[grid](x, x, x, 5, BLOCK_SIZE=BLOCK_SIZE)
 
 
-def test_block_clusters_are_refused():
+@pytest.mark.parametrize("num_ctas", [2, 4])
+def test_programs_of_several_blocks(num_ctas):
+    """A program of n blocks is a cluster of that size; it adds five times as many numbers as it counts."""
     target.set_architecture(90)
-    with pytest.raises(LaunchError, match="num_ctas"):
-        compiled_add(num_ctas=2)
+    x, y = torch.rand(5000), torch.rand(5000)
+    out = torch.empty(5000)
+    seen = []
+    with observe(seen.append):
+        add_kernel[(5,)](x, y, out, 5000, BLOCK_SIZE=1024, num_ctas=num_ctas)
+    torch.testing.assert_close(out, x + y)
+    assert seen[0].grid == (5 * num_ctas, 1, 1)
+    assert seen[0].counters.global_load_bytes == 40_000
+
+
+@triton.jit
+def row_sums_kernel(x_ptr, out_ptr, n_rows: tl.constexpr, n_cols: tl.constexpr, AXIS: tl.constexpr):
+    start = tl.program_id(0) * n_rows * n_cols
+    rows, cols = tl.arange(0, n_rows), tl.arange(0, n_cols)
+    sums = tl.sum(tl.load(x_ptr + start + rows[:, None] * n_cols + cols[None, :]), AXIS)
+    if AXIS == 1:
+        tl.store(out_ptr + tl.program_id(0) * n_rows + rows, sums)
+    else:
+        tl.store(out_ptr + tl.program_id(0) * n_cols + cols, sums)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sums_in_programs_of_two_blocks(axis):
+    target.set_architecture(90)
+    x, out = torch.rand(3, 64, 128), torch.empty(3, 64 if axis else 128)
+    row_sums_kernel[(3,)](x, out, 64, 128, AXIS=axis, num_ctas=2)
+    torch.testing.assert_close(out, x.sum(axis + 1))
+
+
+@triton.jit
+def matmul_in_boxes_kernel(a_desc, b_desc, out_desc, K, M: tl.constexpr, N: tl.constexpr, BLOCK_K: tl.constexpr):
+    row, col = tl.program_id(0) * M, tl.program_id(1) * N
+    sums = tl.zeros((M, N), tl.float32)
+    for k in range(0, K, BLOCK_K):
+        sums = tl.dot(a_desc.load([row, k]), b_desc.load([k, col]), sums)
+    out_desc.store([row, col], sums.to(tl.float16))
+
+
+def test_products_in_programs_of_two_blocks():
+    """Each block of a program copies its own boxes and multiplies them with wgmma."""
+    target.set_architecture(90)
+    a, b, out = torch.randn(256, 128).half(), torch.randn(128, 256).half(), torch.empty(256, 256).half()
+    descriptors = [
+        TensorDescriptor.from_tensor(t, box) for t, box in ((a, [128, 64]), (b, [64, 128]), (out, [128, 128]))
+    ]
+    matmul_in_boxes_kernel[(2, 2)](*descriptors, 128, 128, 128, 64, num_ctas=2)
+    torch.testing.assert_close(out, (a.float() @ b.float()).half(), rtol=1e-3, atol=2e-2)  # sums in another order
 
 
 def test_too_much_shared_memory_is_refused_as_on_the_gpu():

@@ -115,7 +115,9 @@ class _Facts:
             return Affine(1, 0)
         if name == "%ntid.x" and self.rows:
             return Affine(0, (2 * _MAX_BLOCK_THREADS - 1) & -LANES)
-        if name.startswith(("%ctaid", "%nctaid", "%ntid")) or (self.rows and name in ("%tid.y", "%tid.z")):
+        if name.startswith(("%ctaid", "%nctaid", "%ntid", "%cluster", "%ncluster")) or (
+            self.rows and name in ("%tid.y", "%tid.z")
+        ):
             return Affine(0, mask)
         if name in self.refused or name not in self.function.registers:
             return _VARYING
@@ -127,7 +129,7 @@ class _Facts:
         if instruction.guard is not None or kind not in RULES:
             return _VARYING
         modifiers = instruction.opcode.split(".")[1:]
-        if not modifiers or "local" in modifiers:
+        if not modifiers or "shared::cluster" in modifiers or "local" in modifiers:
             return _VARYING
         target, *sources = instruction.operands
         width = modifiers[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import barriers, flow, tally
+from teachkit.emulator.engine import barriers, clusters, flow, tally
 from teachkit.emulator.engine.context import (
     FRAME_BARRIER,
     FRAME_EXPECTED,
@@ -83,6 +83,8 @@ class BlockEnds(Suspensions):
         elif leaves:
             if self.mode.checked:
                 hooks.leave(self.e, taken)
+            if self.spans_blocks:
+                clusters.leave(self.e, taken)
             targets = [(s, rest) for s in block.successors[:1]]
         elif condition is None:
             targets = [(s, lanes) for s in block.successors[:1]]

@@ -32,6 +32,9 @@ TRACE_STORE_BIT = 1 << 0
 TRACE_COUNT_SHIFT = 1  # (sectors - 1), 7 bits
 TRACE_SECTOR_SHIFT = 8  # address / 32
 
+CLUSTER_RANK_AT, CLUSTER_OFFSET = 24, (1 << 24) - 1  # of an address in shared::cluster; above it, 1 + the rank
+NOWHERE = 1 << 56  # with the rest of such an address: a generic one that leads to no block's shared memory
+
 CLOCK_STEP = 32  # cycles that a reading of the clock takes; nothing else takes any
 
 # requests, lanes, sectors or wavefronts, excess wavefronts or the largest conflict; then, of requests that are not in
@@ -149,11 +152,33 @@ class Context(ctypes.Structure):
         ("copies", ctypes.c_void_p),  # frames of warps that used their turns up
         ("fault", FaultRecord),
         ("checks", ctypes.c_void_p),  # what the monitor of a checked launch keeps for this worker
+        ("cluster_nctaid", ctypes.c_uint32 * 3),
+        ("is_cluster", ctypes.c_uint32),  # the launch has a cluster size of its own
+        ("cluster", ctypes.c_void_p),  # ClusterState, where blocks run as clusters
+        ("cluster_lanes", ctypes.c_void_p),  # u32[2][n_warps]: parity of the phase a lane arrived in last; lanes gone
+    ]
+
+
+class ClusterState(ctypes.Structure):
+    """What the blocks of a cluster share. The shared memory of block ``rank`` begins at ``arena + (rank << shift)``."""
+
+    _fields_ = [
+        ("phase", ctypes.c_uint32),  # of the barrier: 0, or all ones
+        ("rest", ctypes.c_uint32),
+        ("n_counted", ctypes.c_int64),  # threads that have arrived in this phase, or are gone
+        ("n_gone", ctypes.c_int64),
+        ("n_threads", ctypes.c_int64),
+        ("arena", ctypes.c_uint64),
+        ("shift", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("limits", ctypes.c_uint64 * 256),  # bytes that may be touched, by 1 + rank; 0 of a block that does not run
     ]
 
 
 def offset(name: str) -> int:
-    """Byte offset of a context field; ``fault.block`` names a field of the fault record."""
+    """Byte offset of a field; ``fault.block`` names one of its fault record, ``cluster.phase`` of a ClusterState"""
     first, _, rest = name.partition(".")
+    if first == "cluster" and rest:
+        return int(getattr(ClusterState, rest).offset)
     base: int = getattr(Context, first).offset
     return base + (getattr(FaultRecord, rest).offset if rest else 0)

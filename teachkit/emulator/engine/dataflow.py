@@ -12,10 +12,14 @@ from teachkit.emulator.engine.flow import Block
 from teachkit.emulator.engine.steps import Step
 from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Register, Symbol
 
-_UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size")
+_UNIFORM_SPECIAL = (
+    *("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size"),
+    *("%cluster", "%ncluster"),
+)
 _UNIFORM_IN_ROWS = ("%tid.y", "%tid.z")
 _VARYING_RESULTS = frozenset(
-    "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma wgmma mbarrier call addc subc madc".split()
+    "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma wgmma mbarrier call addc subc madc "
+    "mapa getctarank".split()
 )
 _JUMPS = ("bra", "ret", "exit", "brx", "trap", "brkpt", "call")
 _POINTER_ARITHMETIC = frozenset("add sub mad mov cvta selp".split())
@@ -85,7 +89,11 @@ def _is_varying(step: Step, varying: set[str], function: Function, divergent: bo
         return True
     if step.mnemonic in ("ld", "ldu") and not instruction.opcode.startswith(("ld.param", "ld.const")) and divergent:
         return True
-    if instruction.opcode.startswith(("ld.local", "cvta.local", "cvta.to.local")):
+    if step.mnemonic == "cluster" and divergent:  # lanes may be in different phases of the barrier
+        return True
+    if instruction.opcode.startswith(
+        ("ld.local", "cvta.local", "cvta.to.local", "cvta.shared::cluster", "cvta.to.shared::cluster")
+    ):
         return True
     if instruction.opcode.startswith("ld.param"):
         address = instruction.operands[1]

@@ -95,6 +95,7 @@ class Emitter:
     constants: frozenset[str] = frozenset()  # module variables in constant space
     is_checked: bool = False  # a monitor looks at every access
     leaving: list[Value] = dataclasses.field(default_factory=list)  # where the masks of blocks that only leave are
+    spans_blocks: bool = False  # the kernel reaches other blocks of its cluster
     is_ordered: bool = False  # set by what makes the order of blocks show: float sums, what atomics return
 
     # ------------------------------------------------------------------------------------- reading operands

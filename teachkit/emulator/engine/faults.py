@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from teachkit.emulator.arguments import Arguments
-from teachkit.emulator.engine.context import LANES, Context, Fault
+from teachkit.emulator.engine.context import (
+    CLUSTER_OFFSET,
+    CLUSTER_RANK_AT,
+    LANES,
+    NOWHERE,
+    ClusterState,
+    Context,
+    Fault,
+)
 from teachkit.emulator.engine.recursion import STACK_BYTES
 from teachkit.emulator.ptx.model import Function, SourceLine
 from teachkit.emulator.sites import BULK, Site
@@ -92,9 +101,16 @@ def explain(
     if site is not None and site.opcode.startswith(BULK):
         verb = "bulk copy" if site.opcode.startswith("cp.") else "update of a tensor map"
     what = f"{verb} of {record.n_bytes} bytes"
+    if context.cluster and record.address & NOWHERE:
+        place, hint = _in_cluster(context, record, shared_bytes)
+        return where.error(f"Out-of-bounds {what} {place}", "out-of-bounds access", hint=hint)
     if is_shared:
-        at = record.address - context.shared
-        target, name = f"at byte {at} of shared memory, which has {shared_bytes} bytes", None
+        at, whose = record.address - (context.shared or 0), ""
+        if context.cluster:
+            state = ClusterState.from_address(context.cluster)
+            rank, at = divmod(record.address - state.arena, 1 << state.shift)
+            whose = f" of block {rank} of its cluster"
+        target, name = f"at byte {at} of shared memory{whose}, which has {shared_bytes} bytes", None
     elif site is not None and (site.space == "local" or site.opcode.startswith(("ld.param", "st.param"))):
         has = program.local_bytes
         target, name = f"at byte {record.address} of the thread's local memory, which has {has} bytes", None
@@ -121,6 +137,27 @@ def explain(
     elif site is not None and not site.root and not is_shared and program.kernel.signature.params:
         hint += " A CUDA C++ kernel that finds an array by an address in memory or in a structure needs memory=[array]."
     return where.error(f"Out-of-bounds {what} {target}", "out-of-bounds access", name, hint=hint)
+
+
+def _in_cluster(context: Context, record: Any, shared_bytes: int) -> tuple[str, str]:
+    """Where an address leads that is in the shared memory of no block of the cluster, and what to do about it."""
+    size, rank = math.prod(context.cluster_nctaid), (record.address >> CLUSTER_RANK_AT & 0xFF) - 1
+    at = record.address & CLUSTER_OFFSET
+    if rank < 0 or record.address >> 32 & 0xFFFFFF:
+        return "at an address that is in no block's shared memory", "give mapa an address in shared memory."
+    if rank >= size:
+        return (
+            f"at byte {at} of shared memory of block {rank} of a cluster of {size} blocks",
+            "the access was not carried out. Ranks are 0 to the size of the cluster minus 1.",
+        )
+    place = f"at byte {at} of shared memory of block {rank} of its cluster"
+    if at + record.n_bytes > shared_bytes:
+        return f"{place}, which has {shared_bytes} bytes", "the access was not carried out."
+    return (
+        f"{place}, which has not begun, or has ended",
+        "wait at the barrier of the cluster before the first access to another block's shared memory and behind the "
+        "last one: cluster.sync().",
+    )
 
 
 def target_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from teachkit.emulator.engine.clusters import ASKS
 from teachkit.emulator.engine.flow import Block, defined, registers_of, used
 from teachkit.emulator.ptx.model import Immediate, Instruction, Register
 
@@ -30,6 +31,15 @@ def asking_loops(resume_points: list[Block], blocks: list[Block], idle: dict[int
         for number in idle
         for inside in [_reaching(blocks, resume_points[number - 1].index)]
         if any(i.opcode.startswith("mbarrier.") for index in inside for i in blocks[index].instructions)
+    ]
+
+
+def cluster_waits(resume_points: list[Block]) -> list[int]:
+    """The resume points, by number, where a warp waits at the barrier of its cluster."""
+    return [
+        number
+        for number, header in enumerate(resume_points, start=1)
+        if header.instructions and header.instructions[0].opcode == ASKS
     ]
 
 
@@ -74,8 +84,10 @@ def waits(resume_points: list[Block], blocks: list[Block]) -> list[int]:
 
 def _looks(opcode: str) -> bool:
     parts = opcode.split(".")
-    return parts[0] in ("atom", "red", "mbarrier") or (
-        parts[0] == "ld" and not {"volatile", "relaxed", "acquire", "mmio"}.isdisjoint(parts)
+    return (
+        parts[0] in ("atom", "red", "mbarrier")
+        or opcode == ASKS
+        or (parts[0] == "ld" and not {"volatile", "relaxed", "acquire", "mmio"}.isdisjoint(parts))
     )
 
 
@@ -114,7 +126,9 @@ def _is_noticed(instruction: Instruction, loop: list[Instruction], zeros: set[st
     if parts[0] == "atom" and not _has_effect(opcode):
         new = instruction.operands[3 if "cas" in parts else 2]
         return not _steady(loop).issuperset(registers_of(new))
-    if parts[0] in ("bar", "barrier") or (parts[0] == "st" and {"shared", "shared::cta"} & set(parts)):
+    if (parts[0] in ("bar", "barrier") and "cluster" not in parts) or (
+        parts[0] == "st" and {"shared", "shared::cta"} & set(parts)
+    ):
         return False
     return _has_effect(opcode)
 

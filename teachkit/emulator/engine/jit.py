@@ -163,6 +163,13 @@ RUNTIME_SYMBOLS = (
     "tk_bulk",
     "tk_map_field",
     "tk_map_copy",
+    "tk_cluster_rank",
+    "tk_cluster_hosts",
+    "tk_cluster_names",
+    "tk_cluster_check",
+    "tk_cluster_arrive",
+    "tk_cluster_leave",
+    "tk_cluster_over",
 )
 
 

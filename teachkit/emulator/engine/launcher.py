@@ -17,6 +17,7 @@ from teachkit.emulator import launches
 from teachkit.emulator.arguments import Arguments, in_whole_words
 from teachkit.emulator.checks import session as checks
 from teachkit.emulator.engine import host
+from teachkit.emulator.engine.clustered import Cluster, Clustered
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.faults import block_at, explain
 from teachkit.emulator.engine.inline import function_addresses
@@ -71,7 +72,7 @@ def allocate_variables(module: Module) -> dict[str, Any]:
     return places
 
 
-_programs_lock = threading.Lock()
+_programs_lock, _claiming = threading.Lock(), threading.Lock()
 
 
 def program_of(kernel: Any, mode: Mode) -> Program:
@@ -95,10 +96,13 @@ def run(
     counting: bool,
     name: str,
     resources: Resources | Callable[[], Resources] | None,
+    cluster: Dims | None = None,
 ) -> Launch | None:
     """Run every block. See :meth:`teachkit.emulator.kernel.Kernel.launch`."""
     n_block_threads = block[0] * block[1] * block[2]
     checking = checks.active()
+    if checking is not None and cluster not in (None, (1, 1, 1)):
+        raise _unchecked(name, f"clusters of {cluster} blocks")
     mode = Mode(counting, n_block_threads % LANES != 0, checking is not None, rows=block[0] % LANES == 0)
     program = program_of(kernel, mode)
     shared = program.shared_bytes
@@ -109,7 +113,9 @@ def run(
     _check_writable(program, arguments, name)
     if program.swaps_words:
         arguments = in_whole_words(arguments)
-    launching = Launching(program, grid, block, arguments, shared, name, gpu)
+    launching = Launching(program, grid, block, arguments, shared, name, gpu, cluster)
+    if checking is not None and launching.is_clustered:
+        raise _unchecked(name, "instructions for clusters")
     if checking is None:
         launching.run_all()
     else:
@@ -120,6 +126,13 @@ def run(
     launch = Launch(name, grid, block, launching.record.counted, needs, kernel.owner.text)
     launches.backlog.add(launch, launching.record.n_bytes)
     return launch
+
+
+def _unchecked(name: str, what: str) -> LaunchError:
+    return LaunchError(
+        f"Expected a kernel without clusters to check, got {name!r} with {what}.",
+        hint="launch it outside check(): accesses to the shared memory of other blocks are not checked.",
+    )
 
 
 def _check_shared(name: str, shared: int, spec: GpuSpec) -> None:
@@ -176,10 +189,16 @@ class Launching:
         shared_bytes: int,
         name: str,
         gpu: GpuSpec,
+        cluster: Dims | None = None,
     ) -> None:
         self.program, self.grid, self.block, self.arguments = program, grid, block, arguments
         self.shared_bytes, self.name, self.gpu = shared_bytes, name, gpu
         self.n_blocks = grid[0] * grid[1] * grid[2]
+        self.has_clusters, self.cluster = cluster is not None, cluster or (1, 1, 1)
+        self.cluster_size = self.cluster[0] * self.cluster[1] * self.cluster[2]
+        self.is_clustered = self.cluster_size > 1 or program.spans_blocks
+        self.clusters: list[Cluster] = []  # which errors ask about memory
+        self.free_clusters: list[Cluster] = []
         self.next = ctypes.c_int64(0)
         self.stop = ctypes.c_int64(0)  # 1: start no other block; 2: leave running blocks as well
         self.workers: list[Worker] = []
@@ -204,6 +223,8 @@ class Launching:
         c.n_bounds = n_ends // 2
         c.globals = ctypes.addressof(self._globals)
         c.stop = ctypes.addressof(self.stop)
+        if self.is_clustered or self.has_clusters:
+            c.cluster_nctaid, c.is_cluster = self.cluster, int(self.has_clusters)
         c.nctaid, c.n_sms = self.grid, int(self.gpu.n_sms)
         prepare(worker)
         c.fault.fault = 0
@@ -213,6 +234,19 @@ class Launching:
         host.listen(c, self.output)
         self.workers.append(worker)
         return worker
+
+    def claim(self, n_blocks: int, end: int) -> int | None:
+        """The first of the next ``n_blocks``, None where there is none below ``end``."""
+        with _claiming:
+            first = self.next.value
+            if first >= end:
+                return None
+            self.next.value = first + n_blocks
+            return first
+
+    def _residents(self, worker: Worker, deadline: float | None) -> Residents:
+        """What runs blocks on one thread."""
+        return (Clustered if self.is_clustered else Residents)(self, worker, deadline)
 
     @functools.cached_property
     def n_resident_blocks(self) -> int:
@@ -246,6 +280,8 @@ class Launching:
         if self.record is not None:
             self.record.finish(self.workers)
         for worker in self.workers:
+            if self.is_clustered or self.has_clusters:
+                worker.leave_cluster()
             self.program.give_back(worker)
 
     def _stop_listening(self) -> None:
@@ -260,7 +296,7 @@ class Launching:
         deadline = _deadline(start)
         end = 1
         while self.next.value < self.n_blocks and not self.stop.value:
-            Residents(self, first, deadline).run(min(end, self.n_blocks))
+            self._residents(first, deadline).run(min(end, self.n_blocks))
             done = self.next.value
             elapsed = time.perf_counter() - start
             left = self.n_blocks - done
@@ -270,7 +306,7 @@ class Launching:
             end = self.n_blocks if is_alone else done + max(1, int(done * ALONE_S / max(elapsed, 1e-7)))
             self._make_room()
         while self.next.value < self.n_blocks and not self.stop.value:
-            helpers = min(n_threads(), self.n_blocks - self.next.value) - 1
+            helpers = min(n_threads(), (self.n_blocks - self.next.value) // self.cluster_size) - 1
             self._together(first, helpers, deadline)
             self.next.value = min(self.next.value, self.n_blocks)
             self._make_room()
@@ -281,8 +317,8 @@ class Launching:
         futures: list[concurrent.futures.Future[None]] = []
         try:
             for worker in self.workers[1 : n_helpers + 1]:
-                futures.append(_pool().submit(Residents(self, worker, deadline).run, self.n_blocks))
-            Residents(self, first, deadline).run(self.n_blocks)
+                futures.append(_pool().submit(self._residents(worker, deadline).run, self.n_blocks))
+            self._residents(first, deadline).run(self.n_blocks)
             for future in futures:
                 if not future.cancel():  # one that has not begun has nothing left to do
                     future.result()

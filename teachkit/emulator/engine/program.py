@@ -28,7 +28,7 @@ class Program:
         def build() -> tuple[bytes, dict[str, Any]]:
             t = translate(kernel.owner.module, kernel.function, mode)
             names = "n_slots frame_bytes shared_bytes trace_reserve local_bytes is_ordered asking_loops".split()
-            names += ["waits", "masks_at", "n_masks"]
+            names += ["waits", "masks_at", "n_masks", "cluster_waits", "spans_blocks"]
             facts = {name: getattr(t, name) for name in names}
             for name in ("idle_loops", "closed_loops"):
                 facts[name] = [(n, _pack_line(i.source), i.ptx_line) for n, i in getattr(t, name).items()]
@@ -54,6 +54,8 @@ class Program:
             for name in ("idle_loops", "closed_loops")
         )
         self.asking_loops = frozenset[int](facts["asking_loops"])
+        self.cluster_waits = frozenset[int](facts["cluster_waits"])
+        self.spans_blocks: bool = facts["spans_blocks"]
         self.is_ordered: bool = facts["is_ordered"]
         self.waits = np.array(facts["waits"], np.int32)
         self.masks_at: int = facts["masks_at"]

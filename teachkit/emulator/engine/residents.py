@@ -30,14 +30,15 @@ _SLICE_S = 0.02  # how often it looks later on
 _GRACE_S = 1.0  # for blocks that still run after another one failed
 _PATIENCE_TURNS = 1 << 26  # loop iterations of a block that gets on, before the next starts beside it
 _STUCK_S = 0.5  # without any progress, before a launch is called endless: a host thread might store something
-_WAITING_TURNS = 64  # loop iterations of a warp that waits for another block, before others get their turn
+WAITING_TURNS = 64  # loop iterations of a warp that waits for another block, before others get their turn
 _PARKED_TURNS = 32  # of a warp whose lanes wait for each other, as runtime/parking.ll has it
 first_turns, _MOST_TURNS = 256, 4096  # of a warp that gets on
 _MOST_YIELDS = 64  # of the warps of a block that gets on, before the worker comes back
 
 
 @functools.cache
-def _run_function() -> Callable[..., int]:
+def run_function() -> Callable[..., int]:
+    """``tk_run`` of ``runtime/scheduler.ll``."""
     signature = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     return signature(jit.runtime()["tk_run"])
 
@@ -102,7 +103,7 @@ class Residents:
 
     def run(self, end: int) -> None:
         """Run blocks until none below ``end`` is left; comes back to Python now and then, for Ctrl-C and the clock."""
-        run, launching = _run_function(), self._launching
+        run, launching = run_function(), self._launching
         counter, address = ctypes.addressof(launching.next), launching.program.address
         n_blocks = _FIRST_SLICE
         self._now.context.budget = n_blocks
@@ -163,7 +164,7 @@ class Residents:
         if not in_vain:
             self._got_on()
             if self._waiting and self._waits(worker):  # it got on as far as the next place where it waits
-                c.turns, c.yields = _WAITING_TURNS, 1
+                c.turns, c.yields = WAITING_TURNS, 1
                 self._rotate()
                 return False
             worker.patience -= c.yields * c.turns
@@ -178,7 +179,7 @@ class Residents:
         if self._begin_another():
             return True
         if in_vain:
-            c.turns, c.yields = min(c.turns, _WAITING_TURNS), 1
+            c.turns, c.yields = min(c.turns, WAITING_TURNS), 1
             self._n_in_vain += 1
             if self._shared_changed(worker):
                 self._got_on()
@@ -217,10 +218,10 @@ class Residents:
             return False
         if launching.stop.value:
             return False
-        self._now.context.turns, self._now.context.yields = _WAITING_TURNS, 1
+        self._now.context.turns, self._now.context.yields = WAITING_TURNS, 1
         self._waiting.append(self._now)
         self._now = self._idle.pop() if self._idle else launching.worker()
-        prepare(self._now, _WAITING_TURNS)
+        prepare(self._now, WAITING_TURNS)
         self._now.context.budget = 1
         self._got_on()
         return True

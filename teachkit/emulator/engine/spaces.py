@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from teachkit.emulator.engine import access, addresses, apart, ir, paths, tally
+from teachkit.emulator.engine import access, addresses, apart, clusters, ir, paths, tally
 from teachkit.emulator.engine.context import LANES, LANES_SLOT
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.interleave import load_dealt, store_interleaved
@@ -18,7 +18,8 @@ from teachkit.emulator.ptx.model import Address, Operand
 
 
 def load(e: Emitter, space: str, operand: Address, targets: Sequence[Operand], ptx_type: str) -> None:
-    """Load consecutive elements into ``targets``; ``space`` is "local", "argument", "const" or "generic"."""
+    """Load consecutive elements into ``targets``; ``space`` is "local", "argument", "const", "cluster"
+    (shared memory of any block of the cluster) or "generic"."""
     bits, n = WIDTHS[ptx_type], len(targets)
     if space == "const" and not e.is_checked:
         address = addresses.address_of(e, operand, space)
@@ -85,7 +86,9 @@ def _move(e: Emitter, space: str, operand: Address, lane_bytes: int, verb: str) 
     address = e.vector(addresses.address_of(e, operand, space))
     b.store(address, e.scratch["addresses"], align=64)
     lanes = e.lanes()
-    if space in ("local", "argument"):
+    if space == "cluster":
+        in_cluster(e, clusters.hosts(e, address), lanes, lane_bytes, verb)
+    elif space in ("local", "argument"):
         _private(e, lanes, lane_bytes, verb, is_counted=space == "local")
     elif space == "const":
         low, high, _ = addresses.interval_of(e, operand)
@@ -110,12 +113,18 @@ def move_at(
     e.sites.is_again = False
 
 
+def in_cluster(e: Emitter, address: Value, lanes: Value, lane_bytes: int, verb: str) -> None:
+    """Generic addresses, [32], in the shared memory of any block of the cluster."""
+    e.builder.store(address, e.scratch["addresses"], align=64)
+    clusters.check(e, lane_bytes)
+    _call(e, f"tk_{verb}_shared", "shared", lanes, *clusters.window(e), lane_bytes, verb)
+
+
 def _generic(e: Emitter, operand: Address, address: Value, lanes: Value, lane_bytes: int, verb: str) -> None:
     """Shared lanes, those of constant tables and parameters, private ones; global memory is the rest."""
     b = e.builder
-    shared = addresses.in_window(e, address, lanes, "shared")
+    shared, limits = in_shared(e, address, lanes, lane_bytes)
     rest = b.and_(lanes, b.not_(shared))
-    limits = (e.scratch["shared_base"], e.scratch["shared_end"])
     _call(e, f"tk_{verb}_shared", "shared", shared, *limits, lane_bytes, verb)
     tables = [e.bounds[name] for name in sorted(e.constants)]
     tables.append((e.scratch["parameters_low"], e.scratch["parameters_high"]))
@@ -134,6 +143,17 @@ def _generic(e: Emitter, operand: Address, address: Value, lanes: Value, lane_by
     if e.local_bytes:
         b.store(b.sub(address, lane_base(e)), e.scratch["addresses"], align=64)
         _private(e, private, lane_bytes, verb, is_counted=True, is_part=True)
+
+
+def in_shared(e: Emitter, address: Value, lanes: Value, lane_bytes: int) -> tuple[Value, tuple[Value, Value]]:
+    """Which of ``lanes`` have a generic address in shared memory that the kernel can reach, and its limits.
+
+    The addresses are in memory, too.
+    """
+    if e.spans_blocks:
+        return e.builder.and_(clusters.check(e, lane_bytes), lanes), clusters.window(e)
+    limits = (e.scratch["shared_base"], e.scratch["shared_end"])
+    return addresses.in_window(e, address, lanes, "shared"), limits
 
 
 def _private(e: Emitter, lanes: Value, lane_bytes: int, verb: str, *, is_counted: bool, is_part: bool = False) -> None:

@@ -46,12 +46,10 @@ def read(e: Emitter, name: str) -> Value:
     }
     if name in masks:
         return lane_constants(I32, [masks[name](lane) for lane in range(LANES)])
-    if base in ("%clusterid", "%nclusterid"):  # clusters of one block
-        return read(e, {"%clusterid": "%ctaid", "%nclusterid": "%nctaid"}[base] + f".{axis}")
-    if base in ("%cluster_ctaid", "%cluster_ctarank", "%gridid"):
+    if name == "%gridid":
         return I32(0)
-    if base in ("%cluster_nctaid", "%cluster_nctarank"):
-        return I32(1)
+    if name.startswith(("%cluster", "%ncluster", "%is_explicit_cluster")):
+        return _in_cluster(e, base, axis)
     if name in ("%envreg1", "%envreg2") and _GRID_WORKSPACE in e.globals:  # upper and lower half of its address
         place = e.symbol(_GRID_WORKSPACE, "u64")
         return e.builder.trunc(e.builder.lshr(place, I64(32)) if name == "%envreg1" else place, I32)
@@ -62,6 +60,25 @@ def read(e: Emitter, name: str) -> Value:
     if name.startswith(("%clock", "%globaltimer")):
         return _clock(e, name)
     raise e.unsupported(f"special register {name}")
+
+
+def _in_cluster(e: Emitter, base: str, axis: str) -> Value:
+    """Where a block is in its cluster, and a cluster in the grid. Without clusters every block is one."""
+    b = e.builder
+    if base == "%is_explicit_cluster":
+        return b.icmp_unsigned("!=", e.field("is_cluster", I32), I32(0))
+    if base in ("%cluster_ctarank", "%cluster_nctarank"):
+        sizes = [e.field("cluster_nctaid", I32, 4 * i) for i in range(3)]
+        if base == "%cluster_nctarank":
+            return b.mul(b.mul(sizes[0], sizes[1]), sizes[2])
+        x, y, z = (b.urem(e.field("ctaid", I32, 4 * i), sizes[i]) for i in range(3))
+        return b.add(b.mul(b.add(b.mul(z, sizes[1]), y), sizes[0]), x)
+    at = 4 * "xyz".index(axis)
+    size = e.field("cluster_nctaid", I32, at)
+    if base == "%cluster_nctaid":
+        return size
+    number = e.field("nctaid" if base == "%nclusterid" else "ctaid", I32, at)
+    return b.urem(number, size) if base == "%cluster_ctaid" else b.udiv(number, size)
 
 
 def _clock(e: Emitter, name: str) -> Value:

@@ -8,13 +8,13 @@ import gc
 from collections.abc import Iterable, Iterator, Sequence
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import flow, indexed, neighbours, tally
+from teachkit.emulator.engine import clusters, flow, indexed, neighbours, tally
 from teachkit.emulator.engine.block_ends import BlockEnds
 from teachkit.emulator.engine.context import (
     LANES,
     Status,
 )
-from teachkit.emulator.engine.idle_loops import asking_loops, closed_loops, idle_loops
+from teachkit.emulator.engine.idle_loops import asking_loops, closed_loops, cluster_waits, idle_loops
 from teachkit.emulator.engine.recursion import Landing
 from teachkit.emulator.engine.shapes import I1, I32, I64, Value, vector_of
 from teachkit.emulator.engine.warp_code import Mode
@@ -43,6 +43,8 @@ class Translation:
     idle_loops: dict[int, Instruction]  # resume points where a warp can only wait: where they stand
     closed_loops: dict[int, Instruction]  # the same of loops that store in the block's shared memory only
     asking_loops: list[int]  # idle ones that ask a barrier in shared memory
+    cluster_waits: list[int]  # where a warp asks the barrier of its cluster
+    spans_blocks: bool  # it meets or reaches other blocks of its cluster
 
 
 def translate(module: Module, function: Function, mode: Mode) -> Translation:
@@ -80,6 +82,8 @@ class _Translator(BlockEnds):
         if self.masked and self.resume_points:
             self._leave()
         b.position_at_end(self.exit)
+        if self.spans_blocks:
+            clusters.leave(self.e, I32(-1))
         if self.mode.checked:
             hooks.leave(self.e, I32(-1))
         b.ret(I32(Status.EXITED))
@@ -97,6 +101,8 @@ class _Translator(BlockEnds):
             idle_loops=idle,
             closed_loops=closed_loops(self.resume_points, self.blocks),
             asking_loops=asking_loops(self.resume_points, self.blocks, idle),
+            cluster_waits=cluster_waits(self.resume_points),
+            spans_blocks=self.spans_blocks,
             waits=tuple(self.waits),
             masks_at=self.layout.masks_at,
             n_masks=len(self.blocks),
@@ -154,6 +160,10 @@ class _Translator(BlockEnds):
         e.instruction = instruction
         if self.stack is not None and isinstance(instruction, Landing):
             self.stack.land(e, instruction)
+            return
+        if isinstance(instruction, clusters.Asks):
+            (answer,) = flow.defined(instruction)
+            clusters.ask(e, instruction, self._is_scalar(answer))
             return
         found = lookup(instruction.opcode)
         if found is None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import flow, ir
+from teachkit.emulator.engine import clusters, flow, ir
 from teachkit.emulator.engine.access import MAX_LANE_BYTES
-from teachkit.emulator.engine.context import (
-    LANES,
-)
+from teachkit.emulator.engine.context import LANES, offset
 from teachkit.emulator.engine.dataflow import provenance, scalars
 from teachkit.emulator.engine.distances import distances_of
 from teachkit.emulator.engine.emit import Emitter, OnFirstUse
@@ -41,7 +39,9 @@ class WarpCode:
     """A kernel on its way to an LLVM function. What the parts that write its code share stands here."""
 
     def __init__(self, module: Module, function: Function, mode: Mode) -> None:
-        self.function = function = flatten(module, function)
+        function = flatten(module, function)
+        self.spans_blocks = clusters.spans_blocks(function)
+        self.function = function = clusters.with_loops(function) if self.spans_blocks else function
         self.mode, self.module = mode, module
         self.blocks = flow.build(function)
         self.steps = steps_of(self.blocks)
@@ -150,7 +150,7 @@ class WarpCode:
         )
         e.is_checked = e.is_ordered = self.mode.checked
         e.parameter_offsets = self.parameter_offsets
-        e.functions = function_addresses(module)
+        e.functions, e.spans_blocks = function_addresses(module), self.spans_blocks
         e.local_bytes, e.shared_bytes = self.local_bytes, self.shared_bytes
         e.variable_bytes = {v.name: v.n_bytes for v in self.function.variables}
         if self.stack is not None:
@@ -186,4 +186,10 @@ class WarpCode:
         if name == "local_base":
             own = b.mul(e.field("warp", I64), I64(LANES * self.local_bytes))
             return b.add(e.field("local", I64), own)
+        if name in ("cluster_low", "cluster_shift", "cluster_size"):
+            field = {"cluster_low": "cluster.arena"}.get(name, name.replace("_", "."))
+            place = b.gep(e.field("cluster", POINTER), [I64(offset(field))], source_etype=I8)
+            return b.load(place, typ=I64)
+        if name == "cluster_high":
+            return b.add(e.scratch["cluster_low"], b.shl(e.scratch["cluster_size"], e.scratch["cluster_shift"]))
         raise KeyError(name)

@@ -50,6 +50,8 @@ class Worker:
         # Dynamic memory comes in larger pieces than asked for; compilers know, and read whole vectors at its end.
         is_dynamic = shared_bytes > program.shared_bytes
         c.shared_end = c.shared + (-(-shared_bytes // 16) * 16 if is_dynamic else shared_bytes)
+        self._own_shared = c.shared, c.shared_end
+        c.cluster_nctaid = 1, 1, 1
         c.frames, c.frame_bytes = self._room(n_warps * program.frame_bytes), program.frame_bytes
         if program.waits.size:
             c.masks_at, c.n_masks = program.masks_at, program.n_masks
@@ -64,6 +66,12 @@ class Worker:
         c.trace_reserve, c.trace_limit = max(program.trace_reserve, 16), TRACE_LIMIT_BYTES
         self.counts = np.zeros(program.n_slots, dtype=np.int64)
         c.sites = self.counts.ctypes.data if program.mode.counting else None
+
+    def leave_cluster(self) -> None:
+        """Have a shared memory of its own again."""
+        c = self.context
+        c.shared, c.shared_end = self._own_shared
+        c.cluster_nctaid, c.is_cluster, c.cluster, c.cluster_lanes = (1, 1, 1), 0, None, None
 
     def _room(self, n_bytes: int) -> int:
         memory, address = aligned(n_bytes)

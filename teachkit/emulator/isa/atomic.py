@@ -8,7 +8,7 @@ floats, and in what ``atom`` returns) the launcher runs them one after another.
 from __future__ import annotations
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import addresses, ir
+from teachkit.emulator.engine import addresses, clusters, ir, spaces
 from teachkit.emulator.engine.context import LANES, TRACE_ATOMIC_BIT, TRACE_STORE_BIT
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
@@ -19,7 +19,7 @@ from teachkit.emulator.ptx.model import Address, Group, Operand, Register
 
 I128 = ir.IntType(128)
 _ORDER = "[.relaxed|.acquire|.release|.acq_rel|.sc][.cta|.cluster|.gpu|.sys]"
-_SPACE = "[.global|.shared|.shared::cta]"
+_SPACE = "[.global|.shared|.shared::cta|.shared::cluster]"
 _HOW = f"{_ORDER}{_SPACE}[.noftz][.L2::cache_hint]"
 _OPERATIONS = "add|min|max|and|or|xor|exch|cas|inc|dec"
 _TYPES = "b16|b32|b64|u32|u64|s32|s64|f32|f64|f16|f16x2|bf16|bf16x2"
@@ -79,8 +79,10 @@ def red(e: Emitter, form: Form, address: Operand, *sources: Operand) -> None:
 
 
 def _space(form: Form) -> str:
-    found = form.optional & {"global", "shared", "shared::cta"}
-    return next(iter(found)).partition("::")[0] if found else "global or shared"
+    found = form.optional & {"global", "shared", "shared::cta", "shared::cluster"}
+    if not found:
+        return "global or shared"
+    return "cluster" if "shared::cluster" in found else next(iter(found)).partition("::")[0]
 
 
 def _atomic(e: Emitter, form: Form, address: Operand, sources: tuple[Operand, ...]) -> Value:
@@ -108,16 +110,25 @@ def live_lanes(e: Emitter, space: str, address: Address, lane_bytes: int, among:
 
     ``among``: those that are on, where these are not all that run the instruction.
     """
+    lanes = e.lanes() if among is None else among
+    if space == "cluster":
+        return in_cluster(e, clusters.hosts(e, addresses.address_of(e, address, "shared")), lane_bytes, lanes)
     place = addresses.host_place(e, "shared" if space == "shared" else "global", address)
     host = e.vector(place.address)
     e.builder.store(host, e.scratch["addresses"], align=64)
-    lanes = e.lanes() if among is None else among
     if space != "global or shared" or addresses.root_of(e, address) in e.intervals:
         return _checked(e, space, lanes, place.low, place.high, lane_bytes)
-    shared = addresses.in_window(e, host, lanes, "shared")
-    first = _checked(e, "shared", shared, e.scratch["shared_base"], e.scratch["shared_end"], lane_bytes)
+    shared, limits = spaces.in_shared(e, host, lanes, lane_bytes)
+    first = _checked(e, "shared", shared, *limits, lane_bytes)
     rest = e.builder.and_(lanes, e.builder.not_(shared))
     return e.builder.or_(first, _checked(e, "global", rest, place.low, place.high, lane_bytes, is_part=True))
+
+
+def in_cluster(e: Emitter, host: Value, lane_bytes: int, lanes: Value) -> Value:
+    """The same of generic addresses, [32], in the shared memory of any block of the cluster."""
+    e.builder.store(host, e.scratch["addresses"], align=64)
+    clusters.check(e, lane_bytes)
+    return _checked(e, "shared", lanes, *clusters.window(e), lane_bytes)
 
 
 def _checked(

@@ -5,21 +5,22 @@ the barrier of all bytes of the box, also of those outside the tensor. They pass
 by what is counted of its requests, sectors, bytes and wavefronts; the caches and DRAM see them, without L1.
 
 Of two floats of which one is NaN the other is the smallest and the largest, as for ``min`` and ``max``.
-Not modelled: im2col, ``.multicast``, copies to other blocks of a cluster, ``gather4`` and ``scatter4``, masks of bytes,
-and the traffic of fetching a tensor map.
+Not modelled: im2col, ``gather4`` and ``scatter4``, masks of bytes, and the traffic of fetching a tensor map.
 Source: PTX ISA, "cp.async.bulk", "cp.reduce.async.bulk", "cp.async.bulk.tensor", "cp.reduce.async.bulk.tensor".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from teachkit.emulator.checks import hooks
-from teachkit.emulator.engine import ir, tally
+from teachkit.emulator.engine import clusters, ir, tally
 from teachkit.emulator.engine.addresses import address_of
-from teachkit.emulator.engine.context import LANES, LANES_SLOT
+from teachkit.emulator.engine.context import CLUSTER_OFFSET, CLUSTER_RANK_AT, LANES, LANES_SLOT
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.shapes import I32, I64, POINTER, Value, vector_of
+from teachkit.emulator.engine.shapes import I1, I32, I64, POINTER, Value, vector_of
+from teachkit.emulator.isa.atomic import in_cluster
 from teachkit.emulator.isa.mbarrier import complete
 from teachkit.emulator.isa.reductions import REDUCED, reduction
 from teachkit.emulator.isa.table import Form, instruction
@@ -27,8 +28,8 @@ from teachkit.emulator.ptx.model import Address, Group, Operand
 from teachkit.emulator.tensor_map import MAX_RANK, TYPES
 
 _RANKS = "(1d|2d|3d|4d|5d)"
-_SHARED = "(shared::cta|shared::cluster)"  # of a cluster of one block
-_ARRIVES = "mbarrier::complete_tx::bytes[.L2::cache_hint]"
+_SHARED = "(shared::cta|shared::cluster)"
+_ARRIVES = "mbarrier::complete_tx::bytes[.multicast::cluster][.L2::cache_hint]"
 _GROUP = "bulk_group[.L2::cache_hint]"
 _N_ROWS = 3 + MAX_RANK  # of the table: two addresses, coordinates, bytes of the box
 
@@ -36,15 +37,14 @@ _N_ROWS = 3 + MAX_RANK  # of the table: two addresses, coordinates, bytes of the
 @instruction(f"cp.async.bulk.tensor.{_RANKS}.{_SHARED}.global[.tile].{_ARRIVES}", reads=None)
 def tensor_load(e: Emitter, form: Form, shared: Operand, box: Operand, barrier: Operand, *policy: Operand) -> None:
     """A box of a tensor to shared memory. What lies outside the tensor is zero, or NaN if the map says so."""
-    assert isinstance(barrier, Address)
     rank, operands = _box_operands(e, form, box, shared)
 
-    def copy(lanes: Value, table: Value, sites: Sequence[Value], check: Value) -> None:
+    def copy(lanes: Value, table: Value, sites: Sequence[Value], check: Value) -> tuple[Value, Value]:
         done = _box(e, lanes, table, 0, rank, sites, _null(), check)
         amounts = e.builder.load(_row(e, table, _N_ROWS - 1), typ=vector_of(I64), align=8)
-        complete(e, barrier, done, e.cast("trunc", amounts, I32))
+        return done, e.cast("trunc", amounts, I32)
 
-    _issue(e, operands, False, False, copy)
+    _issue(e, operands, False, False, _to_shared(e, form, shared, barrier, policy, copy))
 
 
 @instruction(f"cp.async.bulk.tensor.{_RANKS}.global.shared::cta[.tile].{_GROUP}", reads=None)
@@ -74,13 +74,55 @@ def bulk_load(
     e: Emitter, form: Form, shared: Operand, source: Operand, size: Operand, barrier: Operand, *policy: Operand
 ) -> None:
     """A run of bytes, a multiple of 16, to shared memory."""
-    assert isinstance(barrier, Address)
     n_bytes = e.vector(e.read(size, "u32"))
 
-    def copy(lanes: Value, table: Value, sites: Sequence[Value], check: Value) -> None:
-        complete(e, barrier, _run(e, lanes, table, 0, 0, sites, _null(), check), n_bytes)
+    def copy(lanes: Value, table: Value, sites: Sequence[Value], check: Value) -> tuple[Value, Value]:
+        return _run(e, lanes, table, 0, 0, sites, _null(), check), n_bytes
 
-    _issue(e, _run_operands(e, source, shared, n_bytes), False, False, copy)
+    operands = _run_operands(e, source, shared, n_bytes)
+    _issue(e, operands, False, False, _to_shared(e, form, shared, barrier, policy, copy))
+
+
+def _to_shared(
+    e: Emitter, form: Form, shared: Operand, barrier: Operand, rest: Sequence[Operand], copy: Callable[..., Any]
+) -> Callable[..., None]:
+    """What copies and then tells the barrier, in the block that issues it or in those that it goes to.
+
+    A copy to several blocks reads global memory once. ``copy`` gives the lanes that have copied, and their bytes.
+    """
+    assert isinstance(barrier, Address)
+    assert isinstance(shared, Address)
+    is_multicast = "multicast::cluster" in form.optional
+    reaches = "shared::cluster" in form.required
+    if is_multicast and not reaches:
+        raise e.unsupported("to several blocks' shared::cta")
+
+    def here(lanes: Value, table: Value, sites: Sequence[Value], check: Value) -> None:
+        complete(e, barrier, *copy(lanes, table, sites, check))
+
+    def there(lanes: Value, table: Value, sites: Sequence[Value], check: Value) -> None:
+        b = e.builder
+        place, bell = (e.vector(address_of(e, operand, "shared")) for operand in (shared, barrier))
+        offset, bell_offset = (b.and_(each, e.constant(each, CLUSTER_OFFSET)) for each in (place, bell))
+        if is_multicast:
+            targets = e.cast("zext", e.vector(e.read(rest[0], "u16")), I32)
+        else:
+            rank = clusters.ranks(e, place)
+            rank = e.intrinsic("llvm.umin", rank, e.constant(rank, LANES - 1))
+            targets = b.shl(e.constant(rank, 1), rank)
+        last = b.sub(e.constant(targets, LANES), e.intrinsic("llvm.ctlz", targets, I1(0)))  # 1 + its rank
+        above = b.shl(e.cast("zext", last, I64), e.constant(place, CLUSTER_RANK_AT))
+        counting, e.sites.counting, e.sites.is_again = e.sites.counting, False, True
+        lanes = in_cluster(e, clusters.hosts(e, b.or_(offset, above)), 16, lanes)
+        e.sites.counting, e.sites.is_again = counting, False
+        with clusters.each_block(e, targets, lanes) as (some, base, is_first):
+            b.store(b.add(offset, e.vector(base)), _row(e, table, 1), align=8)
+            once = [b.select(is_first, site, b.xor(site, I64(-1))) if counting else site for site in sites]
+            done, n_bytes = copy(some, table, once, check)
+            host = b.add(bell_offset, e.vector(base)) if is_multicast else clusters.hosts(e, bell)
+            complete(e, barrier, done, n_bytes, host)
+
+    return there if reaches and e.spans_blocks else here
 
 
 @instruction(f"cp.async.bulk.global.shared::cta.{_GROUP}", reads=None)

@@ -6,7 +6,7 @@ parity of the phase (63). What an arrival returns is the word before it. ``init`
 bytes, ``test_wait`` and ``try_wait`` as loads, everything that arrives as an atomic, which is what they compile to on
 compute capability 8.0. A warp that asks in vain gives up its turn. Lanes take theirs from the lowest to the highest.
 
-Not modelled: the time that ``try_wait`` may sleep (it answers at once), and clusters. An asynchronous copy is
+Not modelled: the time that ``try_wait`` may sleep (it answers at once). An asynchronous copy is
 finished when it is issued, so ``cp.async.mbarrier.arrive`` has nothing to wait for.
 """
 
@@ -18,7 +18,7 @@ from teachkit.emulator.engine.context import offset
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.engine.shapes import I8, I32, I64, Value, vector_of
-from teachkit.emulator.isa.atomic import live_lanes
+from teachkit.emulator.isa.atomic import in_cluster, live_lanes
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Operand, Register
 
@@ -27,8 +27,9 @@ _COUNT = (1 << _COUNT_BITS) - 1
 _OWED_AT, _OWED = 2 * _COUNT_BITS, (1 << 21) - 1
 _PHASE_AT = 63
 _SPACE = "[.shared|.shared::cta]"
-_GIVES = "[.release|.relaxed][.cta]"
-_TAKES = "[.acquire|.relaxed][.cta]"
+_ANY = "[.shared|.shared::cta|.shared::cluster]"  # arrivals may be at the barrier of another block
+_GIVES = "[.release|.relaxed][.cta|.cluster]"
+_TAKES = "[.acquire|.relaxed][.cta|.cluster]"
 
 
 @instruction(f"mbarrier.init{_SPACE}.b64", reads=None)
@@ -46,9 +47,9 @@ def mbarrier_inval(e: Emitter, form: Form, address: Operand) -> None:
 
 
 @instruction(
-    f"mbarrier.arrive{_GIVES}{_SPACE}.b64",
+    f"mbarrier.arrive{_GIVES}{_ANY}.b64",
     f"mbarrier.arrive.noComplete{_GIVES}{_SPACE}.b64",
-    f"mbarrier.arrive_drop{_GIVES}{_SPACE}.b64",
+    f"mbarrier.arrive_drop{_GIVES}{_ANY}.b64",
     f"mbarrier.arrive_drop.noComplete{_GIVES}{_SPACE}.b64",
     reads=None,
 )
@@ -60,8 +61,8 @@ def mbarrier_arrive(e: Emitter, form: Form, state: Operand, address: Operand, co
     _answer(e, state, _change(e, form, what, address, times))
 
 
-@instruction(f"mbarrier.arrive.expect_tx{_GIVES}{_SPACE}.b64", reads=None)
-@instruction(f"mbarrier.arrive_drop.expect_tx{_GIVES}{_SPACE}.b64", reads=None)
+@instruction(f"mbarrier.arrive.expect_tx{_GIVES}{_ANY}.b64", reads=None)
+@instruction(f"mbarrier.arrive_drop.expect_tx{_GIVES}{_ANY}.b64", reads=None)
 def mbarrier_arrive_expect(e: Emitter, form: Form, state: Operand, address: Operand, n_bytes: Operand) -> None:
     """The phase waits for ``n_bytes`` more, then one arrival."""
     _change(e, form, "expect", address, e.vector(e.read(n_bytes, "u32")))
@@ -71,7 +72,7 @@ def mbarrier_arrive_expect(e: Emitter, form: Form, state: Operand, address: Oper
     e.sites.is_again = False
 
 
-@instruction(f"mbarrier.(expect_tx|complete_tx)[.relaxed][.cta]{_SPACE}.b64", reads=None)
+@instruction(f"mbarrier.(expect_tx|complete_tx)[.relaxed][.cta|.cluster]{_ANY}.b64", reads=None)
 def mbarrier_tx(e: Emitter, form: Form, address: Operand, n_bytes: Operand) -> None:
     """The phase waits for ``n_bytes`` more, or as many have come."""
     _change(e, form, form.required[0].partition("_")[0], address, e.vector(e.read(n_bytes, "u32")))
@@ -143,10 +144,11 @@ def _load(e: Emitter, form: Form, address: Operand) -> Value:
     return e.builder.load(e.scratch["packed"], typ=vector_of(I64), align=64)
 
 
-def complete(e: Emitter, address: Address, lanes: Value, n_bytes: Value) -> None:
-    """Bulk copies that the ``lanes`` issued have brought ``n_bytes`` each. Nothing of it is counted."""
+def complete(e: Emitter, address: Address, lanes: Value, n_bytes: Value, host: Value | None = None) -> None:
+    """Bulk copies that the ``lanes`` issued have brought ``n_bytes`` each. Nothing of it is counted. ``host``: generic
+    addresses of the barriers, where they may be in other blocks."""
     counting, e.sites.counting, e.sites.is_again = e.sites.counting, False, True
-    live = live_lanes(e, "shared", address, 8, lanes)
+    live = live_lanes(e, "shared", address, 8, lanes) if host is None else in_cluster(e, host, 8, lanes)
     e.sites.counting, e.sites.is_again = counting, False
     _turns(e, "complete", live, n_bytes)
 
@@ -154,7 +156,8 @@ def complete(e: Emitter, address: Address, lanes: Value, n_bytes: Value) -> None
 def _change(e: Emitter, form: Form, what: str, address: Operand, amount: Value) -> Value:
     """Let every lane that is on change the word; the words that they found."""
     assert isinstance(address, Address)
-    live = live_lanes(e, "shared" if _space(form) == "shared" else "global or shared", address, 8)
+    space = "cluster" if "shared::cluster" in form.optional else _space(form)
+    live = live_lanes(e, "global or shared" if space == "generic" else space, address, 8)
     return _turns(e, what, live, amount)
 
 

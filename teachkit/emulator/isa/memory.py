@@ -17,7 +17,7 @@ TYPES = "b8|b16|b32|b64|u8|u16|u32|u64|s8|s16|s32|s64|f32|f64|b128"
 CACHE = "[.ca|.cg|.cs|.cv|.lu|.nc|.wb|.wt|.ca.nc]"
 EVICT = "[.L1::evict_last|.L1::evict_first|.L1::evict_normal|.L1::evict_unchanged|.L1::no_allocate]"
 PREFETCH = "[.L2::64B|.L2::128B|.L2::256B]"
-ORDER = "[.mmio][.weak|.relaxed|.acquire|.release|.volatile][.cta|.gpu|.sys]"
+ORDER = "[.mmio][.weak|.relaxed|.acquire|.release|.volatile][.cta|.cluster|.gpu|.sys]"
 
 
 @instruction(f"ld{ORDER}.global{CACHE}[.nc]{EVICT}{PREFETCH}[.L2::cache_hint][.v2|.v4].({TYPES})", reads=None)
@@ -28,6 +28,18 @@ def ld_global(e: Emitter, form: Form, target: Operand, source: Operand, *policy:
 @instruction(f"ld{ORDER}.shared[.v2|.v4].({TYPES})", f"ld{ORDER}.shared::cta[.v2|.v4].({TYPES})", reads=None)
 def ld_shared(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     _load(e, form, "shared", target, source)
+
+
+@instruction(f"ld{ORDER}.shared::cluster[.v2|.v4].({TYPES})", reads=None)
+def ld_cluster(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    """From the shared memory of any block of the cluster."""
+    _load(e, form, "cluster", target, source)
+
+
+@instruction(f"st{ORDER}.shared::cluster[.v2|.v4].({TYPES})", reads=None)
+def st_cluster(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
+    """The reverse."""
+    _store(e, form, "cluster", target, source)
 
 
 @instruction(f"ldu.global[.v2|.v4].({TYPES})", reads=None)
@@ -153,11 +165,13 @@ def cp_async_wait(e: Emitter, form: Form, n: Operand) -> None:
 @instruction(
     "membar.(cta|gl|sys)",
     "membar.proxy.alias",
-    "fence[.sc|.acq_rel].(cta|gpu|sys)",
+    "fence[.sc|.acq_rel].(cta|cluster|gpu|sys)",
     "fence.proxy.(async|alias)",
     "fence.proxy.async.(global|shared::cta|shared::cluster)",
     "fence.proxy.tensormap::generic.release.(cta|cluster|gpu|sys)",
     "fence.mbarrier_init.release.cluster",
+    "fence.acquire.sync_restrict::shared::cluster.cluster",
+    "fence.release.sync_restrict::shared::cta.cluster",
     reads=(),
     writes="",
 )

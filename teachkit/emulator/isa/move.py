@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from teachkit.emulator.engine import ir, spaces
+from teachkit.emulator.engine import clusters, ir, spaces
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I1, I8, I64, WIDTHS, Value
 from teachkit.emulator.isa.table import Form, instruction
@@ -85,7 +85,7 @@ def cvta_local(e: Emitter, form: Form, a: Value) -> Value:
     return e.builder.sub(a, base) if "to" in form.optional else e.builder.add(base, a)
 
 
-@instruction("isspacep.(global|shared|shared::cta|local|const|param|param::entry)", reads=None)
+@instruction("isspacep.(global|shared|shared::cta|shared::cluster|local|const|param|param::entry)", reads=None)
 def isspacep(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     """Which window a generic address lies in; what is in no other is global."""
     b = e.builder
@@ -99,9 +99,19 @@ def isspacep(e: Emitter, form: Form, target: Operand, source: Operand) -> None:
     local = spaces.in_local(e, address) if e.local_bytes else nowhere
     param = within(e.scratch["parameters_low"], e.scratch["parameters_high"])
     const = functools.reduce(b.or_, [within(*e.bounds[name]) for name in sorted(e.constants)], nowhere)
-    others = b.or_(b.or_(shared, local), b.or_(param, const))
-    windows = {"shared": shared, "local": local, "param": param, "const": const, "global": b.not_(others)}
-    e.write(target, windows[form.required[0].partition("::")[0]], "pred")
+    cluster = within(*clusters.window(e)) if e.spans_blocks else shared
+    others = b.or_(b.or_(cluster, local), b.or_(param, const))
+    windows = {
+        "shared::cluster": cluster,
+        "shared::cta": shared,
+        "shared": shared,
+        "local": local,
+        "param": param,
+        "param::entry": param,
+        "const": const,
+        "global": b.not_(others),
+    }
+    e.write(target, windows[form.required[0]], "pred")
 
 
 @instruction(

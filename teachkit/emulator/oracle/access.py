@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from teachkit.emulator.oracle.clusters import ranks_and_offsets, reaches
 from teachkit.emulator.oracle.memory_map import LOCAL_WINDOW, SHARED_WINDOW, WINDOW_BYTES
 from teachkit.emulator.oracle.table import unsupported
 from teachkit.emulator.oracle.values import Array
@@ -106,6 +107,11 @@ class Access:
         if part.space in ("global", "const"):
             return self.machine.memory.load(part.offsets, n_bytes)
         columns = part.offsets.astype(np.int64)[:, None] + np.arange(n_bytes)
+        if part.space == "cluster":
+            result = np.zeros(columns.shape, np.uint8)
+            for shared, here, columns in self._by_block(part, n_bytes):
+                result[here] = shared[columns]
+            return result
         if part.space == "shared":
             return np.asarray(self.machine.shared[columns])
         return np.asarray(self.machine.local[part.lanes[:, None], columns])
@@ -116,16 +122,28 @@ class Access:
             self.machine.memory.store(part.offsets, octets)
             return
         columns = part.offsets.astype(np.int64)[:, None] + np.arange(octets.shape[1])
-        if part.space == "shared":
+        if part.space == "cluster":
+            for shared, here, columns in self._by_block(part, octets.shape[1]):
+                shared[columns] = octets[here]
+        elif part.space == "shared":
             self.machine.shared[columns] = octets
         else:
             self.machine.local[part.lanes[:, None], columns] = octets
+
+    def _by_block(self, part: Part, n_bytes: int) -> Iterator[tuple[Array, Array, Array]]:
+        """Shared memory of each block that a part reaches, which lanes do, and the columns of their bytes."""
+        ranks, offsets = ranks_and_offsets(self.machine, part.offsets)
+        cluster = self.machine.cluster
+        for rank in np.unique(ranks):
+            here = ranks == rank
+            shared = self.machine.shared if cluster is None else cluster.machines[rank].shared
+            yield shared, here, offsets[here, None] + np.arange(n_bytes)
 
     def _count(self, item: Instruction, part: Part, n_bytes: int, *, store: bool) -> None:
         tally = self.machine.tally
         if part.space == "global":
             tally.global_access(item, part.offsets, part.lanes, n_bytes, store=store)
-        elif part.space == "shared":
+        elif part.space in ("shared", "cluster"):
             tally.shared_access(item, part.offsets, part.lanes, n_bytes, store=store)
         elif part.space == "local" and not item.opcode.startswith(("ld.param", "st.param")):
             tally.add(item, local_bytes=n_bytes * part.lanes.size)
@@ -140,8 +158,12 @@ class Access:
         in_shared = (addresses >= SHARED_WINDOW) & (addresses < SHARED_WINDOW + WINDOW_BYTES)
         in_local = (addresses >= LOCAL_WINDOW) & (addresses < LOCAL_WINDOW + WINDOW_BYTES)
         if space == "generic":
+            others = self.machine.cluster
+            is_shared = others is None or (
+                len(others.machines) == 1 and not (addresses[mask & in_shared] >> 24 & 255).any()
+            )
             groups = [
-                ("shared", mask & in_shared, addresses - np.uint64(SHARED_WINDOW)),
+                ("shared" if is_shared else "cluster", mask & in_shared, addresses - np.uint64(SHARED_WINDOW)),
                 ("local", mask & in_local, addresses - np.uint64(LOCAL_WINDOW)),
                 ("global", mask & ~in_shared & ~in_local, addresses),
             ]
@@ -157,6 +179,8 @@ class Access:
         machine = self.machine
         if space in ("global", "const"):
             inside = machine.memory.find(offsets, n_bytes) >= 0
+        elif space == "cluster":
+            inside = reaches(machine, offsets, n_bytes)
         elif space in ("shared", "local"):
             limit = machine.shared.size if space == "shared" else machine.local.shape[1]
             inside = offsets + np.uint64(n_bytes) <= limit
@@ -168,6 +192,9 @@ class Access:
             for thread in np.flatnonzero(bad):
                 machine.fault(kind, item, int(thread), int(offsets[thread]), n_bytes)
         good = mask & inside & aligned
+        if space == "cluster":  # where lanes meet does not depend on how the address was made
+            is_own = offsets >> np.uint64(24) == 0
+            offsets = np.where(is_own, offsets + np.uint64((1 + machine.rank) << 24), offsets)
         if space == "global" and is_generic:
             # Tables in constant memory and parameters are reached generically too, and are not global traffic.
             is_global = machine.memory.is_in(offsets, "global")

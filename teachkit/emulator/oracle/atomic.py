@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from teachkit.emulator.oracle.table import Form, Operation, Step, instruction
+from teachkit.emulator.oracle.table import Form, Operation, Step, instruction, space_of
 from teachkit.emulator.oracle.values import Array, decode, encode, raw, width
 from teachkit.emulator.ptx.model import Group, Instruction, Operand
 
@@ -51,7 +51,7 @@ def atomic(form: Form) -> Operation:
     for modifier in (*_ORDER, *_SCOPES, "noftz"):
         form.flag(modifier)
     has_policy = form.flag("L2::cache_hint")
-    space = form.maybe("global", "shared", "shared::cta", default="generic").partition("::")[0]
+    space = space_of(form.maybe("global", "shared", "shared::cta", "shared::cluster", default="generic"))
     update = _UPDATES[form.one(*_UPDATES)]
     n = int(form.maybe("v2", "v4", "v8", default="v1")[1:])
     kind = form.one(*_INTEGERS, *_FLOATS, "b128")

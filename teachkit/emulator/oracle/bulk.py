@@ -1,6 +1,6 @@
 """Bulk copies, thread after thread and element by element, and tensor maps made by kernels.
 
-A tensor map has the layout of :mod:`teachkit.emulator.tensor_map`; PTX leaves it open. Not modelled: im2col, clusters.
+A tensor map has the layout of :mod:`teachkit.emulator.tensor_map`; PTX leaves it open. Not modelled: im2col.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachkit.emulator.oracle.mbarrier import Barrier
+from teachkit.emulator.oracle.barrier_word import Barrier
+from teachkit.emulator.oracle.clusters import ranks_and_offsets
 from teachkit.emulator.oracle.table import Form, Operation, Step, UnmatchedForm, instruction, unsupported
 from teachkit.emulator.oracle.values import Array, decode, encode
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand
@@ -34,6 +35,7 @@ _KINDS = {
     11: "f32",
 }
 _TF32 = 11
+_OFFSET = (1 << 24) - 1  # of an address in shared memory; above it stands the block
 _MAGIC = b"tmtk"
 _NAN = {2: b"\xff\x7f", 4: b"\xff\xff\xff\x7f", 8: b"\xff" * 7 + b"\x7f"}
 _OPERATIONS = ("add", "min", "max", "inc", "dec", "and", "or", "xor")
@@ -125,6 +127,7 @@ def bulk(form: Form) -> Operation:
     form.one(*(["shared::cta"] if is_store else ["shared::cta", "shared::cluster"]))
     form.one("bulk_group" if is_store else "mbarrier::complete_tx::bytes")
     operation = form.one(*_OPERATIONS) if reduces else ""
+    is_multicast = form.flag("multicast::cluster")
     form.flag("noftz")
     kind = form.one(*_KINDS.values(), "b32", "b64").replace("b32", "u32").replace("b64", "u64") if (
         reduces and not is_tensor
@@ -132,6 +135,7 @@ def bulk(form: Form) -> Operation:
 
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
         for lane in np.flatnonzero(mask):
+            blocks = _targets(machine, item, int(lane), is_tensor, is_multicast) if not is_store else []
             places, shared, n_bytes, fill, element = _plan(machine, item, int(lane), is_store, rank, kind)
             _trace(machine, item, places, element, is_store, reduces)
             for place, at in zip(places, shared, strict=True):
@@ -148,9 +152,10 @@ def bulk(form: Form) -> Operation:
                     data = fill if place is None else machine.memory.load(where, element)[0]
                     if rank and place is not None and _map(machine, item, int(lane)).rounds:
                         data = _rounded(data)
-                    machine.shared[at : at + element] = data
-            if not is_store:
-                _complete(machine, item, item.operands[2 if is_tensor else 3], int(lane), n_bytes)
+                    for block in blocks:
+                        block.shared[at : at + element] = data
+            for block in blocks:
+                _complete(machine, block, item.operands[2 if is_tensor else 3], int(lane), n_bytes)
 
     return Step(run)
 
@@ -160,7 +165,7 @@ def _plan(
 ) -> tuple[list[int | None], list[int], int, Array, int]:
     """Addresses of the elements in global and offsets in shared memory, bytes in all, the fill, bytes of an element."""
     far, near = item.operands[:2] if is_store else item.operands[1::-1]
-    start = int(machine.access.addresses(near, "shared")[1][lane])
+    start = int(machine.access.addresses(near, "shared")[1][lane]) & _OFFSET
     if rank:
         tensor = _map(machine, item, lane)
         if len(tensor.sizes) != rank:
@@ -178,6 +183,16 @@ def _plan(
     first = int(machine.access.addresses(far, "global")[1][lane])
     steps = range(0, n_bytes, element)
     return [first + i for i in steps], [start + i for i in steps], n_bytes, np.zeros(element, np.uint8), element
+
+
+def _targets(machine: Machine, item: Instruction, lane: int, is_tensor: bool, is_multicast: bool) -> list[Machine]:
+    """The blocks whose shared memory a copy goes to."""
+    assert machine.cluster is not None
+    if is_multicast:
+        mask = int(np.broadcast_to(machine.read(item.operands[3 if is_tensor else 4], "u16"), machine.n_threads)[lane])
+        return [block for rank, block in enumerate(machine.cluster.machines) if mask >> rank & 1]
+    start = machine.access.addresses(item.operands[0], "shared")[1][lane : lane + 1]
+    return [machine.cluster.machines[int(ranks_and_offsets(machine, start)[0][0])]]
 
 
 def _map(machine: Machine, item: Instruction, lane: int) -> Map:
@@ -224,14 +239,14 @@ def _rounded(octets: Array) -> Array:
     return np.array([word], np.uint32).view(np.uint8)
 
 
-def _complete(machine: Machine, item: Instruction, address: Operand, lane: int, n_bytes: int) -> None:
-    only = np.zeros(machine.n_threads, bool)
-    only[lane] = True
-    for part in machine.access.parts(item, "shared", address, 8, only):
-        barrier = Barrier.of(int(machine.access.fetch(part, 8).copy().view(np.uint64)[0, 0]))
-        barrier.owed_bytes -= n_bytes
-        barrier.settle()
-        machine.access.put(part, np.array([[barrier.word()]], np.uint64).view(np.uint8))
+def _complete(machine: Machine, block: Machine, address: Operand, lane: int, n_bytes: int) -> None:
+    """Tell a barrier of ``block``, at the place that ``machine`` names."""
+    at = int(machine.access.addresses(address, "shared")[1][lane]) & _OFFSET
+    word = block.shared[at : at + 8].view(np.uint64)
+    barrier = Barrier.of(int(word[0]))
+    barrier.owed_bytes -= n_bytes
+    barrier.settle()
+    word[0] = barrier.word()
 
 
 @instruction("tensormap")

@@ -93,6 +93,8 @@ def call(form: Form) -> Operation:
 
 @instruction("bar", "barrier")
 def barrier(form: Form) -> Operation:
+    if "cluster" in form.rest:
+        raise UnmatchedForm("a barrier of the cluster")
     form.flag("cta")
     action = form.one("sync", "arrive", "red", "warp")
     form.flag("aligned")
@@ -102,8 +104,6 @@ def barrier(form: Form) -> Operation:
     reduction = form.one(*_REDUCTIONS) if action == "red" else ""
     if reduction:
         form.one(_REDUCTIONS[reduction])
-    if form.base == "barrier" and "cluster" in form.rest:
-        raise UnmatchedForm("clusters")
 
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
         operands = list(item.operands)

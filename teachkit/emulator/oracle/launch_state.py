@@ -87,6 +87,7 @@ class LaunchState:
     layout: Layout
     dynamic_shared_bytes: int
     one_warp_at_a_time: bool
+    cluster: tuple[int, int, int] = (1, 1, 1)
     tally: Tally = dataclasses.field(default_factory=Tally)
     faults: list[Fault] = dataclasses.field(default_factory=list)
     printed: list[str] = dataclasses.field(default_factory=list)

@@ -7,9 +7,12 @@ warps runs warp by warp instead, so that atomics happen in (block, warp, lane) o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from teachkit.emulator.oracle.access import Access, Fault
+from teachkit.emulator.oracle.clusters import AT_BARRIER, Cluster
 from teachkit.emulator.oracle.launch_state import LaunchState
 from teachkit.emulator.oracle.memory_map import LOCAL_WINDOW
 from teachkit.emulator.oracle.parking import Parking
@@ -32,7 +35,7 @@ _CLOCK_STEP = 32  # cycles of a reading of the clock; nothing else takes any
 class Machine:
     """The state of one thread block, and its execution."""
 
-    def __init__(self, launch: LaunchState, block: tuple[int, int, int]) -> None:
+    def __init__(self, launch: LaunchState, block: tuple[int, int, int], rank: int = 0) -> None:
         self.launch = launch
         self.program, self.memory, self.tally = launch.program, launch.memory, launch.tally
         self.block_index = block
@@ -58,18 +61,36 @@ class Machine:
         self.reductions: dict[int, tuple[str, Operand, Operand]] = {}
         self.next = self.at
         self.clock = 0
+        self.rank = rank  # in the cluster
+        self.cluster: Cluster | None = None
+        self.has_begun = False
+        self.is_in_vain = False  # some warp has met what only another block may change
         self.is_turn_over = False  # the warp has met a barrier; others go first, even if it may go on
 
     # ------------------------------------------------------------------------------------------------ running
 
-    def run(self) -> None:
-        """Run all threads to their end."""
+    @property
+    def is_running(self) -> bool:
+        """Whether the block has begun and not ended."""
+        return self.has_begun and bool((self.at != EXITED).any())
+
+    @property
+    def can_run(self) -> bool:
+        """Whether some thread waits for nothing."""
+        return bool(((self.at != EXITED) & (self.barrier < 0)).any())
+
+    def turns(self) -> Iterator[None]:
+        """Run all threads to their end; yields where it is time for another block."""
         warp, turns = 0, 0
+        self.has_begun = True
         for _ in range(_MAX_ROUNDS):
             runnable: Array = np.asarray((self.at != EXITED) & (self.barrier < 0))
             if not runnable.any():
                 if (self.at == EXITED).all():
                     return
+                if (self.barrier == AT_BARRIER).any():
+                    yield
+                    continue
                 self.fault("deadlock", None, int(np.flatnonzero(self.at != EXITED)[0]))
                 return
             if self.launch.one_warp_at_a_time:
@@ -77,10 +98,15 @@ class Machine:
                 can_run: Array = np.asarray(runnable.reshape(-1, LANES).any(1))
                 turns += 1
                 if not can_run[warp] or turns > _TURNS or self.is_turn_over:
+                    self.is_in_vain |= turns > _TURNS
+                    before = warp
                     warp = next(
                         w % can_run.size for w in range(warp + 1, warp + 1 + can_run.size) if can_run[w % can_run.size]
                     )
                     turns, self.is_turn_over = 0, False
+                    if self.is_in_vain and warp <= before:
+                        self.is_in_vain = False
+                        yield
                 runnable &= np.arange(self.n_threads) // LANES == warp
             number = int(self.at[runnable].min())
             active = np.asarray(runnable & (self.at == number))
@@ -108,7 +134,10 @@ class Machine:
         self.at = np.where(active, self.next, self.at)
         if (self.at[active] == EXITED).any():
             for waited in np.unique(self.barrier[self.barrier >= 0]):
-                self.release(int(waited))
+                if waited != AT_BARRIER:
+                    self.release(int(waited))
+            if self.cluster is not None:
+                self.cluster.settle()
 
     def _execute(self, item: Instruction, active: Array) -> None:
         operation = decode(item)

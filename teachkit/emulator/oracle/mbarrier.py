@@ -1,47 +1,21 @@
-"""Barriers in shared memory, lane after lane. The word's layout is the engine's; PTX leaves it open.
+"""Barriers in shared memory, lane after lane.
 
-Not modelled: clusters, and the sleep of ``try_wait``.
+Not modelled: the sleep of ``try_wait``.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachkit.emulator.oracle.table import Form, Operation, Step, UnmatchedForm, instruction
+from teachkit.emulator.oracle.barrier_word import Barrier
+from teachkit.emulator.oracle.table import Form, Operation, Step, UnmatchedForm, instruction, space_of
 from teachkit.emulator.oracle.values import Array
 from teachkit.emulator.ptx.model import Instruction, Operand
 
 if TYPE_CHECKING:
     from teachkit.emulator.oracle.machine import Machine
-
-
-@dataclasses.dataclass
-class Barrier:
-    """What the word says."""
-
-    pending: int
-    expected: int
-    owed_bytes: int
-    phase: int
-
-    @classmethod
-    def of(cls, word: int) -> Barrier:
-        """From 64 bits."""
-        return cls(word & 0xFFFFF, word >> 20 & 0xFFFFF, word >> 40 & 0x1FFFFF, word >> 63)
-
-    def word(self) -> int:
-        """To 64 bits."""
-        owed = (self.owed_bytes & 0x1FFFFF) << 40
-        return self.pending & 0xFFFFF | (self.expected & 0xFFFFF) << 20 | owed | self.phase << 63
-
-    def settle(self) -> None:
-        """Begin the next phase if nothing is missing."""
-        if self.pending & 0xFFFFF == 0 and self.owed_bytes & 0x1FFFFF == 0:
-            self.phase ^= 1
-            self.pending = self.expected
 
 
 @instruction("mbarrier")
@@ -52,11 +26,13 @@ def mbarrier(form: Form) -> Operation:
     form.one("b64")
     if verb == "pending_count":
         return Step(_pending_count)
-    space = form.maybe("shared", "shared::cta", default="generic").partition("::")[0]
+    space = space_of(form.maybe("shared", "shared::cta", "shared::cluster", default="generic"))
+    if space == "cluster" and verb not in ("arrive", "arrive_drop", "expect_tx", "complete_tx"):
+        raise UnmatchedForm("of another block")
     if verb in ("init", "inval"):
         return Step(_store(verb, space))
     form.maybe("release", "acquire", "relaxed")
-    form.flag("cta")
+    form.maybe("cta", "cluster")
     if verb in ("test_wait", "try_wait"):
         return Step(_wait(space, form.flag("parity")))
     expects = verb.startswith("arrive") and form.flag("expect_tx")
@@ -120,7 +96,8 @@ def _wait(space: str, by_parity: bool):  # type: ignore[no-untyped-def]
             asked = machine.read(item.operands[2], "b64") >> np.uint64(63)
         is_over = words >> np.uint64(63) != asked
         machine.write(item.operands[0], is_over, "pred", mask)
-        machine.is_turn_over |= not is_over[mask].any()
+        if not is_over[mask].any():
+            machine.is_turn_over = machine.is_in_vain = True
 
     return run
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachkit.emulator.oracle.table import Form, Operation, Step, UnmatchedForm, instruction, unsupported
+from teachkit.emulator.oracle.table import Form, Operation, Step, UnmatchedForm, instruction, space_of, unsupported
 from teachkit.emulator.oracle.values import Array, is_signed, raw, width
 from teachkit.emulator.ptx.model import Group, Immediate, Instruction, Negated, Operand, Register
 
@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 _ORDER = ("weak", "relaxed", "acquire", "release", "volatile", "mmio")
 _SCOPES = ("cta", "cluster", "gpu", "sys")
-_SPACES = ("global", "shared", "shared::cta", "local", "param", "param::entry", "param::func", "const")
+_SPACES = (
+    "global",
+    "shared",
+    "shared::cta",
+    "shared::cluster",
+    "local",
+    "param",
+    "param::entry",
+    "param::func",
+    "const",
+)
 _EVICTION = ("evict_normal", "evict_unchanged", "evict_first", "evict_last", "no_allocate")
 _CACHE_HINTS = (
     *("ca", "cg", "cs", "lu", "cv", "wb", "wt"),
@@ -118,7 +128,7 @@ def _is_predicate(machine: Machine, operand: Operand) -> bool:
 def _common(form: Form) -> tuple[str, int, str]:
     for modifier in (*_ORDER, *_SCOPES, *_CACHE_HINTS, "L2::cache_hint"):
         form.flag(modifier)
-    space = form.maybe(*_SPACES, default="generic").partition("::")[0]
+    space = space_of(form.maybe(*_SPACES, default="generic"))
     n = int(form.maybe("v2", "v4", "v8", default="v1")[1:])
     kind = form.one(*_TYPES, "b128")
     if kind == "b128" and n == 1:

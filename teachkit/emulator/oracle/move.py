@@ -76,7 +76,9 @@ def _unpack(machine: Machine, item: Instruction, kind: str, mask: Array) -> None
 def convert_address(form: Form) -> Operation:
     """Between a state space and the generic window; global, const and kernel parameters are generic already."""
     to_space = form.flag("to")
-    space = form.one("global", "const", "param", "param::entry", "shared", "shared::cta", "local").partition("::")[0]
+    space = form.one(
+        "global", "const", "param", "param::entry", "shared", "shared::cta", "shared::cluster", "local"
+    ).partition("::")[0]
     kind = form.one("u64", "u32")
     offset = np.uint64(_WINDOWS.get(space, 0))
 
@@ -90,7 +92,9 @@ def convert_address(form: Form) -> Operation:
 
 @instruction("isspacep")
 def is_in_space(form: Form) -> Operation:
-    space = form.one("global", "const", "shared", "shared::cta", "local", "param", "param::entry").partition("::")[0]
+    spaces = ("global", "const", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry")
+    space, own = form.one(*spaces), np.uint64(1 << 24)
+    is_own, space = space in ("shared", "shared::cta"), space.partition("::")[0]
 
     def run(machine: Machine, item: Instruction, mask: Array) -> None:
         address = machine.read(item.operands[1], "u64")
@@ -100,6 +104,9 @@ def is_in_space(form: Form) -> Operation:
         if space in _WINDOWS:
             start = _WINDOWS[space]
             inside = (address >= start) & (address < start + WINDOW_BYTES)
+            if is_own:
+                block = (address - start) // own
+                inside &= (block == 0) | (block == 1 + machine.rank)
         else:
             inside = ~inside & machine.memory.is_in(address, space)
         machine.write(item.operands[0], inside, "pred", mask)

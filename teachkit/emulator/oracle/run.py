@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from teachkit.emulator.counters import Counters
 from teachkit.emulator.oracle.access import Fault
+from teachkit.emulator.oracle.clusters import Cluster, blocks_of, size_of
 from teachkit.emulator.oracle.launch_state import LaunchState, Layout
 from teachkit.emulator.oracle.machine import Machine
 from teachkit.emulator.oracle.memory_map import Buffer, Memory, buffer_of
@@ -18,8 +20,8 @@ from teachkit.emulator.oracle.program import Program, build
 from teachkit.emulator.oracle.tally import Tally
 from teachkit.emulator.ptx.model import Function, Module, SourceLine, Variable
 
-_COMMUNICATION = ("atom", "red", "match", "mbarrier", "tensormap")
-_ORDERED_MODIFIERS = ("volatile", "acquire", "relaxed")
+_COMMUNICATION = ("atom", "red", "match", "mbarrier", "tensormap", "mapa")
+_ORDERED_MODIFIERS = ("volatile", "acquire", "relaxed", "cluster")
 _MODULE_ALIGN_BYTES = 256
 
 
@@ -43,6 +45,7 @@ def run(
     *,
     shared_bytes: int = 0,
     tally: Tally | None = None,
+    cluster: tuple[int, int, int] | None = None,
 ) -> Result:
     """Execute one launch, block after block.
 
@@ -61,6 +64,8 @@ def run(
         Dynamic shared memory a block.
     tally : Tally, optional
         What counts, where somebody wants to see more than counts.
+    cluster : tuple of int, optional
+        Blocks of a cluster, x first; by default what the kernel was compiled for.
 
     Returns
     -------
@@ -89,13 +94,16 @@ def run(
         layout=layout,
         dynamic_shared_bytes=shared_bytes,
         one_warp_at_a_time=_communicates(program),
+        cluster=size_of(kernel, cluster),
         tally=tally or Tally(),
     )
-    for z in range(state.grid[2]):
-        for y in range(state.grid[1]):
-            for x in range(state.grid[0]):
-                state.tally.begin_block()
-                Machine(state, (x, y, z)).run()
+    for number in range(math.prod(state.grid) // math.prod(state.cluster)):
+        blocks = blocks_of(state.grid, state.cluster, number)
+        together = Cluster([Machine(state, block, rank) for rank, block in enumerate(blocks)])
+        for machine in together.machines:
+            state.tally.begin_block()
+            machine.cluster = together
+        together.run()
     return Result(
         counters=state.tally.total(),
         by_line=state.tally.by_source(),

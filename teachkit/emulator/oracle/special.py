@@ -23,15 +23,17 @@ def special_registers(launch: LaunchState, block: tuple[int, int, int], n_thread
     """
     thread = np.arange(n_threads, dtype=np.uint32)
     sizes, n_blocks = launch.block, launch.grid
+    size = launch.cluster
+    at = tuple(int(n) % each for n, each in zip(block, size, strict=True))
     parts = {
         "%tid": (thread % sizes[0], thread // sizes[0] % sizes[1], thread // (sizes[0] * sizes[1])),
         "%ntid": sizes,
         "%ctaid": block,
         "%nctaid": n_blocks,
-        "%clusterid": block,
-        "%nclusterid": n_blocks,
-        "%cluster_ctaid": (0, 0, 0),
-        "%cluster_nctaid": (1, 1, 1),
+        "%clusterid": tuple(n // each for n, each in zip(block, size, strict=True)),
+        "%nclusterid": tuple(n // each for n, each in zip(n_blocks, size, strict=True)),
+        "%cluster_ctaid": at,
+        "%cluster_nctaid": size,
     }
     registers = {
         f"{name}.{axis}": np.atleast_1d(np.asarray(value, np.uint32))
@@ -55,9 +57,9 @@ def special_registers(launch: LaunchState, block: tuple[int, int, int], n_thread
         "%smid": number % _n_sms(),
         "%nsmid": _n_sms(),
         "%gridid": 0,
-        "%cluster_ctarank": 0,
-        "%cluster_nctarank": 1,
-        "%is_explicit_cluster": 0,
+        "%cluster_ctarank": at[0] + size[0] * (at[1] + size[1] * at[2]),
+        "%cluster_nctarank": size[0] * size[1] * size[2],
+        "%is_explicit_cluster": int(size != (1, 1, 1) or "reqnctapercluster" in launch.kernel.directives),
         "%dynamic_smem_size": launch.dynamic_shared_bytes,
         "%total_smem_size": launch.layout.shared_bytes,
         "%aggr_smem_size": launch.layout.shared_bytes,

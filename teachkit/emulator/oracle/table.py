@@ -28,6 +28,7 @@ _FAMILIES = (
     "compare",
     "convert",
     "move",
+    "clusters",
     "memory",
     "atomic",
     "warp",
@@ -145,6 +146,11 @@ def _decode(opcode: str) -> Operation:
             return operation
         reason = UnmatchedForm(f"modifier .{form.rest[0]}")
     raise reason
+
+
+def space_of(modifier: str) -> str:
+    """The state space that a modifier names; "cluster" is shared memory of any block of the cluster."""
+    return "cluster" if modifier == "shared::cluster" else modifier.partition("::")[0]
 
 
 def unsupported(item: Instruction, what: str = "") -> UnsupportedInstruction:

@@ -87,6 +87,7 @@ def attributes() -> dict[int, int]:
         106: gpu.max_blocks_per_sm,
         111: gpu.shared_bytes_reserved_per_block,
         115: has,  # memory pools
+        120: int(major >= 9),  # launches with clusters
         127: int(major >= 9),  # tensor maps
     }
 

@@ -23,7 +23,7 @@ from teachkit.hardware.occupancy import occupancy
 
 Dims = tuple[int, int, int]
 
-_COOPERATIVE = 2  # CU_LAUNCH_ATTRIBUTE_COOPERATIVE
+_COOPERATIVE, _CLUSTER = 2, 4  # CU_LAUNCH_ATTRIBUTE_COOPERATIVE, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
 _BUFFER, _BUFFER_BYTES = 1, 2  # CU_LAUNCH_PARAM_BUFFER_POINTER, CU_LAUNCH_PARAM_BUFFER_SIZE
 _ATTRIBUTE_BYTES = 72
 
@@ -69,6 +69,7 @@ def run(
     values: Sequence[bytes],
     *,
     is_cooperative: bool = False,
+    cluster: Dims | None = None,
 ) -> None:
     """Run a kernel to its end; ``values`` are the bytes of each parameter."""
     if 0 in grid or 0 in block:
@@ -92,6 +93,7 @@ def run(
         shared_bytes=shared_bytes,
         name=name,
         resources=lambda: _resources(function, block, shared_bytes),
+        cluster=cluster,
     )
 
 
@@ -193,13 +195,16 @@ def launch_with_attributes(config: int, function: int, pointers: int, extra: int
     on, attributes = get("Q", config + 32, 2)
     (n_attributes,) = get("I", config + 48)
     stream.check(on)
-    is_cooperative = False
+    is_cooperative, cluster = False, None  # type: bool, Dims | None
     for index in range(n_attributes):
         kind, value = struct.unpack("<i4xi", ctypes.string_at(attributes + index * _ATTRIBUTE_BYTES, 12))
         is_cooperative |= kind == _COOPERATIVE and bool(value)
+        if kind == _CLUSTER:
+            x, y, z = get("I", attributes + index * _ATTRIBUTE_BYTES + 8, 3)
+            cluster = x, y, z
     found = handles.find(function, Function)
     values = _values(found, pointers, extra)
-    run(found, (gx, gy, gz), (bx, by, bz), shared_bytes, values, is_cooperative=is_cooperative)
+    run(found, (gx, gy, gz), (bx, by, bz), shared_bytes, values, is_cooperative=is_cooperative, cluster=cluster)
 
 
 @entry("cuOccupancyMaxActiveBlocksPerMultiprocessor", "ppiQ")

@@ -1,7 +1,7 @@
 """What stands behind ``kernel[grid](...)`` on the emulator: bound arguments in, one emulated launch out.
 
 Modelled: the launch as the CUDA driver sees it (grid limits, hidden scratch pointers, dynamic shared memory).
-Not modelled: streams (launches run one after the other), programmatic dependent launch, thread block clusters.
+Not modelled: streams (launches run one after the other), programmatic dependent launch.
 """
 
 from __future__ import annotations
@@ -47,11 +47,7 @@ class EmulatorLauncher:
     def __init__(self, src: Any, metadata: Any) -> None:
         self.metadata = metadata
         self.block = (32 * metadata.num_warps, 1, 1)
-        if getattr(metadata, "num_ctas", 1) != 1:
-            raise LaunchError(
-                f"{metadata.name}: expected num_ctas=1, got {metadata.num_ctas}; block clusters are not emulated",
-                hint="launch without num_ctas",
-            )
+        self._n_ctas = getattr(metadata, "num_ctas", 1)  # blocks of a program, which are a cluster
         arguments = triton_adapter.runtime_arguments(src)
         maps = iter(getattr(metadata, "tensordesc_meta", None) or ())
         descriptors = {a.path: next(maps, None) for a in arguments if a.type_name.startswith("tensordesc")}
@@ -106,13 +102,14 @@ class EmulatorLauncher:
         scratch = self._allocate_scratch(n_programs, stream) if self._allocate_scratch else _NO_SCRATCH
         values += scratch[: self._n_hidden]
         self._kernel.launch(
-            grid,
+            (grid[0] * self._n_ctas, grid[1], grid[2]),
             self.block,
             with_tables(self._kernel, values, self._all_names) if self._has_addresses else values,
             shared_bytes=self.metadata.shared,
             argument_names=self._all_names,
             name=self.metadata.name,
             resources=self._resources,
+            cluster=None if self._n_ctas == 1 else (self._n_ctas, 1, 1),
         )
 
     def _load(self, binary: Binary) -> None:

@@ -398,13 +398,13 @@ def test_runs_of_bytes_that_cannot_be(both, copy, kind):
 @pytest.mark.parametrize(
     "text",
     [
-        "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster "
+        "cp.async.bulk.tensor.2d.shared::cta.global.mbarrier::complete_tx::bytes.multicast::cluster "
         "[%r21], [%rd9, {0, 0}], [%r20], %h1;",
         "cp.async.bulk.tensor.3d.shared::cta.global.im2col.mbarrier::complete_tx::bytes "
         "[%r21], [%rd9, {0, 0, 0}], [%r20], {%h1};",
         "cp.async.bulk.tensor.2d.shared::cta.global.tile::gather4.mbarrier::complete_tx::bytes "
         "[%r21], [%rd9, {0, 0, 1, 2, 3}], [%r20];",
-        "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r21], [%r21], 16, [%r20];",
+        "cp.async.bulk.shared::cta.shared::cta.mbarrier::complete_tx::bytes [%r21], [%r21], 16, [%r20];",
         "cp.reduce.async.bulk.global.shared::cta.bulk_group.min.f32 [%rd10], [%r21], 16;",
         "cp.async.bulk.tensor.2d.shared::cta.global.mbarrier::complete_tx::bytes [%r21], [%rd9, {0}], [%r20];",
         "tensormap.replace.tile.swizzle_mode.shared::cta.b1024.b32 [%rd9], 4;",

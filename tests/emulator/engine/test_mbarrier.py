@@ -120,10 +120,10 @@ def test_a_wait_that_cannot_end_is_found(both):
 @pytest.mark.parametrize(
     "text",
     [
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r20];",
-        "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r20], [%r20], 16, [%r20];",
+        "mbarrier.test_wait.shared::cluster.b64 %p2, [%r20], %rd9;",
+        "cp.async.bulk.shared::cta.shared::cta.mbarrier::complete_tx::bytes [%r20], [%r20], 16, [%r20];",
     ],
 )
-def test_clusters_are_refused(both, text):
+def test_what_is_not_there_is_refused(both, text):
     with pytest.raises(UnsupportedInstruction):
         run(both, text, 32)
