@@ -163,6 +163,10 @@ RUNTIME_SYMBOLS = (
     "tk_bulk",
     "tk_map_field",
     "tk_map_copy",
+    "tk_tensor_alloc",
+    "tk_tensor_dealloc",
+    "tk_tensor_place",
+    "tk_tensor_relinquish",
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 _FAMILIES = (
     *("integer", "bits", "packed", "video", "carry", "floating", "halves", "directed", "convert", "fp8", "compare"),
     *("move", "memory", "matrix", "sparse", "quadpairs", "wmma", "wgmma", "atomic", "mbarrier", "bulk", "tensor_maps"),
+    *("tensor_memory", "tcgen05"),
     *("warp", "control", "host"),
 )
 
