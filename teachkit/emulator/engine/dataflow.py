@@ -10,7 +10,7 @@ from teachkit.emulator.engine.affine import affine_registers
 from teachkit.emulator.engine.affine_rules import Affine
 from teachkit.emulator.engine.flow import Block
 from teachkit.emulator.engine.steps import Step
-from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Register, Symbol
+from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Instruction, Register, Symbol
 
 _UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size")
 _UNIFORM_IN_ROWS = ("%tid.y", "%tid.z")
@@ -82,7 +82,10 @@ def _varying(
 def _is_varying(step: Step, varying: set[str], function: Function, divergent: bool, known: frozenset[str]) -> bool:
     instruction = step.instruction
     if step.mnemonic in _VARYING_RESULTS:
-        return True
+        if _is_broadcast(instruction):
+            return False
+        if not instruction.opcode.startswith(("mbarrier.try_wait", "mbarrier.test_wait")):
+            return True
     if step.mnemonic in ("ld", "ldu") and not instruction.opcode.startswith(("ld.param", "ld.const")) and divergent:
         return True
     if instruction.opcode.startswith(("ld.local", "cvta.local", "cvta.to.local")):
@@ -98,6 +101,17 @@ def _is_varying(step: Step, varying: set[str], function: Function, divergent: bo
         if name not in function.registers and name not in known and not name.startswith(_UNIFORM_SPECIAL):
             return True
     return False
+
+
+def _is_broadcast(instruction: Instruction) -> bool:
+    """Whether all lanes of a warp take what one of them holds."""
+    operands = instruction.operands
+    return (
+        instruction.opcode == "shfl.sync.idx.b32"
+        and isinstance(operands[0], Register)
+        and isinstance(operands[2], Immediate)
+        and operands[3:] == (Immediate(31), Immediate(-1))
+    )
 
 
 def scalars(

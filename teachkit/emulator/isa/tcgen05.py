@@ -57,6 +57,8 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, what: Operan
     kind, in_tensor = form.required[0], isinstance(a, Address)
     what_value = e.read(what, "u32")
     known = what_value.number if isinstance(what_value, ir.Constant) else None
+    assert e.instruction is not None
+    tally.plain(e, e.instruction)
     site = place(e)
     e.sites.is_again = True
     read_site = e.sites.access(e.instruction, "shared", False, 16)
@@ -191,16 +193,24 @@ class _Product:
         if self.in_tensor:
             a_at = self._place(b.trunc(a, I32), I64(products.K_BYTES // 4), mask)
             for code, kind in types.items():
-                with b.if_then(b.icmp_unsigned("==", self._field(7, 3), I32(code))):
-                    b.call(products.table_of_columns(self.e, kind), [a_at, m, step, tables, negated])
+                self._where(
+                    [(7, 3, code)],
+                    lambda kind=kind: b.call(  # type: ignore[misc]
+                        products.table_of_columns(self.e, kind), [a_at, m, step, tables, negated]
+                    ),
+                )
         else:
             self._from_shared(a, 7, _BY_M, m, tiles, tables, negated)
         self._from_shared(b_word, 10, _BY_N, n, tiles, b_table, I32(0))
         n_k = products.K_BYTES * products.ELEMENTS[next(iter(types.values()))] // 4
         saturates = b.trunc(self._field(_SATURATES, 1), I1)
         for code, kind in d_types.items():
-            with b.if_then(b.icmp_unsigned("==", self._field(4, 2), I32(code))):
-                b.call(products.sums(self.e, kind, n_k), [tables, b_table, d_at, m, step, n, adds, saturates])
+            self._where(
+                [(4, 2, code)],
+                lambda kind=kind: b.call(  # type: ignore[misc]
+                    products.sums(self.e, kind, n_k), [tables, b_table, d_at, m, step, n, adds, saturates]
+                ),
+            )
         if self.counts:
             slot = self.arguments[13]
             b.store(b.add(b.load(slot, typ=I64, align=8), b.mul(b.mul(m, n), I64(2 * n_k))), slot, align=8)
@@ -215,19 +225,34 @@ class _Product:
         foreign = b.icmp_unsigned("!=", b.and_(word, I64(_FOREIGN)), I64(0))
         with b.if_then(foreign):
             self._fault(_BAD_MATRIX, word)
-        context, shared, buffered = self.arguments[0], self.arguments[9:11], self.arguments[11:13]
         for code, kind in _KINDS[self.kind][1].items():
             for by_k in (True, False):
-                is_kind = b.icmp_unsigned("==", self._field(at, 3), I32(code))
-                is_way = b.icmp_unsigned("==", self._field(way, 1), I32(int(not by_k)))
-                with b.if_then(b.and_(is_kind, is_way)):
-                    n_k, rows = products.tiles_along_k(kind, by_k), products.rows_of_group(kind, by_k)
-                    n_groups = b.lshr(b.add(n, I64(rows - 1)), I64(rows.bit_length() - 1))
-                    load = tiles_function(e, by_k, n_k, turns=False)
-                    arguments = [context, word, I64(0), n_groups, *shared, self.arguments[8], *buffered, self.bit, tiles]
-                    b.call(load, arguments)
-                    n_tiles = b.mul(n_groups, I64(n_k))
-                    b.call(products.table_of_tiles(e, kind, by_k), [tiles, n_tiles, table, flip])
+                self._where(
+                    [(at, 3, code), (way, 1, int(not by_k))],
+                    lambda kind=kind, by_k=by_k: self._table(kind, by_k, word, n, tiles, table, flip),  # type: ignore[misc]
+                )
+
+    def _table(self, kind: str, by_k: bool, word: Value, n: Value, tiles: Value, table: Value, flip: Value) -> None:
+        e, b = self.e, self.e.builder
+        context, shared, buffered = self.arguments[0], self.arguments[9:11], self.arguments[11:13]
+        n_k, rows = products.tiles_along_k(kind, by_k), products.rows_of_group(kind, by_k)
+        n_groups = b.lshr(b.add(n, I64(rows - 1)), I64(rows.bit_length() - 1))
+        load = tiles_function(e, by_k, n_k, turns=False)
+        arguments = [context, word, I64(0), n_groups, *shared, self.arguments[8], *buffered, self.bit, tiles]
+        b.call(load, arguments)
+        b.call(products.table_of_tiles(e, kind, by_k), [tiles, b.mul(n_groups, I64(n_k)), table, flip])
+
+    def _where(self, fields: list[tuple[int, int, int]], build: Callable[[], object]) -> None:
+        """Write ``build`` for where the instruction descriptor has in each field (place, bits) the given value."""
+        if self.known is not None:
+            if all(self.known >> at & (1 << width) - 1 == value for at, width, value in fields):
+                build()
+            return
+        b = self.e.builder
+        with b.if_then(
+            _joined(b.and_, [b.icmp_unsigned("==", self._field(at, width), I32(value)) for at, width, value in fields])
+        ):
+            build()
 
 
 def _joined(join: Callable[[Value, Value], Value], values: list[Value]) -> Value:

@@ -48,6 +48,8 @@ def alloc(e: Emitter, form: Form, to: Operand, n: Operand) -> None:
     assert isinstance(to, Address)
     if "shared::cta" not in form.opcode:
         raise e.unsupported("a generic address")
+    assert e.instruction is not None
+    tally.plain(e, e.instruction)
     function = runtime(e, "tk_tensor_alloc", I32, [I32, I32])
     value = e.builder.call(function, [e.context, e.lanes(), scalar(e, e.read(n, "u32")), place(e)])
     counting, e.sites.counting, e.sites.is_again = e.sites.counting, False, True
@@ -103,7 +105,8 @@ def load(e: Emitter, form: Form, target: Operand, address: Operand, *offset: Ope
             value = _load_one(e, _shape(form), starts, register, None)
         values.append(value)
     for item, value in zip(items, values, strict=True):
-        e.write(item, value, "b32")
+        # All lanes run it, or those that do not have nothing left to do: without a guard no register needs keeping.
+        e.write(item, value, "b32", keep_off_lanes=e.guard is not None)
 
 
 @instruction(
@@ -226,9 +229,8 @@ def scalar(e: Emitter, value: Value) -> Value:
 
 
 def place(e: Emitter) -> Value:
-    """The instruction's site, for faults. It is counted as any other."""
+    """The instruction's site, for faults."""
     assert e.instruction is not None
-    tally.plain(e, e.instruction)
     return I64(e.sites.tensor(e.instruction))
 
 

@@ -36,6 +36,7 @@ _FAMILIES = (
     "quadpairs",
     "wmma",
     "wgmma",
+    "tcgen05",
     "mbarrier",
     "bulk",
     "control",
