@@ -104,7 +104,8 @@ compare:
   %bits = sub i64 %above, 1
   %all = shl i64 %bits, %at
   %first = shl i64 1, %at
-  %starts = lshr i64 %held, 16
+  %starts.up = lshr i64 %held, 16
+  %starts = and i64 %starts.up, 65535
   %starts.here = and i64 %starts, %all
   %one.start = icmp eq i64 %starts.here, %first
   %held.here = and i64 %held, %all
