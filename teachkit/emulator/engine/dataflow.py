@@ -15,7 +15,8 @@ from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Ins
 _UNIFORM_SPECIAL = ("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size")
 _UNIFORM_IN_ROWS = ("%tid.y", "%tid.z")
 _VARYING_RESULTS = frozenset(
-    "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma wgmma tcgen05 mbarrier call addc subc madc".split()
+    "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma wgmma tcgen05 mbarrier call addc subc "
+    "madc".split()
 )
 _JUMPS = ("bra", "ret", "exit", "brx", "trap", "brkpt", "call")
 _POINTER_ARITHMETIC = frozenset("add sub mad mov cvta selp".split())

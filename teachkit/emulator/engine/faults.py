@@ -63,7 +63,7 @@ _TENSOR_REASONS = {
     ),
     9: (
         "The block ended without giving back all tensor memory that it had allocated",
-        "every tcgen05.alloc needs a tcgen05.dealloc before the kernel ends; on a GPU, later blocks would wait for ever.",
+        "every tcgen05.alloc needs a tcgen05.dealloc; on a GPU, later blocks would wait for ever.",
     ),
 }
 

@@ -1,9 +1,9 @@
 """``tcgen05.mma``: one thread multiplies matrices of 64 or 128 rows; the result lies in tensor memory.
 
 B lies in shared memory, A there or in tensor memory, and an instruction descriptor of 32 bits says the rest: whether
-whole numbers saturate (bit 3), the types of D (4, 5), A (7 to 9) and B (10 to 12), whether A and B are negated (13, 14),
-whether they lie by M or N (15, 16), N / 8 (17 to 22) and M / 16 (24 to 28). It is only known when the instruction runs,
-so its code has every type that its kind allows, unless the kernel names the number right before.
+whole numbers saturate (bit 3), the types of D (4, 5), A (7 to 9) and B (10 to 12), whether A and B are negated (13 and
+14), whether they lie by M or N (15, 16), N / 8 (17 to 22) and M / 16 (24 to 28). It is only known when the instruction
+runs, so its code has every type that its kind allows, unless the kernel names the number right before.
 
 A row of D is a lane of tensor memory, and a column a column. Of 128 rows, row r is lane r; of 64, it is lane
 r % 16 + 32 (r / 16), or 16 more where D begins at lane 16. A in tensor memory lies likewise, 32 bits of K a column.
@@ -28,10 +28,10 @@ from teachkit.emulator.engine.shapes import I1, I8, I32, I64, POINTER, Value, ve
 from teachkit.emulator.isa import tensor_products as products
 from teachkit.emulator.isa.descriptors import buffers, limits, tiles_function
 from teachkit.emulator.isa.mbarrier import arrive_unseen
-from teachkit.emulator.isa.products import room
+from teachkit.emulator.isa.products import ELEMENTS, room
 from teachkit.emulator.isa.table import Form, instruction
-from teachkit.emulator.isa.tensor_memory import address_in, place, place_function
-from teachkit.emulator.ptx.model import Address, Operand
+from teachkit.emulator.isa.tensor_memory import address_in, place_function
+from teachkit.emulator.ptx.model import Address, Immediate, Operand
 
 # of each kind: what bits 4 and 5 of the instruction descriptor mean, and bits 7 to 9 and 10 to 12
 _KINDS: dict[str, tuple[dict[int, str], dict[int, str]]] = {
@@ -50,26 +50,28 @@ _HALF_LANE = 16
 
 
 @instruction(f"tcgen05.mma.cta_group::1.({'|'.join(_KINDS)}){_COLLECTORS}", reads=None)
-def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, what: Operand, adds: Operand, *rest: Operand) -> None:
+def mma(
+    e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, what: Operand, adds: Operand, *rest: Operand
+) -> None:
     """D = A B + D, or A B where ``adds`` does not hold."""
     if rest or not isinstance(d, Address):
         raise e.unsupported("lanes that are left out, or a scaled D")
     kind, in_tensor = form.required[0], isinstance(a, Address)
     what_value = e.read(what, "u32")
-    known = what_value.number if isinstance(what_value, ir.Constant) else None
+    known = _number(what_value)
     assert e.instruction is not None
     tally.plain(e, e.instruction)
-    site = place(e)
+    site = e.sites.tensor(e.instruction)
     e.sites.is_again = True
     read_site = e.sites.access(e.instruction, "shared", False, 16)
     e.sites.is_again = False
-    counter = e.builder.gep(e.scratch["sites"], [I64(8 * site.number)], source_etype=I8) if e.sites.counting else None
+    counter = e.builder.gep(e.scratch["sites"], [I64(8 * site)], source_etype=I8) if e.sites.counting else None
     a_value = e.cast("zext", address_in(e, a), I64) if in_tensor else e.read(a, "b64")
-    wanted = e.read(adds, "pred") if not _is_immediate(adds) else I1(int(adds.value != 0))  # type: ignore[union-attr]
+    wanted = I1(int(adds.value != 0)) if isinstance(adds, Immediate) else e.read(adds, "pred")
     vectors = [e.vector(v) for v in (address_in(e, d), a_value, e.read(b, "b64"), what_value)]
     product = _Product(e, kind, in_tensor, known, e.sites.counting)
     tables = room(e, "tensor tables", vector_of(I32), (2 * products.TABLE_BYTES + 256 * products.K_BYTES) // 128)
-    arguments = [e.context, e.lanes(), *vectors, e.lane_bits(wanted), site, I64(~read_site)]
+    arguments = [e.context, e.lanes(), *vectors, e.lane_bits(wanted), I64(site), I64(~read_site)]
     null = ir.Constant(POINTER, None)
     e.builder.call(product.function(), [*arguments, *limits(e), *buffers(e), counter or null, tables])
 
@@ -85,8 +87,9 @@ def commit(e: Emitter, form: Form, barrier: Operand) -> None:
     arrive_unseen(e, barrier, e.lanes())
 
 
-def _is_immediate(operand: Operand) -> bool:
-    return hasattr(operand, "value")
+def _number(value: Value) -> int | None:
+    """What a constant is, None of any other value."""
+    return value.number if isinstance(value, ir.Constant) else None
 
 
 @dataclasses.dataclass
@@ -177,7 +180,9 @@ class _Product:
         e = self.e
         function = e.module.globals.get("tk_fault")
         if function is None:
-            function = ir.Function(e.module, ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I32, I64, I64]), "tk_fault")
+            function = ir.Function(
+                e.module, ir.FunctionType(ir.VoidType(), [POINTER, I64, I64, I32, I64, I64]), "tk_fault"
+            )
         context, site = self.arguments[0], self.arguments[7]
         e.builder.call(function, [context, I64(_TENSOR_MEMORY), site, self.bit, number, I64(reason)])
 
@@ -202,7 +207,7 @@ class _Product:
         else:
             self._from_shared(a, 7, _BY_M, m, tiles, tables, negated)
         self._from_shared(b_word, 10, _BY_N, n, tiles, b_table, I32(0))
-        n_k = products.K_BYTES * products.ELEMENTS[next(iter(types.values()))] // 4
+        n_k = products.K_BYTES * ELEMENTS[next(iter(types.values()))] // 4
         saturates = b.trunc(self._field(_SATURATES, 1), I1)
         for code, kind in d_types.items():
             self._where(
@@ -221,7 +226,7 @@ class _Product:
 
     def _from_shared(self, word: Value, at: int, way: int, n: Value, tiles: Value, table: Value, flip: Value) -> None:
         """Make the table of a matrix in shared memory whose type is at bit ``at`` and whose way of lying at ``way``."""
-        e, b = self.e, self.e.builder
+        b = self.e.builder
         foreign = b.icmp_unsigned("!=", b.and_(word, I64(_FOREIGN)), I64(0))
         with b.if_then(foreign):
             self._fault(_BAD_MATRIX, word)

@@ -15,8 +15,9 @@ shape      lane                                   column                        
 
 With ``.pack::16b`` a register holds the lower halves of two columns, 2 c and 2 c + 1 for c as above; with
 ``.unpack::16b`` it goes to two (the upper halves become 0, which PTX leaves open).
-Everything is done when it is issued, so ``tcgen05.wait`` and ``fence`` only count as instructions. None of it passes by
-the load and store unit, and nothing but instructions is counted. Allocated memory is all ones (NaN) until it is written.
+Everything is done when it is issued, so ``tcgen05.wait`` and ``fence`` only count as instructions. Nothing of it goes
+through the load and store unit, so nothing but instructions is counted. Allocated memory is all ones (NaN) until it is
+written. A block that ends with memory allocated is at fault, and so is one that asks for more than there is.
 Not modelled: blocks that wait for each other's memory, ``.red``, ``tcgen05.cp`` and ``shift``, pairs of blocks.
 
 Source: PTX ISA, "Tensor Memory", "tcgen05.alloc", "tcgen05.ld", "Data Movement Shape"; CUTLASS, copy_traits_sm100.hpp.
@@ -169,7 +170,7 @@ def _load_one(e: Emitter, shape: str, starts: list[Value], register: int, half: 
         return b.load(_at(e, starts[0], register, half), typ=vector_of(I32), align=64)
     if shape == "16x32bx2":
         parts = [b.load(_at(e, start, register, half), typ=vector_of(I32, 16), align=64) for start in starts]
-        return b.shuffle_vector(*parts, lane_constants(I32, list(range(_WARP_LANES))))
+        return b.shuffle_vector(parts[0], parts[1], lane_constants(I32, list(range(_WARP_LANES))))
     step, period = divmod(register, _PERIODS[shape])
     return b.call(_mover(e, shape, period, half, is_store=False), [_at(e, starts[0], step * _COLUMNS[shape], half)])
 
@@ -235,7 +236,7 @@ def place(e: Emitter) -> Value:
 
 
 def place_function(e: Emitter) -> ir.Function:
-    """``tk_tensor_place``: of the context, lanes, an address, columns, bits of its lane, what they must be, the site."""
+    """``tk_tensor_place``: of the context, lanes, an address, columns, bits of its lane, what they must be, a site."""
     return runtime(e, "tk_tensor_place", POINTER, [I32, I32, I64, I64, I64])
 
 

@@ -13,7 +13,19 @@ from collections.abc import Callable, Sequence
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.shapes import F32, I1, I8, I16, I32, I64, POINTER, Poison, Value, lane_constants, vector_of
+from teachkit.emulator.engine.shapes import (
+    F32,
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    POINTER,
+    Poison,
+    Value,
+    lane_constants,
+    vector_of,
+)
 from teachkit.emulator.isa.descriptors import TILE_BYTES
 from teachkit.emulator.isa.floating import float_to_half, half_to_float
 from teachkit.emulator.isa.products import ELEMENTS, decoded, registers_of
@@ -185,4 +197,4 @@ def _interleaved(e: Emitter, parts: Sequence[Value]) -> Value:
     n = parts[0].type.count
     halves = [_interleaved(e, parts[i::2]) for i in (0, 1)]
     order = [i // 2 + (i % 2) * n * (len(parts) // 2) for i in range(n * len(parts))]
-    return e.builder.shuffle_vector(*halves, lane_constants(I32, order))
+    return e.builder.shuffle_vector(halves[0], halves[1], lane_constants(I32, order))

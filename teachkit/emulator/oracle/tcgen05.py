@@ -104,7 +104,7 @@ def _relinquish(machine: Machine, item: Instruction, mask: Array) -> None:
 
 def _one_of_warp(machine: Machine, operand: Operand, kind: str, warp: int) -> int:
     if isinstance(operand, Address):
-        register = machine.read(operand.base, kind)  # type: ignore[arg-type]
+        register = machine.read(operand.base, kind)
         return int(np.broadcast_to(register, machine.n_threads)[LANES * warp]) + operand.offset
     return int(np.broadcast_to(machine.read(operand, kind), machine.n_threads)[LANES * warp])
 
@@ -209,7 +209,7 @@ def _mma(form: Form) -> Operation:
 def _multiply(machine: Machine, item: Instruction, kind: str, thread: int) -> None:
     def value(operand: Operand, ptx: str) -> int:
         base = operand.base if isinstance(operand, Address) else operand
-        found = int(np.broadcast_to(machine.read(base, ptx), machine.n_threads)[thread])  # type: ignore[arg-type]
+        found = int(np.broadcast_to(machine.read(base, ptx), machine.n_threads)[thread])
         return found + (operand.offset if isinstance(operand, Address) else 0)
 
     d_operand, a_operand, b_operand, what_operand, adds = item.operands

@@ -91,8 +91,7 @@ def program(both, kind, n, *, adds="%p1", in_tensor=False, known=None, at=0, tim
     {loads} {GIVE_BACK}"""
     columns = max(32, 1 << (n + 7).bit_length())
     variables = (
-        f".shared .align 1024 .b8 s[{SHARED_BYTES}]; .shared .b32 place; .shared .align 8 .b64 bar; "
-        ".reg .b32 %d<8>;"
+        f".shared .align 1024 .b8 s[{SHARED_BYTES}]; .shared .b32 place; .shared .align 8 .b64 bar; .reg .b32 %d<8>;"
     )
     text = both.kernel(body, variables=variables, pointers=("octets", "a", "descriptors"))
     return text.replace("COLUMNS", str(columns)).replace("sm_80", "sm_100a")
@@ -240,13 +239,25 @@ def faulty(both, body):
 ONE = "tcgen05.{}.sync.aligned.32x32b.x1.b32"
 FAULTS = {
     "ld beyond": (f"{ONE.format('ld')} %d0, [%r11+64];", "Out-of-bounds access of tensor memory at lane 0, column 64"),
-    "st beyond": (f"{ONE.format('st')} [%r11+511], %d0;", "Out-of-bounds access of tensor memory at lane 0, column 511"),
+    "st beyond": (
+        f"{ONE.format('st')} [%r11+511], %d0;",
+        "Out-of-bounds access of tensor memory at lane 0, column 511",
+    ),
     "past the end": (f"tcgen05.ld.sync.aligned.32x32b.x2.b32 {names('d', 2)}, [%r11+511];", "lane 0, column 511"),
-    "other lanes": ("add.u32 %r11, %r11, 0x200000; " + f"{ONE.format('ld')} %d0, [%r11];", "at lane 32, column 0, where"),
+    "other lanes": (
+        "add.u32 %r11, %r11, 0x200000; " + f"{ONE.format('ld')} %d0, [%r11];",
+        "at lane 32, column 0, where",
+    ),
     "twice": (f"{GIVE_BACK} {GIVE_BACK}", "given back from column 0 on are no allocation"),
-    "half": ("tcgen05.dealloc.cta_group::1.sync.aligned.b32 %r10, 32;", "given back from column 0 on are no allocation"),
+    "half": (
+        "tcgen05.dealloc.cta_group::1.sync.aligned.b32 %r10, 32;",
+        "given back from column 0 on are no allocation",
+    ),
     "never": ("", "ended without giving back all tensor memory"),
-    "again": ("tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [place], 32;", "32 columns .* after tcgen05.rel"),
+    "again": (
+        "tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [place], 32;",
+        "32 columns .* after tcgen05.rel",
+    ),
 }
 
 
@@ -262,8 +273,8 @@ def test_faults_of_tensor_memory(both, name):
 
 @pytest.mark.parametrize(
     ("sizes", "expected"),
-    [((48,), "Expected 32, 64, 128, 256 or 512 columns .* got 48"), ((16,), "got 16"), ((1024,), "got 1024"), ((0,), "got 0"),
-     ((256, 128, 256), "no 256 columns of tensor memory left")],
+    [((48,), "Expected 32, 64, 128, 256 or 512 columns .* got 48"), ((16,), "got 16"), ((1024,), "got 1024"),
+     ((0,), "got 0"), ((256, 128, 256), "no 256 columns of tensor memory left")],
 )  # fmt: skip
 def test_faults_of_allocation(both, sizes, expected):
     alloc = "".join(f"tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [place], {n};" for n in sizes)
@@ -324,7 +335,9 @@ def test_reading_outside_shared_memory_is_a_fault(both):
     end = -(-(SHARED_BYTES + 16) // 16) * 16  # the allocation's address and a barrier follow
     number = what(128, 16, "f32", "f16")
     given = arguments(both, number, "f16", "f16", "f32", 16, (PLAIN[0], descriptor(SHARED_BYTES - 128, 128, 256)))
-    with pytest.raises(KernelFault, match=rf"Out-of-bounds load of 16 bytes at byte \d+ of shared memory, which has {end}"):
+    with pytest.raises(
+        KernelFault, match=rf"Out-of-bounds load of 16 bytes at byte \d+ of shared memory, which has {end}"
+    ):
         kernel[1, 128](*given)
 
 
@@ -342,7 +355,8 @@ REFUSED = """tcgen05.mma.cta_group::2.kind::f16 tcgen05.mma.sp.cta_group::1.kind
 tcgen05.mma.ws.cta_group::1.kind::f16 tcgen05.mma.cta_group::1.kind::mxf8f6f4.block_scale.scale_vec::1X
 tcgen05.mma.cta_group::1.kind::mxf4.block_scale.scale_vec::2X tcgen05.mma.cta_group::1.kind::f16.ashift
 tcgen05.cp.cta_group::1.32x128b.warpx4 tcgen05.shift.cta_group::1.down tcgen05.alloc.cta_group::2.sync.aligned.b32
-tcgen05.ld.red.sync.aligned.32x32b.x2.min.f32 tcgen05.ld.sync.aligned.16x256b.x64.b32 tcgen05.st.sync.aligned.16x64b.x3.b32
+tcgen05.ld.red.sync.aligned.32x32b.x2.min.f32 tcgen05.ld.sync.aligned.16x256b.x64.b32
+tcgen05.st.sync.aligned.16x64b.x3.b32
 tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.multicast::cluster.b64
 tcgen05.ld.sync.aligned.32x32b.x1.unpack::16b.b32 tcgen05.wait::ld.sync"""
 

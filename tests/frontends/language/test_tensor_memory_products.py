@@ -112,7 +112,9 @@ def test_tensor_descriptors(n_threads):
     c = torch.zeros(256, 128, dtype=torch.float16)
     old = configure(n_threads=n_threads)
     try:
-        maps = [TensorDescriptor.from_tensor(x, list(box)) for x, box in ((a, tile[::2]), (b, tile[:0:-1]), (c, tile[:2]))]
+        maps = [
+            TensorDescriptor.from_tensor(x, list(box)) for x, box in ((a, tile[::2]), (b, tile[:0:-1]), (c, tile[:2]))
+        ]
         ptx = described_kernel[(2, 2)](*maps, 160, *tile).asm["ptx"]
     finally:
         configure(n_threads=old.n_threads)
