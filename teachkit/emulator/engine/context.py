@@ -134,6 +134,7 @@ class Context(ctypes.Structure):
         ("arrivals", ctypes.c_int64),  # at barriers in shared memory
         ("n_sms", ctypes.c_int64),  # of the modelled GPU
         ("tensor", ctypes.c_void_p),  # tensor memory, once a block has allocated some
+        ("tensor_room", ctypes.c_void_p),  # what that lies in
         ("tensor_held", ctypes.c_int64),  # of it, see runtime/tensor_memory.ll
         ("ctaid", ctypes.c_uint32 * 3),
         ("nctaid", ctypes.c_uint32 * 3),

@@ -42,7 +42,6 @@ def kernels(samples, both):
         return module
 
     module, products = tests("test_triton_kernels"), tests("test_wgmma")
-    tensors = tests("test_tcgen05")
     wanted = [
         *(("vector_add", kind) for kind in ("fp16", "bf16", "i8")),
         *(
@@ -66,10 +65,6 @@ def kernels(samples, both):
     for form, options in (("m64n24k16.f32.f16.f16", "1101"), ("m64n8k32.f16.e4m3.e5m2", "11")):
         text = products.program(both, form, tuple(options))
         yield text, "k", 1, 128, products.arguments(both, form, products.PLAIN), 0
-    for d_type, kind, ways in (("f16", "f16", (0, 1)), ("f32", "e4m3", (1, 0))):
-        number = tensors.what(64, 16, d_type, kind, ways=ways)
-        given = tensors.arguments(both, number, kind, kind, d_type, 16, tensors.PLAIN)
-        yield tensors.program(both, tensors.TYPES[kind][0], 16, known=number), "k", 1, 128, given, 0
 
 
 @pytest.fixture(scope="module")
