@@ -36,6 +36,7 @@ class Site:
                 their number, and their sectors beyond one each
     ``guard``   lanes on which a guarded instruction took effect
     ``branch``  times lanes disagreed
+    ``tensor``  operations of tensor cores, where the opcode does not say how many
     ==========  ====================================================
     """
 
@@ -135,6 +136,10 @@ class SiteBuilder:
         """A conditional branch."""
         return self._new("branch", 1, instruction)
 
+    def tensor(self, instruction: Instruction) -> int:
+        """Operations of tensor cores whose number is known when they are made."""
+        return self._new("tensor", 1, instruction)
+
     def plain(self, instruction: Instruction) -> None:
         """An instruction that runs on every lane of its block: worth a multiple of the block's counters."""
         self._new("plain", 0, instruction)
@@ -160,6 +165,9 @@ def totals(sites: Iterable[Site], counts: npt.NDArray[np.int64]) -> dict[SourceL
         if site.kind == "branch":
             add("branches", warps)
             add("divergent_branches", int(counts[site.slot]))
+            continue
+        if site.kind == "tensor":
+            add("flop_tensor", int(counts[site.slot]))
             continue
         lanes = block_lanes
         if site.kind == "guard":

@@ -4,7 +4,7 @@ The launch runs twice: on the engine, as always, and before that, on copies of i
 slow and keeps to the definitions; the steps are the oracle's.
 An address in memory that several arguments share is named after the first of them.
 Not modelled: what an earlier launch left in variables of the module; local memory; addresses of ``ldmatrix``;
-what ``wgmma`` reads of shared memory.
+what ``wgmma`` and ``tcgen05.mma`` read of shared memory.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def before(e: Emitter, instruction: Instruction) -> None:
             e.builder.store(e.vector(e.read(operand, "u32")), slot, align=64)
         buffer = e.builder.ptrtoint(e.scratch["addresses"], I64)
         _event(e, Event.TOGETHER, I64(mode), buffer)
-    elif base in _ALIGNED:
+    elif base in _ALIGNED or (base == "tcgen05" and "aligned" in parts):
         _event(e, Event.ALIGNED)
     elif base == "membar" or (base == "fence" and "proxy" not in parts):
         _event(e, Event.FENCE, I64(int("cta" not in parts)))

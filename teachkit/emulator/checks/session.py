@@ -77,7 +77,7 @@ def check(
     does is looked at, so a race that its data or grid do not show is not found. Two stores of the same value are no
     race. Not modelled: fences that are missing on the side of the reader, lanes of a warp apart from each other
     (within a warp, instructions run in order; two lanes still race where no ``bar.warp.sync`` stands between), fences
-    and waits of ``wgmma``.
+    and waits of ``wgmma`` and ``tcgen05``.
     """
     from teachkit.emulator.checks.fresh import Fresh
 

@@ -85,6 +85,7 @@ class Fault(enum.IntEnum):
     STACK_OVERFLOW = 7
     BREAKPOINT = 8
     TENSOR_MAP = 9  # n_bytes says why, see faults.py
+    TENSOR_MEMORY = 10  # the same
 
 
 class FaultRecord(ctypes.Structure):
@@ -135,6 +136,9 @@ class Context(ctypes.Structure):
         ("clock", ctypes.c_int64),  # of the block that runs, see Emitter.special
         ("arrivals", ctypes.c_int64),  # at barriers in shared memory
         ("n_sms", ctypes.c_int64),  # of the modelled GPU
+        ("tensor", ctypes.c_void_p),  # tensor memory, once a block has allocated some
+        ("tensor_room", ctypes.c_void_p),  # what that lies in
+        ("tensor_held", ctypes.c_int64),  # of it, see runtime/tensor_memory.ll
         ("ctaid", ctypes.c_uint32 * 3),
         ("nctaid", ctypes.c_uint32 * 3),
         ("ntid", ctypes.c_uint32 * 3),

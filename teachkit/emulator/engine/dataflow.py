@@ -10,7 +10,7 @@ from teachkit.emulator.engine.affine import affine_registers
 from teachkit.emulator.engine.affine_rules import Affine
 from teachkit.emulator.engine.flow import Block
 from teachkit.emulator.engine.steps import Step
-from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Register, Symbol
+from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Instruction, Register, Symbol
 
 _UNIFORM_SPECIAL = (
     *("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size"),
@@ -18,8 +18,8 @@ _UNIFORM_SPECIAL = (
 )
 _UNIFORM_IN_ROWS = ("%tid.y", "%tid.z")
 _VARYING_RESULTS = frozenset(
-    "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma wgmma mbarrier call addc subc madc "
-    "mapa getctarank".split()
+    "shfl vote match redux atom activemask elect ldmatrix movmatrix mma wmma wgmma tcgen05 mbarrier call addc subc "
+    "madc mapa getctarank".split()
 )
 _JUMPS = ("bra", "ret", "exit", "brx", "trap", "brkpt", "call")
 _POINTER_ARITHMETIC = frozenset("add sub mad mov cvta selp".split())
@@ -86,7 +86,10 @@ def _varying(
 def _is_varying(step: Step, varying: set[str], function: Function, divergent: bool, known: frozenset[str]) -> bool:
     instruction = step.instruction
     if step.mnemonic in _VARYING_RESULTS:
-        return True
+        if _is_broadcast(instruction):
+            return False
+        if divergent or not instruction.opcode.startswith(("mbarrier.try_wait", "mbarrier.test_wait")):
+            return True
     if step.mnemonic in ("ld", "ldu") and not instruction.opcode.startswith(("ld.param", "ld.const")) and divergent:
         return True
     if step.mnemonic == "cluster" and divergent:  # lanes may be in different phases of the barrier
@@ -106,6 +109,18 @@ def _is_varying(step: Step, varying: set[str], function: Function, divergent: bo
         if name not in function.registers and name not in known and not name.startswith(_UNIFORM_SPECIAL):
             return True
     return False
+
+
+def _is_broadcast(instruction: Instruction) -> bool:
+    """Whether all lanes of a warp take what one of them holds."""
+    operands = instruction.operands
+    return (
+        instruction.guard is None
+        and instruction.opcode == "shfl.sync.idx.b32"
+        and isinstance(operands[0], Register)
+        and isinstance(operands[2], Immediate)
+        and operands[3:] == (Immediate(31), Immediate(-1))
+    )
 
 
 def scalars(

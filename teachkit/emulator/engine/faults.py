@@ -40,6 +40,42 @@ _MAP_REASONS = {
     12: "for whose type of elements this reduction is not emulated",
 }
 
+_TENSOR_REASONS = {
+    1: ("Expected 32, 64, 128, 256 or 512 columns of tensor memory to allocate, got {0}", "there are 512 columns."),
+    2: (
+        "The block allocates {0} columns of tensor memory after tcgen05.relinquish_alloc_permit",
+        "allocate first, then let other blocks do so.",
+    ),
+    3: (
+        "There are no {0} columns of tensor memory left",
+        "a GPU would wait here until some are given back; a block has 512 columns, and wants them in one piece.",
+    ),
+    4: (
+        "The columns of tensor memory that are given back from column {0} on are no allocation of this block",
+        "tcgen05.dealloc takes an address that tcgen05.alloc gave, with the same number of columns, once.",
+    ),
+    5: (
+        "Out-of-bounds access of tensor memory at lane {2}, column {1}",
+        "not all its columns were allocated by tcgen05.alloc.",
+    ),
+    6: (
+        "Access of tensor memory at lane {2}, column {1}, where it may not begin",
+        "warp w has lanes 32 (w % 4) to 32 (w % 4) + 31; a matrix of 128 rows begins at lane 0, one of 64 at 0 or 16.",
+    ),
+    7: (
+        "Expected an instruction descriptor of a product that is emulated, got {0:#010x}",
+        "look at its types, its shape (M of 64 or 128), and that it asks for no sparsity and no shift.",
+    ),
+    8: (
+        "Expected a descriptor of a matrix in shared memory that is emulated, got {0:#018x}",
+        "its swizzle (bits 61 to 63) must be 0, 2, 4 or 6, and its leading offset relative (bit 52 is 0).",
+    ),
+    9: (
+        "The block ended without giving back all tensor memory that it had allocated",
+        "every tcgen05.alloc needs a tcgen05.dealloc; on a GPU, later blocks would wait for ever.",
+    ),
+}
+
 
 def explain(
     program: Any,
@@ -53,7 +89,7 @@ def explain(
 ) -> KernelFault:
     """The error for the fault in ``context``; ``kernel`` is what reports call it."""
     record = context.fault
-    site = next((s for s in program.sites if s.slot == record.site and s.kind in ("access", "guard")), None)
+    site = next((s for s in program.sites if s.slot == record.site and s.kind in ("access", "guard", "tensor")), None)
     where = _Place(kernel, grid, block, record, site)
     if record.fault == Fault.DEADLOCK:
         return where.error(
@@ -94,6 +130,10 @@ def explain(
             "tensor map",
             hint="pass a TensorDescriptor or what cuTensorMapEncodeTiled made, or look at how the kernel makes it.",
         )
+    if record.fault == Fault.TENSOR_MEMORY:
+        what, hint = _TENSOR_REASONS[record.n_bytes]
+        address = record.address
+        return where.error(what.format(address, address & 0xFFFF, address >> 16), "tensor memory", hint=hint)
     is_shared = site is not None and site.space == "shared"
     verb = "store" if site is not None and site.is_store else "load"
     if site is not None and site.is_atomic:

@@ -141,7 +141,7 @@ def defined(instruction: Instruction) -> list[str]:
     if is_barrier(instruction) and ".red" in instruction.opcode:
         return list(registers_of(instruction.operands[0]))
     kind = base(instruction)
-    if kind in _NO_DESTINATION or not instruction.operands:
+    if kind in _NO_DESTINATION or not instruction.operands or instruction.opcode.startswith("tcgen05.dealloc"):
         return []
     first = instruction.operands[0]
     if kind == "call":

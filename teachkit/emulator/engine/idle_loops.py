@@ -114,7 +114,7 @@ def _has_effect(opcode: str) -> bool:
         return not {"cas", "exch"} & set(parts)
     if parts[0] == "mbarrier":
         return not {"test_wait", "try_wait", "pending_count"} & set(parts)
-    return parts[0] in ("st", "red", "call", "cp", "stmatrix", "tensormap", "bar", "barrier")
+    return parts[0] in ("st", "red", "call", "cp", "stmatrix", "tensormap", "tcgen05", "bar", "barrier")
 
 
 def _is_noticed(instruction: Instruction, loop: list[Instruction], zeros: set[str]) -> bool:

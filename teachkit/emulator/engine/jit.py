@@ -170,6 +170,10 @@ RUNTIME_SYMBOLS = (
     "tk_cluster_arrive",
     "tk_cluster_leave",
     "tk_cluster_over",
+    "tk_tensor_alloc",
+    "tk_tensor_dealloc",
+    "tk_tensor_place",
+    "tk_tensor_relinquish",
 )
 
 

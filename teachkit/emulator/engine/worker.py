@@ -146,6 +146,9 @@ class Worker:
 
     def __del__(self) -> None:
         self._free_trace()
+        if self.context.tensor_room:
+            _libc().free(ctypes.c_void_p(self.context.tensor_room))
+            self.context.tensor = self.context.tensor_room = None
 
 
 @functools.cache

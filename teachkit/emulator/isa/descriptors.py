@@ -10,6 +10,7 @@ offset. Without a swizzle the two change places: the next 8 elements are the str
 leading offset.
 The swizzle exchanges the pieces of a line: bits 4 to 6 (W = 8; 4 and 5, or 4 alone) of a byte's address are xored with
 those three places above, which number the line, counted from the base offset in units of 128 bytes.
+On sm_100 the swizzle has bit 61 too, which is 0 for these four, and bits 46 to 48 are 1.
 
 Source: PTX ISA, "Asynchronous Warpgroup Level Matrix Shared Memory Layout"; CUTLASS, "Construction method for GMMA
 Descriptors" in mma_traits_sm90_gmma.hpp.
@@ -35,22 +36,38 @@ def load_tiles(
     the register of a fragment. A row outside the block's shared memory is a fault of lane r at ``site``; it is zeros.
     Nothing is read where ``lanes`` is 0.
     """
-    function = _function(e, by_k)
-    limits = [e.scratch["shared_base"], e.scratch["shared_end"]]
-    buffers = [e.scratch["addresses"], e.scratch["packed"]]
-    e.builder.call(function, [e.context, descriptor, first, I64(n), *limits, I64(~site), *buffers, lanes, to])
+    e.builder.call(
+        tiles_function(e, by_k), [e.context, descriptor, first, I64(n), *limits(e), I64(~site), *buffers(e), lanes, to]
+    )
 
 
-def _function(e: Emitter, by_k: bool) -> ir.Function:
-    name = f"tk_tiles_by_{'k' if by_k else 'mn'}"
+def limits(e: Emitter) -> list[Value]:
+    """Where the block's shared memory begins and ends."""
+    return [e.scratch["shared_base"], e.scratch["shared_end"]]
+
+
+def buffers(e: Emitter) -> list[Value]:
+    """Memory in which rows are read one by one."""
+    return [e.scratch["addresses"], e.scratch["packed"]]
+
+
+def tiles_function(e: Emitter, by_k: bool, n_k: int = 2, turns: bool = True) -> ir.Function:
+    """The function of :func:`load_tiles`, with ``n_k`` tiles along K in a group.
+
+    It takes the context, the descriptor, the first group and how many, the :func:`limits` of shared memory, the
+    complement of the site, the :func:`buffers`, the lanes, and where to. Without ``turns`` the rows of tiles stay as
+    they lie by M or N: row r is 16 bytes of M or N of K's element r.
+    """
+    turns = turns and not by_k
+    name = f"tk_tiles_by_{'k' if by_k else 'mn'}_{n_k}{'_turned' if turns else ''}"
     arguments = [POINTER, I64, I64, I64, I64, I64, I64, POINTER, POINTER, I32, POINTER]
     if name in e.module.globals:
         return e.module.globals[name]
     load = apart.runtime(e, "tk_load_shared").get_reference()
-    return helper(e, name, ir.VoidType(), arguments, _text(name, load, by_k, e.is_checked))
+    return helper(e, name, ir.VoidType(), arguments, _text(name, load, by_k, n_k.bit_length() - 1, turns, e.is_checked))
 
 
-def _text(name: str, load: str, by_k: bool, is_checked: bool) -> str:
+def _text(name: str, load: str, by_k: bool, log_n_k: int, turns: bool, is_checked: bool) -> str:
     along_k = "select i1 %plain, i64 %lead, i64 16" if by_k else "select i1 %plain, i64 %lead, i64 %stride"
     group = "mul i64 %i, %stride" if by_k else "add i64 %in.line, %lines"
     return f"""define internal void @{name}(ptr %ctx, i64 %descriptor, i64 %first, i64 %n, i64 %low, i64 %high, \
@@ -82,14 +99,14 @@ entry:
   %size = sub i64 %high, %low
 {_spread("size")}
   %none = icmp eq i32 %lanes, 0
-  %n.tiles = shl i64 %n, 1
+  %n.tiles = shl i64 %n, {log_n_k}
   br i1 %none, label %end, label %tile
 
 tile:
   %m = phi i64 [ 0, %entry ], [ %m.next, %copy ]
-  %group.m = lshr i64 %m, 1
+  %group.m = lshr i64 %m, {log_n_k}
   %i = add i64 %group.m, %first
-  %j = and i64 %m, 1
+  %j = and i64 %m, {(1 << log_n_k) - 1}
   %place = and i64 %i, %places
   %in.line = shl i64 %place, 4
   %line.i = lshr i64 %i, %log
@@ -125,7 +142,7 @@ copy:
   %from = phi <8 x i64> [ %host, %tile ], [ %packed.rows, %one.by.one ]
   %m.bytes = mul i64 %m, {TILE_BYTES}
   %tile.at = getelementptr i8, ptr %to, i64 %m.bytes
-{_copy(by_k)}
+{_copy(turns)}
   %m.next = add i64 %m, 1
   %more = icmp ult i64 %m.next, %n.tiles
   br i1 %more, label %tile, label %end
@@ -135,8 +152,8 @@ end:
 }}"""
 
 
-def _copy(by_k: bool) -> str:
-    """Rows from ``%from`` to ``%tile.at``, turned over where they lie by M or N (elements of 16 bits)."""
+def _copy(turns: bool) -> str:
+    """Rows from ``%from`` to ``%tile.at``, turned over if they are to be (elements of 16 bits)."""
     lines = []
     for r in range(_ROWS):
         lines += [
@@ -145,7 +162,7 @@ def _copy(by_k: bool) -> str:
             f"%row0.{r} = load <8 x i16>, ptr %from{r}, align 16",
         ]
     last = 0
-    if not by_k:
+    if turns:
         # Row and column are six bits of an element's number. Each turn moves them round by one; after three they
         # have changed places.
         low = _vector([n // 2 + _ROWS * (n % 2) for n in range(_ROWS)], "i32")

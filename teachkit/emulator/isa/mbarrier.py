@@ -147,10 +147,19 @@ def _load(e: Emitter, form: Form, address: Operand) -> Value:
 def complete(e: Emitter, address: Address, lanes: Value, n_bytes: Value, host: Value | None = None) -> None:
     """Bulk copies that the ``lanes`` issued have brought ``n_bytes`` each. Nothing of it is counted. ``host``: generic
     addresses of the barriers, where they may be in other blocks."""
+    _unseen(e, "complete", address, lanes, n_bytes, host)
+
+
+def arrive_unseen(e: Emitter, address: Address, lanes: Value) -> None:
+    """What the ``lanes`` had issued is done: one arrival each, of which nothing is counted."""
+    _unseen(e, "arrive", address, lanes, e.vector(I32(1)))
+
+
+def _unseen(e: Emitter, what: str, address: Address, lanes: Value, amount: Value, host: Value | None = None) -> None:
     counting, e.sites.counting, e.sites.is_again = e.sites.counting, False, True
     live = live_lanes(e, "shared", address, 8, lanes) if host is None else in_cluster(e, host, 8, lanes)
     e.sites.counting, e.sites.is_again = counting, False
-    _turns(e, "complete", live, n_bytes)
+    _turns(e, what, live, amount)
 
 
 def _change(e: Emitter, form: Form, what: str, address: Operand, amount: Value) -> Value:

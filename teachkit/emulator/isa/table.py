@@ -17,7 +17,7 @@ from typing import Any
 _FAMILIES = (
     *("integer", "bits", "packed", "video", "carry", "floating", "halves", "directed", "convert", "fp8", "compare"),
     *("move", "memory", "matrix", "sparse", "quadpairs", "wmma", "wgmma", "atomic", "mbarrier", "bulk", "tensor_maps"),
-    *("clusters", "warp", "control", "host"),
+    *("clusters", "tensor_memory", "tcgen05", "warp", "control", "host"),
 )
 
 _TYPE = re.compile(r"pred|[busf]\d+(x\d)?|bf16(x2)?|tf32|e[25]m[1-9].*")

@@ -8,6 +8,7 @@ warps runs warp by warp instead, so that atomics happen in (block, warp, lane) o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from teachkit.emulator.oracle.values import UINT, Array, encode, is_signed, raw,
 from teachkit.emulator.oracle.values import decode as decode_bits
 from teachkit.emulator.ptx.lex import converted
 from teachkit.emulator.ptx.model import Address, Immediate, Instruction, Negated, Operand, Part, Register, Symbol
+
+if TYPE_CHECKING:
+    from teachkit.emulator.oracle.tcgen05 import TensorMemory
 
 EXITED = np.iinfo(np.int64).max
 _TURNS = 5000  # basic blocks that one warp may run while others wait, where warps run one after another
@@ -51,6 +55,7 @@ class Machine:
         stack_bytes = STACK_BYTES if self.program.bodies else 0
         self.local = np.zeros((self.n_threads, launch.layout.local_bytes + stack_bytes), np.uint8)
         self.activations = Activations(self, self.program.bodies, launch.layout.local_bytes)
+        self.tensor: TensorMemory | None = None  # once a block uses it
         self.carry = np.zeros(self.n_threads, bool)
         self.access = Access(self)
         self.parking = Parking(self)

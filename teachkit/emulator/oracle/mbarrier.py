@@ -70,6 +70,17 @@ def copy_arrives(form: Form) -> Operation:
     return Step(run)
 
 
+def arrive(machine: Machine, item: Instruction, address: Operand, mask: Array) -> None:
+    """One arrival a lane that the load and store unit does not see: nothing is counted."""
+    for part in machine.access.parts(item, "shared", address, 8, mask):
+        for i in range(part.lanes.size):
+            one = part.only(i)
+            barrier = Barrier.of(int(machine.access.fetch(one, 8).copy().view(np.uint64)[0, 0]))
+            barrier.pending -= 1
+            barrier.settle()
+            machine.access.put(one, np.array([[barrier.word()]], np.uint64).view(np.uint8))
+
+
 def _pending_count(machine: Machine, item: Instruction, mask: Array) -> None:
     state = machine.read(item.operands[1], "b64")
     machine.write(item.operands[0], (state & np.uint64(0xFFFFF)).astype(np.uint32), "b32", mask)

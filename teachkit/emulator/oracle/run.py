@@ -20,7 +20,7 @@ from teachkit.emulator.oracle.program import Program, build
 from teachkit.emulator.oracle.tally import Tally
 from teachkit.emulator.ptx.model import Function, Module, SourceLine, Variable
 
-_COMMUNICATION = ("atom", "red", "match", "mbarrier", "tensormap", "mapa")
+_COMMUNICATION = ("atom", "red", "match", "mbarrier", "tensormap", "mapa", "tcgen05")
 _ORDERED_MODIFIERS = ("volatile", "acquire", "relaxed", "cluster")
 _MODULE_ALIGN_BYTES = 256
 

@@ -37,6 +37,7 @@ _FAMILIES = (
     "quadpairs",
     "wmma",
     "wgmma",
+    "tcgen05",
     "mbarrier",
     "bulk",
     "control",

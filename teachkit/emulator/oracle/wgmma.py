@@ -130,7 +130,7 @@ class Descriptor:
         if by_mn:
             lines = ((far, self.stride),) if plain else ((w, _PIECE), (far, self.leading))
             rows = ((t, element), *lines)
-            columns = ((8, _PIECE * w), (2, self.leading if plain else self.stride))
+            columns = ((8, _PIECE * w), (far, self.leading if plain else self.stride))
         else:
             rows = ((8, _PIECE * w), (far, self.stride))
             columns = ((t, element), (2, self.leading if plain else _PIECE))

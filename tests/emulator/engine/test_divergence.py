@@ -189,3 +189,16 @@ def test_a_lane_waits_for_a_flag_that_another_warp_sets(both):
     text = both.kernel(body, variables=".shared .align 4 .u32 flag;")
     _, (memory,) = both.observed(text, "k", 1, 64, [out])  # how often a warp looks is the scheduler's, so no counts
     assert (memory.view(np.uint32)[:32] == 7).all()
+
+
+@pytest.mark.parametrize("n_threads", [64, 40])
+def test_a_branch_that_a_broadcast_decides(both, n_threads):
+    """All lanes take what lane 0 holds, so they stay together, though the thread's number went in."""
+    body = """mov.u32 %r5, %r1; shfl.sync.idx.b32 %r4, %r1, 0, 31, -1; setp.lt.u32 %p1, %r4, 32; @%p1 bra LOW;
+    add.u32 %r5, %r4, 1000; LOW: st.global.b32 [%rd1], %r5;"""
+    out = both.array(64)
+    run = both.run_both(both.kernel(body), "k", 1, n_threads, [out])
+    run.check_memory()
+    run.check_counters()
+    assert out[:n_threads].tolist() == [i if i < 32 else 1032 for i in range(n_threads)]
+    assert run.launch.counters.divergent_branches == 0

@@ -368,7 +368,7 @@ def test_the_name_of_a_kernel_and_of_its_dimensions(both):
 
 
 def test_unsupported_instructions_say_where(both, tmp_path):
-    unknown = "tcgen05.fence::before_thread_sync"
+    unknown = "tcgen05.shift.cta_group::1.down"
     with pytest.raises(UnsupportedInstruction) as caught:
         launch(both, f"\n{unknown};", words(1))
     assert caught.value.opcode == unknown

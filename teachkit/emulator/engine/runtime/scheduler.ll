@@ -121,6 +121,8 @@ start:
   store i32 %z32, ptr %p.ctaid.z
   %p.clock = getelementptr i8, ptr %ctx, i64 «clock»
   store i64 0, ptr %p.clock
+  %p.tensor = getelementptr i8, ptr %ctx, i64 «tensor_held»
+  store i64 0, ptr %p.tensor
   call void @llvm.memset.p0.i64(ptr %shared, i8 -1, i64 %shared_bytes, i1 false)
   %p.arrived = getelementptr i8, ptr %ctx, i64 «arrived»
   call void @llvm.memset.p0.i64(ptr %p.arrived, i8 0, i64 192, i1 false) ; arrived, votes, voters
@@ -204,7 +206,11 @@ round.end:
   %none.waiting = icmp eq i64 %waiting.next, 0
   %none.yielded = icmp eq i64 %yielded.next, 0
   %finished = and i1 %none.waiting, %none.yielded
-  br i1 %finished, label %take, label %pending
+  br i1 %finished, label %finish, label %pending
+
+finish:
+  call void @tk_tensor_end(ptr %ctx)
+  br label %take
 
 pending:
   %stop2 = load atomic i64, ptr %stop.flag monotonic, align 8
