@@ -181,6 +181,7 @@ class Processor:
         while (place := self._run(state)) != self._return_to:
             state = self._session.cpu.state
             state.rax = self._outside[place](*(getattr(state, register) for register in ARGUMENTS)) or 0
+            self._pages.cover()  # it may have mapped memory
             state.rip = ctypes.c_uint64.from_address(state.rsp).value
             state.rsp += 8
         return ctypes.c_int64(self._session.cpu.rax).value
@@ -190,7 +191,9 @@ class Processor:
         self._session.cpu.state = state
         self._session.run([self._hook])
         if self._failures:
-            raise RuntimeError(self._failures.pop())
+            first = self._failures[0]  # the others come from the first, which nothing handles
+            self._failures.clear()
+            raise RuntimeError(first)
         return self._session.cpu.rip - 1
 
 
@@ -256,14 +259,15 @@ def assembled(text):
 
 
 def _outside():
-    """What compiled code calls and the real processor must run, by address: callbacks into Python, and ``realloc``."""
+    """What compiled code calls and the real processor must run, by address: callbacks into Python, allocation."""
     from teachkit.emulator.engine import host
 
     callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p)
     outside = {address: _taking(3, callback(address)) for address in host.callbacks().values()}
-    realloc = ctypes.CDLL(None).realloc
-    realloc.restype, realloc.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_size_t)
-    outside[ctypes.cast(realloc, ctypes.c_void_p).value] = _taking(2, realloc)
+    for name, n_arguments in (("malloc", 1), ("realloc", 2)):  # LLVM makes the one of the other
+        allocate = getattr(ctypes.CDLL(None), name)
+        allocate.restype, allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t] * n_arguments
+        outside[ctypes.cast(allocate, ctypes.c_void_p).value] = _taking(n_arguments, allocate)
     return outside
 
 

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teachkit.emulator.oracle.fp8 import decode_fp8
 from teachkit.emulator.oracle.mbarrier import arrive
 from teachkit.emulator.oracle.table import Form, Operation, Step, UnmatchedForm, instruction
 from teachkit.emulator.oracle.tally import LANES, warps
 from teachkit.emulator.oracle.values import Array, decode, encode
-from teachkit.emulator.oracle.wgmma import Descriptor
+from teachkit.emulator.oracle.wgmma import Descriptor, decoded
 from teachkit.emulator.ptx.model import Address, Group, Immediate, Instruction, Operand
 
 if TYPE_CHECKING:
@@ -231,7 +230,7 @@ def _multiply(machine: Machine, item: Instruction, kind: str, thread: int) -> No
     machine.tally.add(item, flop_tensor=2 * m * n * _K_BYTES // _size(a_type))
     exact = np.int64 if is_whole else np.float64
     if isinstance(a_operand, Address):
-        a = _decoded(_octets(machine, item, thread, value(a_operand, "u32"), m), a_type)
+        a = decoded(np.ascontiguousarray(_octets(machine, item, thread, value(a_operand, "u32"), m)), a_type)
     else:
         a = _from_shared(machine, item, thread, value(a_operand, "b64"), a_type, _bits(what, 15, 15), m)
     b = _from_shared(machine, item, thread, value(b_operand, "b64"), b_type, _bits(what, 16, 16), n)
@@ -288,18 +287,8 @@ def _from_shared(
     outside = every >= machine.shared.size
     if outside.any():
         machine.fault("bounds", item, thread, int(every[outside].min()) // 16 * 16, 16)
-    return _decoded(np.where(outside, 0, machine.shared[np.where(outside, 0, every)]).astype(np.uint8), kind)
-
-
-def _decoded(octets: Array, kind: str) -> Array:
-    octets = np.ascontiguousarray(octets)
-    if kind in ("e4m3", "e5m2"):
-        return decode_fp8(octets, kind)
-    if kind in ("s8", "u8"):
-        return octets.view(np.int8 if kind == "s8" else np.uint8)
-    if kind == "tf32":
-        return (octets.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
-    return decode(octets.view(np.uint16), kind)
+    found = np.where(outside, 0, machine.shared[np.where(outside, 0, every)]).astype(np.uint8)
+    return decoded(np.ascontiguousarray(found), kind)
 
 
 def _commit(form: Form) -> Operation:

@@ -169,10 +169,11 @@ def _from_shared(
         if outside.any():
             machine.fault("bounds", item, int(warp) * LANES, int(every[outside].min()) // 16 * 16, 16)
         found[warp] = np.where(outside, 0, machine.shared[np.where(outside, 0, every)])
-    return _decoded(found, kind)
+    return decoded(found, kind)
 
 
-def _decoded(octets: Array, kind: str) -> Array:
+def decoded(octets: Array, kind: str) -> Array:
+    """Elements of a type from their bytes, along the last axis."""
     if kind == "b1":
         return _bits(octets)
     if kind in ("e4m3", "e5m2"):

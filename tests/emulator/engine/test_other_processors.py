@@ -41,7 +41,7 @@ def kernels(samples, both):
         spec.loader.exec_module(module)
         return module
 
-    module, products = tests("test_triton_kernels"), tests("test_wgmma")
+    module, products, fifth = tests("test_triton_kernels"), tests("test_wgmma"), tests("test_tcgen05")
     wanted = [
         *(("vector_add", kind) for kind in ("fp16", "bf16", "i8")),
         *(
@@ -65,6 +65,10 @@ def kernels(samples, both):
     for form, options in (("m64n24k16.f32.f16.f16", "1101"), ("m64n8k32.f16.e4m3.e5m2", "11")):
         text = products.program(both, form, tuple(options))
         yield text, "k", 1, 128, products.arguments(both, form, products.PLAIN), 0
+    for m, n, d, a, b in (fifth.SHAPES[0], fifth.SHAPES[5]):
+        number = fifth.what(m, n, d, a, b)
+        text = fifth.program(both, fifth.TYPES[a][0], n)
+        yield text, "k", 1, 128, fifth.arguments(both, number, a, b, d, n, fifth.PLAIN), 0
 
 
 @pytest.fixture(scope="module")

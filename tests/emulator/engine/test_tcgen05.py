@@ -6,6 +6,7 @@ import pytest
 from teachkit.emulator import check, configure, load_ptx
 from teachkit.emulator.isa.table import lookup
 from teachkit.errors import KernelCheckError, KernelFault, UnsupportedInstruction
+from tests.emulator.engine.elements import octets
 
 SHARED_BYTES = 36 * 1024
 SWIZZLES = {"plain": 0, "128 bytes": 2, "64 bytes": 4, "32 bytes": 6}
@@ -25,22 +26,6 @@ def what(m, n, d, a, b=None, *, negated=(0, 0), ways=(0, 0), saturates=0):
     types = TYPES[a][1] << 7 | TYPES[b or a][1] << 10
     signs = negated[0] << 13 | negated[1] << 14 | ways[0] << 15 | ways[1] << 16
     return saturates << 3 | D_TYPES[d] << 4 | types | signs | n >> 3 << 17 | m >> 4 << 24
-
-
-def octets(kind, n, random):
-    """``n`` bytes of elements that are small whole numbers (any bits, for types of whole numbers)."""
-    numbers = random.integers(-8, 9, n).astype(np.float32)
-    if kind == "f16":
-        return numbers[: n // 2].astype(np.float16).view(np.uint8)
-    if kind == "bf16":
-        return (numbers[: n // 2].view(np.uint32) >> 16).astype(np.uint16).view(np.uint8)
-    if kind in ("tf32", "f32"):
-        # What a tf32 leaves out is not to matter.
-        return (numbers[: n // 4].view(np.uint32) | (0x1FFF if kind == "tf32" else 0)).view(np.uint8)
-    if kind in ("e4m3", "e5m2"):
-        sizes = random.integers(0x28, 0x50, n) if kind == "e4m3" else random.integers(0x34, 0x48, n)
-        return (sizes | random.integers(0, 2, n) << 7).astype(np.uint8)
-    return random.integers(0, 256, n).astype(np.uint8)
 
 
 def names(prefix, n):
