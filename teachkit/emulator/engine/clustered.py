@@ -129,14 +129,8 @@ class Clustered(Residents):
         self._rotate()
         return False
 
-    def _next_waiting(self) -> bool:
-        self._held.pop(id(self._now), None)
-        self._held_shared.pop(id(self._now), None)
-        if not self._waiting:
-            return False
-        self._got_on()
-        self._now = self._waiting.popleft()
-        return True
+    def _put_away(self, worker: Worker) -> None:
+        """It stays with its cluster, which is put away as a whole."""
 
     def _begin_cluster(self) -> bool:
         """Let the blocks of the next cluster wait for their first turn; false where there is none, or no room."""

@@ -145,10 +145,14 @@ class Residents:
         if not self._waiting:
             return False
         self._got_on()
-        if self._now.trace_bytes < self._now.context.trace_limit:
-            self._idle.append(self._now)
+        self._put_away(self._now)
         self._now = self._waiting.popleft()
         return True
+
+    def _put_away(self, worker: Worker) -> None:
+        """Another block may begin on a worker whose block has ended."""
+        if worker.trace_bytes < worker.context.trace_limit:
+            self._idle.append(worker)
 
     def _got_on(self) -> None:
         self._n_in_vain = 0
