@@ -80,20 +80,24 @@ def written_once(translate: Translation) -> Translation:
     return call
 
 
-def written_once_unless_known(*, behind: int) -> Callable[[Translation], Translation]:
-    """The same, but where all values behind so many are numbers, as amounts of shifts mostly are: it is short then."""
+def written_once_where(is_long: Callable[[Any, Sequence[Value]], bool]) -> Callable[[Translation], Translation]:
+    """The same, but only where ``is_long(form, values)`` says that the code is long."""
 
     def decorate(translate: Translation) -> Translation:
         as_call = written_once(translate)
 
         @functools.wraps(translate)
         def choose(e: Emitter, form: Any, *values: Value) -> Value:
-            is_known = all(isinstance(value, ir.Constant) for value in values[behind:])
-            return (translate if is_known else as_call)(e, form, *values)
+            return (as_call if is_long(form, values) else translate)(e, form, *values)
 
         return choose
 
     return decorate
+
+
+def written_once_unless_known(*, behind: int) -> Callable[[Translation], Translation]:
+    """The same where not all values behind so many are numbers, as amounts of shifts mostly are: it is short then."""
+    return written_once_where(lambda _, values: not all(isinstance(value, ir.Constant) for value in values[behind:]))
 
 
 def once(e: Emitter, name: str, translate: Callable[..., Value], *values: Value) -> Value:

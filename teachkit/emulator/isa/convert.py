@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from teachkit.emulator.engine import indexed, ir
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.helpers import written_once
+from teachkit.emulator.engine.helpers import written_once_where
 from teachkit.emulator.engine.shapes import F32, F64, I64, WIDTHS, Value, like
 from teachkit.emulator.isa.floating import double_to_float_odd, float_to_half, flush, half_to_float, pack, relu
 from teachkit.emulator.isa.integer import count_leading
@@ -108,10 +108,10 @@ def widen(e: Emitter, form: Form, target: object, source: object) -> None:
 def narrow_to_half(e: Emitter, form: Form, target: object, source: object) -> None:
     to, of = form.required[-2:]
     value = e.read(source, of)  # type: ignore[arg-type]
-    is_native = (to, of) == ("f16", "f32")
-    e.write(target, (_narrowed if is_native else _narrowed_once)(e, form, value), to)  # type: ignore[arg-type]
+    e.write(target, _narrowed(e, form, value), to)  # type: ignore[arg-type]
 
 
+@written_once_where(lambda form, _: form.required[-2:] != ("f16", "f32"))  # which processors have an instruction for
 def _narrowed(e: Emitter, form: Form, value: Value) -> Value:
     to, of = form.required[-2:]
     if of == "f64":
@@ -121,25 +121,19 @@ def _narrowed(e: Emitter, form: Form, value: Value) -> Value:
     return float_to_half(e, _saturate(e, form, value), to)
 
 
-_narrowed_once = written_once(_narrowed)
-
-
 @instruction("cvt.rn[.relu].(f16x2|bf16x2).f32", reads=None)
 def narrow_pair(e: Emitter, form: Form, target: object, high: object, low: object) -> None:
     """The first source becomes the upper half."""
     values = e.alike(e.read(low, "f32"), e.read(high, "f32"))  # type: ignore[arg-type]
-    pair = form.required[-2]
-    e.write(target, (_pair if pair == "f16x2" else _pair_once)(e, form, *values), pair)  # type: ignore[arg-type]
+    e.write(target, _pair(e, form, *values), form.required[-2])  # type: ignore[arg-type]
 
 
+@written_once_where(lambda form, _: form.required[-2] != "f16x2")
 def _pair(e: Emitter, form: Form, *values: Value) -> Value:
     kind = form.required[-2].removesuffix("x2")
     if "relu" in form.optional:
         values = tuple(relu(e, v) for v in values)
     return pack(e, *(float_to_half(e, v, kind) for v in values))
-
-
-_pair_once = written_once(_pair)
 
 
 @instruction("cvt.rn[.ftz][.sat].f32.f64", reads=None)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.helpers import Translation, once, written_once
+from teachkit.emulator.engine.helpers import once, written_once, written_once_where
 from teachkit.emulator.engine.processor import converts_half
 from teachkit.emulator.engine.shapes import F16, F32, F64, I16, I32, I64, Value, is_vector, like
 from teachkit.emulator.isa import half
@@ -58,16 +58,8 @@ def apply(e: Emitter, form: Form, operation: Operation, *values: Value) -> Value
     return result
 
 
-def _flushing_once(translate: Translation) -> Translation:
-    """Decorate ``translate`` of an instruction whose code is long with ``.ftz`` only: see ``written_once``."""
-    once = written_once(translate)
-
-    @functools.wraps(translate)
-    def call(e: Emitter, form: Form, *values: Value) -> Value:
-        is_long = "ftz" in form.optional and form.type == "f32"
-        return (once if is_long else translate)(e, form, *values)
-
-    return call
+# With .ftz only is the code long.
+_flushing_once = written_once_where(lambda form, _: "ftz" in form.optional and form.type == "f32")
 
 
 @instruction("add[.rn][.ftz][.sat].f32", "add[.rn].f64")
