@@ -28,24 +28,24 @@ function makePlayer(onStep) {
     forth.disabled = step === count;
     onStep(step, timer !== null);
   }
-  function stop() {
+  function stop(at = step) {
     clearInterval(timer);
     timer = null;
     play.textContent = "▶ play";
-    show(step);
+    show(at);
   }
   function start() {
     if (step === count) step = 0;
     const stride = Math.max(1, Math.round(count / TICKS_PER_PLAY));
     const wait = Math.max(TICK_MS, Math.min(600, (TICK_MS * TICKS_PER_PLAY) / Math.max(count, 1)));
-    timer = setInterval(() => (step >= count ? stop() : show(step + stride)), wait);
+    timer = setInterval(() => (step + stride < count ? show(step + stride) : stop(count)), wait);
     play.textContent = "❚❚ stop";
   }
   const toggle = () => (timer === null ? start() : stop());
   play.addEventListener("click", toggle);
-  back.addEventListener("click", () => { stop(); show(step - 1); });
-  forth.addEventListener("click", () => { stop(); show(step + 1); });
-  slider.addEventListener("input", () => { const wanted = Number(slider.value); stop(); show(wanted); });
+  back.addEventListener("click", () => stop(step - 1));
+  forth.addEventListener("click", () => stop(step + 1));
+  slider.addEventListener("input", () => stop(Number(slider.value)));
   slider.addEventListener("keydown", (event) => {
     if (event.key !== " ") return;
     event.preventDefault();
@@ -57,7 +57,7 @@ function makePlayer(onStep) {
     at: () => step,
     go: show,
     again: () => show(step),
-    reset(newCount, at = 0) { count = newCount; slider.max = String(count); stop(); show(at); },
+    reset(newCount, at = 0) { count = newCount; slider.max = String(count); stop(at); },
     dispose: () => clearInterval(timer),
   };
 }

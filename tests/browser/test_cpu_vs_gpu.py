@@ -76,11 +76,13 @@ def test_the_mouse_goes_through_a_frame(frame: Frame) -> None:
 
 
 def test_playing_comes_to_the_end(frame: Frame) -> None:
+    from playwright.sync_api import expect
+
     frame.machine.select_option(index=VECTORS)
     frame.root.get_by_role("button", name="play").click()
     frame.expect("Step 160 of 160")
     frame.expect("2,560 of 2,560 pixels done.")
-    assert frame.root.get_by_role("button", name="play").is_visible()
+    expect(frame.root.get_by_role("button", name="play")).to_be_visible()
 
 
 def test_the_keyboard_does_all_of_it(frame: Frame) -> None:

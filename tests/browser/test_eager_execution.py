@@ -124,10 +124,12 @@ def test_the_timeline_follows_the_keyboard(figure: Figure) -> None:
 
 
 def test_the_same_is_there_as_a_table(figure: Figure) -> None:
+    from playwright.sync_api import expect
+
     figure.root.get_by_text("The same as a table").click()
     rows = figure.root.locator("tbody tr")
-    assert rows.count() == 9
-    assert rows.nth(3).locator("td").nth(2).inner_text() == "12.3 kB"
+    expect(rows).to_have_count(9)
+    expect(rows.nth(3).locator("td").nth(2)).to_have_text("12.3 kB")
     figure.root.get_by_text("The same as a table").click()
 
 
