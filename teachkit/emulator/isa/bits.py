@@ -1,6 +1,6 @@
-"""Masks, sign extension from any bit, permuted bytes, and 24-bit products.
+"""Counted and reversed bits, masks, sign extension from any bit, permuted bytes, and 24-bit products.
 
-Source: PTX ISA, "bmsk", "szext", "prmt", "mul24", "mad24".
+Source: PTX ISA, "popc", "clz", "bfind", "brev", "bmsk", "szext", "prmt", "mul24", "mad24".
 """
 
 from __future__ import annotations
@@ -10,8 +10,52 @@ import functools
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import written_once
-from teachkit.emulator.engine.shapes import I8, I32, I64, Value
+from teachkit.emulator.engine.shapes import I8, I32, I64, WIDTHS, Value, is_vector
 from teachkit.emulator.isa.table import Form, instruction
+
+
+@instruction("popc.(b32|b64)", reads=("T",), writes="u32")
+@written_once
+def popc(e: Emitter, form: Form, a: Value) -> Value:
+    return _to_u32(e, e.intrinsic("llvm.ctpop", a))
+
+
+@instruction("brev.(b32|b64)", reads=("T",))
+def brev(e: Emitter, form: Form, a: Value) -> Value:
+    return e.intrinsic("llvm.bitreverse", a)
+
+
+@instruction("clz.(b32|b64)", reads=("T",), writes="u32")
+@written_once
+def clz(e: Emitter, form: Form, a: Value) -> Value:
+    return _to_u32(e, count_leading(e, a))
+
+
+@instruction("bfind[.shiftamt].(u32|s32|u64|s64)", reads=("T",), writes="u32")
+@written_once
+def bfind(e: Emitter, form: Form, a: Value) -> Value:
+    """Position of the highest bit that differs from the sign, all ones where there is none."""
+    b, width = e.builder, WIDTHS[form.type]
+    if form.is_signed:
+        a = b.xor(a, b.ashr(a, e.constant(a, width - 1)))
+    leading = _to_u32(e, count_leading(e, a))
+    found = leading if "shiftamt" in form.optional else b.sub(e.constant(leading, width - 1), leading)
+    none = b.icmp_unsigned("==", leading, e.constant(leading, width))
+    return e.select(none, e.constant(leading, -1), found)
+
+
+def count_leading(e: Emitter, a: Value) -> Value:
+    suffix = f"v32i{a.type.element.width}" if is_vector(a) else f"i{a.type.width}"
+    name = f"llvm.ctlz.{suffix}"
+    function = e.module.globals.get(name) or ir.Function(
+        e.module, ir.FunctionType(a.type, [a.type, ir.IntType(1)]), name
+    )
+    return e.builder.call(function, [a, ir.Constant(ir.IntType(1), 0)])
+
+
+def _to_u32(e: Emitter, value: Value) -> Value:
+    width = value.type.element.width if is_vector(value) else value.type.width
+    return value if width == 32 else e.cast("trunc", value, I32)
 
 
 @instruction("bmsk.(clamp|wrap).b32", reads=("u32", "u32"), writes="b32")

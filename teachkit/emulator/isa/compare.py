@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I16, Value
-from teachkit.emulator.isa.floating import flush, flush_once, half_to_float, pack, upper
+from teachkit.emulator.isa.floating import flush, flush_once
+from teachkit.emulator.isa.formats import half_to_float, pack, upper
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand, PredicatePair
 

@@ -6,8 +6,9 @@ from teachkit.emulator.engine import indexed, ir
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import written_once_where
 from teachkit.emulator.engine.shapes import F32, F64, I64, WIDTHS, Value, like
-from teachkit.emulator.isa.floating import double_to_float_odd, float_to_half, flush, half_to_float, pack, relu
-from teachkit.emulator.isa.integer import count_leading
+from teachkit.emulator.isa.bits import count_leading
+from teachkit.emulator.isa.floating import flush, relu
+from teachkit.emulator.isa.formats import double_to_float_odd, float_to_half, half_to_float, pack
 from teachkit.emulator.isa.table import Form, instruction
 
 INTEGERS = "s8|u8|s16|u16|s32|u32|s64|u64"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.engine.shapes import F64, Value, is_vector
-from teachkit.emulator.isa.floating import apply, on_pairs
+from teachkit.emulator.isa.float_pairs import on_pairs
+from teachkit.emulator.isa.floating import apply
 from teachkit.emulator.isa.table import Form, instruction
 
 _MODES = {"rz": 0, "rp": 2, "rm": 3}  # as llvm.set.rounding numbers them; 1 is to nearest

@@ -8,7 +8,7 @@ from __future__ import annotations
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import written_once
 from teachkit.emulator.engine.shapes import I8, I16, Value
-from teachkit.emulator.isa.floating import float_to_half, half_to_float, pack, upper
+from teachkit.emulator.isa.formats import float_to_half, half_to_float, pack, upper
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand
 

@@ -8,18 +8,10 @@ from __future__ import annotations
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import written_once
 from teachkit.emulator.engine.shapes import F64, I16, Value, is_vector
-from teachkit.emulator.isa.floating import (
-    Operation,
-    double_to_float_odd,
-    exp2,
-    float_to_half,
-    half_to_float,
-    pack,
-    relu,
-    tanh,
-    upper,
-)
+from teachkit.emulator.isa.floating import Operation, relu
+from teachkit.emulator.isa.formats import double_to_float_odd, float_to_half, half_to_float, pack, upper
 from teachkit.emulator.isa.table import Form, instruction
+from teachkit.emulator.isa.transcendental import exp2, tanh
 
 HALVES = "f16|f16x2|bf16|bf16x2"
 

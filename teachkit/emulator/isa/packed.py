@@ -41,7 +41,7 @@ def _join(e: Emitter, parts: list[Value], width: int) -> Value:
 @instruction("max[.relu].(u16x2|s16x2)", reads=("b32", "b32"), writes="b32")
 def pair(e: Emitter, form: Form, a: Value, b: Value) -> Value:
     """Both halves by themselves."""
-    signed = form.type.startswith("s")
+    signed = form.is_signed
     rows = zip(_parts(e, a, 16, signed), _parts(e, b, 16, signed), strict=True)
     results = [_combined(e, form.base, signed, *row) for row in rows]
     if "relu" in form.optional:

@@ -35,7 +35,7 @@ from teachkit.emulator.engine.shapes import (
     lane_constants,
     vector_of,
 )
-from teachkit.emulator.isa.floating import float_to_half, half_to_float, pack, upper
+from teachkit.emulator.isa.formats import float_to_half, half_to_float, pack, upper
 from teachkit.emulator.isa.fp8 import e4m3_to_half
 from teachkit.emulator.ptx.model import Group, Operand, Register
 

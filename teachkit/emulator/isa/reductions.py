@@ -8,7 +8,7 @@ from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import helper
 from teachkit.emulator.engine.shapes import I1, I16, I64, POINTER, Value
-from teachkit.emulator.isa.floating import float_to_half, half_to_float
+from teachkit.emulator.isa.formats import float_to_half, half_to_float
 from teachkit.emulator.tensor_map import TYPES
 
 REDUCED = {

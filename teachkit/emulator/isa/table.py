@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 _FAMILIES = (
-    *("integer", "bits", "packed", "video", "carry", "floating", "halves", "directed", "convert", "fp8", "compare"),
+    *("integer", "logic", "shifts", "bits", "packed", "video", "carry"),
+    *("floating", "transcendental", "float_pairs", "halves", "directed", "convert", "fp8", "compare"),
     *("move", "memory", "matrix", "sparse", "quadpairs", "wmma", "wgmma", "atomic", "mbarrier", "bulk", "tensor_maps"),
     *("clusters", "tensor_memory", "tcgen05", "warp", "control", "host"),
 )
@@ -41,6 +42,11 @@ class Form:
     def type(self) -> str:
         """The last type of the opcode, e.g. ``f32`` of ``add.rn.f32``."""
         return self.required[-1]
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether that type is one of signed integers."""
+        return self.type.startswith("s")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from teachkit.emulator.engine.shapes import (
     vector_of,
 )
 from teachkit.emulator.isa.descriptors import TILE_BYTES
-from teachkit.emulator.isa.floating import float_to_half, half_to_float
+from teachkit.emulator.isa.formats import float_to_half, half_to_float
 from teachkit.emulator.isa.products import ELEMENTS, decoded, registers_of
 
 COLUMN_BYTES = 128 * 4  # of tensor memory
