@@ -22,7 +22,7 @@ from teachkit.emulator.ptx.model import SourceLine
 from teachkit.errors import KernelFault
 
 if TYPE_CHECKING:
-    from teachkit.emulator.engine.launcher import Launching
+    from teachkit.emulator.engine.launching import Launching
 
 _MIN_SHIFT = 10  # memory of a block begins at a multiple of 1024 bytes, as without clusters
 

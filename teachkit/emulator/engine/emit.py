@@ -21,7 +21,6 @@ from teachkit.emulator.engine.shapes import (
     I64,
     POINTER,
     WIDTHS,
-    Poison,
     Value,
     element_of,
     is_vector,
@@ -29,6 +28,7 @@ from teachkit.emulator.engine.shapes import (
     like,
     vector_of,
 )
+from teachkit.emulator.engine.values import Values
 from teachkit.emulator.ptx.lex import converted
 from teachkit.emulator.ptx.model import Immediate, Instruction, Negated, Operand, PredicatePair, Register, Symbol
 from teachkit.errors import UnsupportedInstruction
@@ -55,15 +55,13 @@ class OnFirstUse(dict[str, _T]):
 
 
 @dataclasses.dataclass
-class Emitter:
+class Emitter(Values):
     """Builds the code of one kernel; instruction functions call its methods.
 
     ``active`` is the mask of lanes that run the current block, None where all 32 do; ``guard`` that of the
     current instruction's predicate, None without one.
     """
 
-    builder: ir.IRBuilder
-    module: ir.Module
     context: Value
     registers: dict[str, Value]  # where registers are that live across blocks; the others are in ``values``
     residents: dict[str, ir.VectorType]  # registers that stay in the warp's frame, and their types
@@ -113,6 +111,11 @@ class Emitter:
         if isinstance(operand, Symbol):
             return self.symbol(operand.name, ptx_type)
         raise self.unsupported(f"operand {operand!r}")
+
+    def is_predicate(self, operand: Operand) -> bool:
+        """Whether the operand is a predicate register."""
+        register = operand.register if isinstance(operand, Negated) else operand
+        return isinstance(register, Register) and self.register_types.get(register.name) == "pred"
 
     def held(self, target: Operand, bits: int) -> Value:
         """What the lowest ``bits`` of a target of a load are in every lane; zero of PTX's bit bucket."""
@@ -175,10 +178,6 @@ class Emitter:
         if operand.kind != "int" and operand.kind != f"f{width}":
             raise self.unsupported(f"a {operand.kind} constant where {width} bits are expected")
         return ir.Constant(ir.IntType(width), operand.value % (1 << width))
-
-    def float_constant(self, ptx_type: str, number: float) -> Value:
-        """``number`` as a scalar float."""
-        return ir.Constant(F32 if ptx_type == "f32" else F64, number)
 
     def symbol(self, name: str, ptx_type: str) -> Value:
         """Address of a variable, in the window of its space."""
@@ -256,17 +255,7 @@ class Emitter:
             return self.builder.trunc(value, like(value.type, ir.IntType(width)))
         return value
 
-    # ------------------------------------------------------------------------------------- shapes and types
-
-    def vector(self, value: Value, n: int = LANES) -> Value:
-        """``value`` in every lane, or ``n`` times."""
-        if is_vector(value):
-            return value
-        if isinstance(value, ir.Constant):
-            return ir.Splat(vector_of(value.type, n), value)
-        one = self.builder.insert_element(Poison(vector_of(value.type, n)), value, I32(0))
-        zeros = ir.Constant(vector_of(I32, n), None)
-        return self.builder.shuffle_vector(one, Poison(one.type), zeros)
+    # ------------------------------------------------------------------------------------- the launch around
 
     def once(self, key: str, make: Callable[[], Value]) -> Value:
         """What ``make`` writes where the kernel begins, written for the first that asks for ``key``."""
@@ -274,66 +263,6 @@ class Emitter:
             with self.builder.goto_entry_block():
                 self.scratch[key] = make()
         return self.scratch[key]
-
-    def is_predicate(self, operand: Operand) -> bool:
-        """Whether the operand is a predicate register."""
-        register = operand.register if isinstance(operand, Negated) else operand
-        return isinstance(register, Register) and self.register_types.get(register.name) == "pred"
-
-    def alike(self, *values: Value) -> list[Value]:
-        """All scalars, or all vectors."""
-        if any(is_vector(v) for v in values):
-            return [self.vector(v) for v in values]
-        return list(values)
-
-    def constant(self, like_value: Value, number: float) -> Value:
-        """``number`` as a constant of the type of ``like_value``."""
-        element = element_of(like_value.type)
-        if isinstance(element, ir.IntType):
-            scalar = ir.Constant(element, int(number) % (1 << element.width))
-        else:
-            scalar = ir.Constant(element, number)
-        return ir.Splat(like_value.type, scalar) if is_vector(like_value) else scalar
-
-    def const(self, ptx_type: str, number: float) -> Value:
-        """``number`` as a scalar of ``ptx_type``."""
-        if ptx_type in ("f32", "f64"):
-            return self.float_constant(ptx_type, number)
-        width = WIDTHS[ptx_type]
-        return ir.Constant(ir.IntType(width), int(number) % (1 << width))
-
-    def select(self, condition: Value, yes: Value, no: Value) -> Value:
-        """``yes`` where ``condition`` holds, else ``no``, shapes made alike."""
-        if is_vector(condition):
-            yes, no = self.vector(yes), self.vector(no)
-        else:
-            yes, no = self.alike(yes, no)
-        return self.builder.select(condition, yes, no)
-
-    def cast(self, kind: str, value: Value, element: ir.Type) -> Value:
-        """An LLVM cast such as ``zext`` or ``sitofp`` to ``element``, a lane at a time."""
-        if kind in ("zext", "sext", "trunc") and isinstance(value, ir.Constant) and value.number is not None:
-            number = value.number % (1 << element_of(value.type).width)
-            if kind == "sext" and number >> (element_of(value.type).width - 1):
-                number -= 1 << element_of(value.type).width
-            return self.constant(Poison(like(value.type, element)), number)
-        result: Value = getattr(self.builder, kind)(value, like(value.type, element))
-        return result
-
-    def bits(self, value: Value) -> Value:
-        """A float value as its bits."""
-        return self.builder.bitcast(value, like(value.type, I32 if element_of(value.type) == F32 else I64))
-
-    def intrinsic(self, name: str, *values: Value, returns: ir.Type | None = None, suffix: str | None = None) -> Value:
-        """Call LLVM's ``name``, overloaded on the type of the first value unless ``suffix`` says otherwise."""
-        result = values[0].type if returns is None else returns
-        full = f"{name}.{suffix or values[0].type.mangled}"
-        function = self.module.globals.get(full)
-        if function is None:
-            function = ir.Function(self.module, ir.FunctionType(result, [v.type for v in values]), full)
-        return self.builder.call(function, values)
-
-    # ------------------------------------------------------------------------------------- the launch around
 
     def field(self, name: str, element: ir.Type, extra: int = 0) -> Value:
         """A field of the worker's context."""

@@ -23,7 +23,7 @@ from teachkit.emulator.engine.worker import Worker
 from teachkit.errors import KernelFault
 
 if TYPE_CHECKING:
-    from teachkit.emulator.engine.launcher import Launching
+    from teachkit.emulator.engine.launching import Launching
 
 _FIRST_SLICE = 64  # blocks that a worker runs before it looks at the clock for the first time
 _SLICE_S = 0.02  # how often it looks later on

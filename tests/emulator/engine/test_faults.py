@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from teachkit.emulator import configure, load_ptx, observe
-from teachkit.emulator.engine import launcher
+from teachkit.emulator.engine import launching
 from teachkit.errors import KernelFault, LaunchError, UnsupportedInstruction
 
 HEADER = ".version 8.7\n.target sm_80\n.address_size 64\n"
@@ -283,7 +283,7 @@ def test_a_loop_that_only_a_good_load_would_end(both):
 
 def test_a_fault_ends_the_wait_of_other_blocks(both, settings, monkeypatch):
     """Block 2 waits for a flag that block 1 would set if it ever came to its end."""
-    monkeypatch.setattr(launcher, "ALONE_S", 0.0)
+    monkeypatch.setattr(launching, "ALONE_S", 0.0)
     settings(n_threads=2)
     body = """
     setp.eq.u32 %p1, %r3, 0; @%p1 bra END; setp.eq.u32 %p1, %r3, 1; @%p1 bra ONE;

@@ -9,7 +9,7 @@ import pytest
 
 from teachkit.emulator import launches, load_ptx, observe
 from teachkit.emulator.counters import Counters
-from teachkit.emulator.engine import launcher, worker
+from teachkit.emulator.engine import launching, worker
 from teachkit.emulator.launches import Backlog, Launch, Resources
 
 
@@ -124,7 +124,7 @@ def test_a_trace_that_grows_large_is_replayed_on_the_way(both, monkeypatch):
     found = []
     for limit in (64 << 20, 100_000):
         monkeypatch.setattr(worker, "TRACE_LIMIT_BYTES", limit)
-        monkeypatch.setattr(launcher, "TRACE_LIMIT_BYTES", limit)
+        monkeypatch.setattr(launching, "TRACE_LIMIT_BYTES", limit)
         kernel = scattered(both)  # idle workers know the limit of their time
         with observe(found.append):
             kernel[300, 32](out, x)

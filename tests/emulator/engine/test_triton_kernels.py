@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from teachkit.emulator import configure
-from teachkit.emulator.engine import launcher
+from teachkit.emulator.engine import launching
 from teachkit.emulator.ptx import parse
 
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -185,14 +185,14 @@ def test_counts_and_memory_do_not_depend_on_the_number_of_threads(kernel, sample
     grid, arguments = LARGE[kernel]()
     arguments = [*arguments, None, None]
     helpers = []
-    together = launcher.Launching._together
+    together = launching.Launching._together
 
     def spy(self, first, n_helpers, deadline):
         helpers.append(n_helpers)
         together(self, first, n_helpers, deadline)
 
-    monkeypatch.setattr(launcher.Launching, "_together", spy)
-    monkeypatch.setattr(launcher, "ALONE_S", 0.0)
+    monkeypatch.setattr(launching.Launching, "_together", spy)
+    monkeypatch.setattr(launching, "ALONE_S", 0.0)
     runs = {}
     for n_threads in (1, 2, 3):
         old = configure(n_threads=n_threads)
