@@ -31,6 +31,7 @@ REPOSITORY = Path(__file__).parents[2]
 ARTEFACTS = REPOSITORY / "test-artifacts" / "browser"
 START_LIMIT_S = 60
 RUN_LIMIT_S = 240
+SHOW_LIMIT_S = 30  # for what a figure must come to show
 WIDTHS = (1200, 800)
 CHROMIUM_FLAGS = (
     "--headless",
@@ -238,9 +239,10 @@ def unavailable(what: str, command: str) -> NoReturn:
 def browser() -> Iterator[Browser]:
     """Headless Chromium: the system's, else the one that `playwright install chromium` gets."""
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         unavailable("the browser tests need Playwright for Python", "make setup")
+    expect.set_options(timeout=1000 * SHOW_LIMIT_S)
     with sync_playwright() as playwright:
         found = [path for path in map(shutil.which, CHROMIUM_NAMES) if path]
         path = found[0] if found else playwright.chromium.executable_path

@@ -34,7 +34,7 @@ class Player:
         """What the line above the lanes must come to say."""
         from playwright.sync_api import expect
 
-        expect(self.root.locator(".tk-status")).to_contain_text(text, timeout=30_000)
+        expect(self.root.locator(".tk-status")).to_contain_text(text)
 
     def expect_lanes(self, n: int) -> None:
         """So many lanes are drawn as being at work, and the text says so."""

@@ -30,7 +30,7 @@ class Frame:
         """What the line above the picture must come to say; the picture's text alternative says it too."""
         from playwright.sync_api import expect
 
-        expect(self.root.locator(".tk-status")).to_contain_text(text, timeout=30_000)
+        expect(self.root.locator(".tk-status")).to_contain_text(text)
         assert text in (self.root.locator("canvas").get_attribute("aria-label") or "")
 
     def colours(self) -> int:

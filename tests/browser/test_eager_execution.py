@@ -56,7 +56,7 @@ class Figure:
         self.oracle.request = {"id": self.oracle.report["id"] + 1} | settings
         report = self.oracle.report
         for index, program in enumerate(report["programs"]):
-            expect(self.root.locator(".tk-total").nth(index)).to_have_text(program["total_text"], timeout=20_000)
+            expect(self.root.locator(".tk-total").nth(index)).to_have_text(program["total_text"])
             bars = self.root.locator("figure").nth(index).locator(".tk-device rect")
             expect(bars).to_have_count(len(program["steps"]))
         expect(self.control("size-text")).to_have_text(report["elements_text"])
@@ -140,7 +140,7 @@ def test_while_the_kernel_does_not_answer_the_figure_says_so(figure: Figure, les
     os.kill(kernel_pid, signal.SIGSTOP)
     try:
         figure.control("size").fill("20")
-        expect(figure.root.locator(".tk-status")).to_contain_text("busy or stopped", timeout=20_000)
+        expect(figure.root.locator(".tk-status")).to_contain_text("busy or stopped")
     finally:
         os.kill(kernel_pid, signal.SIGCONT)
     figure.expect(**START | {"log2_elements": 20})

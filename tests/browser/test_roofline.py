@@ -50,9 +50,9 @@ class Figure:
         settings = START | changes | {"shown": tuple(self.names() if shown is None else shown)}
         rows = json.loads(self.notebook.ask_kernel(ORACLE.format(settings=settings)))
         lines = self.root.locator("tbody tr")
-        expect(lines).to_have_count(len(rows), timeout=20_000)
+        expect(lines).to_have_count(len(rows))
         for index, cells in enumerate(rows):
-            expect(lines.nth(index).locator("td").nth(4)).to_have_text(cells[3], timeout=20_000)
+            expect(lines.nth(index).locator("td").nth(4)).to_have_text(cells[3])
             assert lines.nth(index).locator("td").all_inner_texts()[1:] == cells
         expect(self.root.locator(".tk-program")).to_have_count(sum(cells[3] != "no FLOP" for cells in rows))
 
@@ -127,7 +127,7 @@ def test_while_the_kernel_does_not_answer_the_figure_says_so(figure: Figure, les
     os.kill(kernel_pid, signal.SIGSTOP)
     try:
         figure.control("cache").fill("2")
-        expect(figure.root.locator(".tk-status")).to_contain_text("busy or stopped", timeout=20_000)
+        expect(figure.root.locator(".tk-status")).to_contain_text("busy or stopped")
     finally:
         os.kill(kernel_pid, signal.SIGCONT)
     figure.expect(cache=2.0)
