@@ -158,7 +158,7 @@ def _let_leave(e: Emitter, staying: Value | None = None) -> None:
     Not so those that are ``staying``: at a barrier behind which there is nothing but to leave.
     """
     for mask in e.leaving:
-        lanes = e.builder.load(mask)
+        lanes = e.builder.load(mask, typ=I32)
         leave(e, lanes if staying is None else e.builder.and_(lanes, e.builder.not_(staying)))
 
 

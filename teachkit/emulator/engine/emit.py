@@ -7,6 +7,7 @@ types are LLVM integers, ``f32`` and ``f64`` are ``float`` and ``double``; 16-bi
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from teachkit.emulator.engine.recursion import STACK
 from teachkit.emulator.engine.shapes import (
     F32,
     F64,
+    I1,
     I8,
     I32,
     I64,
@@ -38,6 +40,15 @@ _BUCKET = "_"  # a target that nobody wants
 RESIDENT_ALIGN = 32  # of the smallest vector in a frame, one byte a lane
 
 _T = TypeVar("_T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resident:
+    """A register that stays in the warp's frame: what lies there, and on what multiple of bytes."""
+
+    type: ir.Type
+    align: int
+    is_mask: bool = False  # a predicate of each lane, as 32 bits
 
 
 class OnFirstUse(dict[str, _T]):
@@ -64,7 +75,7 @@ class Emitter(Values):
 
     context: Value
     registers: dict[str, Value]  # where registers are that live across blocks; the others are in ``values``
-    residents: dict[str, ir.VectorType]  # registers that stay in the warp's frame, and their types
+    residents: dict[str, Resident]
     register_types: dict[str, str]
     uniform: frozenset[str]
     strides: dict[str, int]  # registers kept as their value in lane 0, and what is added from lane to lane
@@ -95,6 +106,11 @@ class Emitter(Values):
     leaving: list[Value] = dataclasses.field(default_factory=list)  # where the masks of blocks that only leave are
     spans_blocks: bool = False  # the kernel reaches other blocks of its cluster
     is_ordered: bool = False  # set by what makes the order of blocks show: float sums, what atomics return
+
+    @functools.cached_property
+    def has_resident_vectors(self) -> bool:
+        """Whether there are more vectors than the processor can keep."""
+        return any(isinstance(resident.type, ir.VectorType) for resident in self.residents.values())
 
     # ------------------------------------------------------------------------------------- reading operands
 
@@ -139,8 +155,11 @@ class Emitter(Values):
             if isinstance(known, ir.Stored):
                 return known.again(self.builder)
             return self._nothing(register) if known is None else known
-        shape = self.residents.get(register)
-        return self.builder.load(place) if shape is None else self.builder.load(place, typ=shape, align=RESIDENT_ALIGN)
+        resident = self.residents.get(register)
+        if resident is None:
+            return self.builder.load(place)
+        value = self.builder.load(place, typ=resident.type, align=resident.align)
+        return self.builder.bitcast(value, vector_of(I1)) if resident.is_mask else value
 
     def _nothing(self, register: str) -> Value:
         """What a register holds that no instruction has written."""
@@ -153,8 +172,10 @@ class Emitter(Values):
         if register not in self.registers:
             self.values[register] = value
             return
-        align = RESIDENT_ALIGN if register in self.residents else None
-        self.builder.store(value, self.registers[register], align=align)
+        resident = self.residents.get(register)
+        if resident is not None and resident.is_mask:
+            value = self.builder.bitcast(value, I32)
+        self.builder.store(value, self.registers[register], align=None if resident is None else resident.align)
 
     def _as_type(self, value: Value, ptx_type: str) -> Value:
         wanted = WIDTHS[ptx_type]

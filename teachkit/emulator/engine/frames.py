@@ -4,20 +4,24 @@ To be saved are registers that will be read and that the frame does not hold yet
 
 Where far more vectors live across blocks than the processor has registers, they stay in the frame all the time:
 LLVM would keep them in memory anyway, and to find that out takes it longer than anything else, because each of
-them needs a choice between old and new wherever blocks meet, and a move at every place where a warp waits.
+them needs a choice between old and new wherever blocks meet, and a move at every place where a warp waits. Under
+masks the same holds of many scalars and predicates. The masks themselves are always there: nearly every block writes
+one that a later block reads.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Mapping
 
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import FRAME_REGISTERS, LANES
-from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.emit import RESIDENT_ALIGN, Emitter, Resident
 from teachkit.emulator.engine.flow import Block, defined, is_barrier
 from teachkit.emulator.engine.shapes import I1, I8, I32, I64, WIDTHS, Value, vector_of
 
 MANY_VECTORS = 40  # each is 4 to 8 registers of AVX2, of which there are 16
+MANY_SCALARS = 16  # as many registers of a word
 
 
 class FrameLayout:
@@ -29,9 +33,10 @@ class FrameLayout:
         names: Collection[str],
         is_scalar: Callable[[str], bool],
         n_blocks: int,
+        is_masked: bool = False,
         parks: bool = False,
     ) -> None:
-        self.types, self.is_scalar = types, is_scalar
+        self.types, self.is_scalar, self._is_masked = types, is_scalar, is_masked
         self.slots: dict[str, int] = {}
         at = FRAME_REGISTERS
         for name in sorted(names):
@@ -43,10 +48,19 @@ class FrameLayout:
         n_masks = 3 * n_blocks if parks else n_blocks  # of lanes that run, that are parked, that are held
         self.n_bytes = -(-(self.masks_at + 4 * n_masks) // 64) * 64
 
-    def residents(self) -> frozenset[str]:
-        """Registers that stay in the frame: vectors, where there are many of them."""
-        wide = frozenset(name for name in self.slots if not self.is_scalar(name) and self.width(name) >= 8)
-        return wide if len(wide) > MANY_VECTORS else frozenset()
+    @functools.cached_property
+    def residents(self) -> dict[str, Resident]:
+        """Registers that stay in the frame."""
+        wide = [name for name in self.slots if not self.is_scalar(name) and self.width(name) >= 8]
+        others = set(self.slots).difference(wide) if self._is_masked else ()
+        chosen = (*(wide if len(wide) > MANY_VECTORS else ()), *(others if len(others) > MANY_SCALARS else ()))
+        return {name: self._resident(name) for name in sorted(chosen)}
+
+    def _resident(self, name: str) -> Resident:
+        width = self.width(name)
+        if self.is_scalar(name):
+            return Resident(ir.IntType(width), -(-width // 8))
+        return Resident(vector_of(ir.IntType(width)), RESIDENT_ALIGN) if width > 1 else Resident(I32, 4, is_mask=True)
 
     def width(self, name: str) -> int:
         """Bits of a register in one lane."""
@@ -64,7 +78,7 @@ class Frame:
 
     def __init__(self, layout: FrameLayout, e: Emitter, pointer: Value) -> None:
         self._layout, self._e, self.pointer = layout, e, pointer
-        self.residents = layout.residents()
+        self.residents = layout.residents
 
     def at(self, offset: int) -> Value:
         """Address of a place in the frame."""
@@ -100,17 +114,9 @@ class Frame:
         else:
             b.store(value, at, align=16)
 
-    def restore_masks(self, masks: Mapping[int, Value]) -> None:
-        """Take the masks of blocks, by their numbers, out of the frame."""
-        b = self._e.builder
-        for index, mask in masks.items():
-            b.store(b.load(self.at(self._layout.masks_at + 4 * index), typ=I32), mask)
-
-    def save_masks(self, masks: Mapping[int, Value]) -> None:
-        """Put them into it."""
-        b = self._e.builder
-        for index, mask in masks.items():
-            b.store(b.load(mask), self.at(self._layout.masks_at + 4 * index))
+    def mask(self, index: int) -> Value:
+        """Where the mask of a block is."""
+        return self.at(self._layout.masks_at + 4 * index)
 
 
 def held_at_end(blocks: list[Block]) -> list[frozenset[str]]:

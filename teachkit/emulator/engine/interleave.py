@@ -53,7 +53,7 @@ def load_dealt(e: Emitter, memory: Value, bits: int, n: int, align: int | None =
     """The reverse, out of memory: ``n`` values from ``n`` elements a lane."""
     if _goes_by_parts(bits, n):
         # Where registers are values they are read again from there, as the processor has too few to keep them.
-        stays = not e.residents and e.n_rooms < _MOST_ROOMS
+        stays = not e.has_resident_vectors and e.n_rooms < _MOST_ROOMS
         room = e.once(f"dealt {e.n_rooms}" if stays else "dealt", lambda: _room(e))
         e.n_rooms += stays
         e.builder.call(_runtime(e, "tk_deal"), [memory, room])

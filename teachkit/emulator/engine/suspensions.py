@@ -60,14 +60,13 @@ class Suspensions(WarpCode):
         """Take what ``block`` needs out of the frame."""
         for name in self._saved(block):
             self.frame.restore(name)
-        self.frame.restore_masks(self.masks)
 
     def _take_outcome(self, block: flow.Block) -> None:
         """Give the result of the reduction that the block stands behind to the lanes that waited."""
         b, e, barrier = self.builder, self.e, block.after_barrier
         if barrier is None or not barriers.is_reduction(barrier):
             return
-        e.active = b.bitcast(b.load(self.masks[block.index]), vector_of(I1)) if self.masked else None
+        e.active = b.bitcast(b.load(self.masks[block.index], typ=I32), vector_of(I1)) if self.masked else None
         e.instruction = barrier
         barriers.outcome(e, barrier, b.load(self.frame.at(FRAME_BARRIER), typ=I32))
         for name in flow.defined(barrier):
@@ -105,7 +104,6 @@ class Suspensions(WarpCode):
         b.position_at_end(self.away)
         for name in self._saved(self.blocks[0]):
             self.frame.save(name)
-        self.frame.save_masks(self.masks)
         b.ret(b.load(self.status))
 
     def _spend_turn(self, block: flow.Block) -> None:
@@ -131,7 +129,7 @@ class Suspensions(WarpCode):
             return
         own = self.frame.at(self.layout.masks_at + 4 * (len(self.blocks) + block.index))
         here = b.load(own, typ=I32)
-        lanes = b.or_(b.load(self.masks[block.index]), here)
+        lanes = b.or_(b.load(self.masks[block.index], typ=I32), here)
         b.store(lanes, self.masks[block.index])
         b.store(I32(0), own)
         parked = b.and_(b.load(self.frame.at(FRAME_PARKED), typ=I32), b.not_(here))

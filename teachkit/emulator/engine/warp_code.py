@@ -63,8 +63,9 @@ class WarpCode:
         self.crossing = frozenset().union(*(block.live_in for block in self.blocks))
         self.resume_points = [block for block in self.blocks if block.is_resume_point]
         self.waits = waits(self.resume_points, self.blocks) if self.masked else []
-        parks = bool(self.waits)
-        self.layout = FrameLayout(function.registers, self.crossing, self._is_scalar, len(self.blocks), parks)
+        self.layout = FrameLayout(
+            function.registers, self.crossing, self._is_scalar, len(self.blocks), self.masked, parks=bool(self.waits)
+        )
         self.held = [frozenset[str]()] * len(self.blocks) if self.masked else held_at_end(self.blocks)
 
         self.llvm = ir.Module()
@@ -83,7 +84,7 @@ class WarpCode:
         self.turns = b.alloca(I64)
         b.store(self.e.field("turns", I64), self.turns)
         self.e.scratch["turns"] = self.turns
-        self.masks = {block.index: b.alloca(I32) for block in self.blocks} if self.masked else {}
+        self.masks = {block.index: self.frame.mask(block.index) for block in self.blocks} if self.masked else {}
         if self.masked and self.mode.checked:
             self.e.leaving = [self.masks[block.index] for block in self.blocks if hooks.has_left(block.instructions)]
         self.labels = {block.index: self.warp.append_basic_block(f"block{block.index}") for block in self.blocks}
@@ -119,8 +120,7 @@ class WarpCode:
     def _emitter(self, module: Module) -> Emitter:
         b = self.builder
         registers = {}
-        residents = {name: vector_of(ir.IntType(self.layout.width(name))) for name in self.layout.residents()}
-        passing = self._passing()
+        residents, passing = self.layout.residents, self._passing()
         for name, kind in self.function.registers.items():
             if name in residents:
                 registers[name] = b.gep(self.warp.args[1], [I64(self.layout.slots[name])], source_etype=I8)
