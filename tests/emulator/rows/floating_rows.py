@@ -230,6 +230,13 @@ def rows(Row):
         cases = ((1.0, 3.0, 1.0), (-2.5, 1.0, 0.0), (INF, -INF, 0.0), (1.0, -0.75, 0.25))
         made.append(Row(f"add.{mode}.sat.f32.{kind}", "f32", (kind, "f32"), cases, target=100))
 
+    long = [*halves, 1.00390625, 1.001953125, 0.0, -0.0, INF, NAN]
+    short = [*brains[:3], 0.10009765625, 2.0**127, 65280.0, 2.0**-24 * 1.0078125, 2.0**-30, 0.0, -0.0, -INF, NAN]
+    for to, of, values in (("bf16", "f16", long), ("f16", "bf16", short)):
+        for mode in ("", "rn", "rz", "rm", "rp"):
+            cases = ((v, rounded(Fraction(v), to, mode or "rn") if v and math.isfinite(v) else v) for v in values)
+            made.append(Row(f"cvt.{mode}.{to}.{of}".replace("..", "."), to, (of,), tuple(cases)))
+
     def two(kind, low, high):
         form = "<e" if kind == "f16" else "<f"
         return [struct.unpack("<H", struct.pack(form, value)[-2:])[0] for value in (low, high)]
