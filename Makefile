@@ -60,7 +60,7 @@ bench: setup ## run every benchmark but coverage and print its table (some minut
 	@for script in $(filter-out benchmarks/coverage.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 coverage: setup ## run other projects' programs and write benchmarks/coverage.md (hours; --only in the script chooses)
-	@$(BIN)/python -m pip install -q --upgrade --no-deps --target $(VENV)/coverage-packages -r benchmarks/coverage/requirements.txt
+	@MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE $(BIN)/python -m pip install -q --upgrade --no-deps --no-build-isolation --target $(VENV)/coverage-packages -r benchmarks/coverage/requirements.txt
 	@PYTHONPATH=$(VENV)/coverage-packages $(BIN)/python benchmarks/coverage.py --jobs $$(nproc)
 
 pins: setup ## resolve constraints.txt anew from the versions in tools/pins.py

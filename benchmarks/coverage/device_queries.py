@@ -8,6 +8,7 @@ modelled GPU; the kernels, and whatever launches them, stay as published.
 from __future__ import annotations
 
 import contextlib
+import functools
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -60,3 +61,20 @@ def tensors_claim_cuda() -> Iterator[None]:
         yield
     finally:
         del torch.Tensor.is_cuda
+
+
+def place_cuda_tensors_here() -> None:
+    """Let ``device="cuda"`` mean the CPU from now on, for packages that name the device of tensors they make."""
+    import torch
+
+    def here(function: Any) -> Any:
+        @functools.wraps(function)
+        def make(*args: Any, **kwargs: Any) -> Any:
+            if str(kwargs.get("device", "")).startswith("cuda"):
+                kwargs["device"] = "cpu"
+            return function(*args, **kwargs)
+
+        return make
+
+    for name in ("empty", "zeros", "ones", "full", "tensor", "arange"):
+        setattr(torch, name, here(getattr(torch, name)))

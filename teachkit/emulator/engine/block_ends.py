@@ -31,6 +31,9 @@ class BlockEnds(Suspensions):
         if last is not None and flow.is_barrier(last):
             self._barrier(block, last, lanes)
             return
+        if last is not None and flow.pauses(last):
+            self._pause(block, last, lanes)
+            return
         if self.stack is not None and isinstance(last, StackCall):
             site = self.sites.guard(last, is_part=not last.is_counted)
             if self.mode.counting and last.is_counted:
@@ -169,6 +172,13 @@ class BlockEnds(Suspensions):
         b.store(number, self.frame.at(FRAME_BARRIER))
         b.store(expected, self.frame.at(FRAME_EXPECTED))
         self._suspend(self.blocks[after], Status.BARRIER, self.held[block.index])
+
+    def _pause(self, block: flow.Block, last: Instruction, lanes: Value) -> None:
+        b, (after,) = self.builder, block.successors
+        if self.masked:
+            b.store(b.or_(b.load(self.masks[after]), lanes), self.masks[after])
+        self.sites.plain(last)
+        self._suspend(self.blocks[after], Status.YIELDED, self.held[block.index])
 
     def _some_wait(self, block: flow.Block, last: Instruction, lanes: Value) -> Value:
         """Go on without waiting where the predicate holds for no lane; else the warp waits, for those it holds."""

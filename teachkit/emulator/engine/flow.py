@@ -56,13 +56,14 @@ class Block:
     is_loop_header: bool = False
     is_in_loop: bool = False
     after_barrier: Instruction | None = None  # the one that it follows
+    after_pause: bool = False
     live_in: frozenset[str] = frozenset()
     landing: int = -1  # where a call of a function that calls itself comes back to
 
     @property
     def is_resume_point(self) -> bool:
         """Whether a suspended warp can go on at the start of this block."""
-        return self.is_loop_header or self.after_barrier is not None
+        return self.is_loop_header or self.after_pause or self.after_barrier is not None
 
 
 def is_barrier(instruction: Instruction) -> bool:
@@ -74,6 +75,15 @@ def is_barrier(instruction: Instruction) -> bool:
 def _waits(opcode: str) -> bool:
     first, *parts = opcode.split(".")
     return first in ("bar", "barrier") and ("sync" in parts or "red" in parts) and "warp" not in parts
+
+
+def pauses(instruction: Instruction) -> bool:
+    """Whether the warp lets the others run there, though it waits for none of them.
+
+    Each warp of a block reads its own lanes of tensor memory. Triton's code has one of them start the next product,
+    which writes there, without a barrier: all have read long before hardware has computed anything.
+    """
+    return instruction.opcode == "tcgen05.wait::ld.sync.aligned" and instruction.guard is None
 
 
 def base(instruction: Instruction) -> str:
@@ -113,7 +123,7 @@ def ends_block(instruction: Instruction) -> bool:
     """Whether the instruction is the last of its block."""
     jumps = base(instruction) in ("bra", "ret", "exit", "trap", "brkpt") or dispatches(instruction)
     jumps = jumps or isinstance(instruction, StackCall)
-    return jumps or is_barrier(instruction) or fails(instruction)
+    return jumps or is_barrier(instruction) or pauses(instruction) or fails(instruction)
 
 
 def registers_of(operand: Operand) -> Iterator[str]:
@@ -239,7 +249,7 @@ def _split(function: Function, apart: bool) -> tuple[list[Block], dict[str, int]
         fresh = False
         if ends_block(item):
             after_barrier = item if is_barrier(item) else None
-            blocks.append(Block(len(blocks), [], after_barrier=after_barrier))
+            blocks.append(Block(len(blocks), [], after_barrier=after_barrier, after_pause=pauses(item)))
             fresh = True
     return blocks, labels
 

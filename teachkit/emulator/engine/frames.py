@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import FRAME_REGISTERS, LANES
 from teachkit.emulator.engine.emit import RESIDENT_ALIGN, Emitter, Resident
-from teachkit.emulator.engine.flow import Block, defined, is_barrier
+from teachkit.emulator.engine.flow import Block, defined, is_barrier, pauses
 from teachkit.emulator.engine.shapes import I1, I8, I32, I64, WIDTHS, Value, vector_of
 
 MANY_VECTORS = 40  # each is 4 to 8 registers of AVX2, of which there are 16
@@ -129,7 +129,7 @@ def held_at_end(blocks: list[Block]) -> list[frozenset[str]]:
     predecessors: list[list[int]] = [[] for _ in blocks]
     for block in blocks:
         last = block.instructions[-1] if block.instructions else None
-        if last is None or not is_barrier(last) or last.guard is not None:
+        if last is None or not (is_barrier(last) or pauses(last)) or last.guard is not None:
             for successor in block.successors:
                 predecessors[successor].append(block.index)
     everything = frozenset().union(*(block.live_in for block in blocks))

@@ -256,7 +256,7 @@ class Residents:
             f"Kernel {self._launching.name!r} never ends: {blocks} in a loop for a value that nobody will store,\n"
             f"  {where}{beyond}",
             hint="look for a lock that is never released, two locks that threads take in opposite order, a flag that "
-            "is never set, or a grid-wide barrier with more blocks than fit.",
+            "is never set or is taken back before all have seen it, or a grid-wide barrier with more blocks than fit.",
             kernel=self._launching.name,
             kind="endless loop",
             source="" if source is None else str(source),

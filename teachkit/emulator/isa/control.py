@@ -30,7 +30,13 @@ def control(e: Emitter, form: Form, *operands: Operand) -> None:
     """Nothing to compute. ``bar.warp.sync``: the lanes of a warp run in step; those that are parked come before."""
 
 
-@instruction("nanosleep.u32", "pmevent[.mask]", "griddepcontrol.(wait|launch_dependents)", reads=None)
+@instruction(
+    "nanosleep.u32",
+    "pmevent[.mask]",
+    "griddepcontrol.(wait|launch_dependents)",
+    "setmaxnreg.(inc|dec).sync.aligned.u32",
+    reads=None,
+)
 def pause(e: Emitter, form: Form, *operands: Operand) -> None:
     """No effect on results."""
 

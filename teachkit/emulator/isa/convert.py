@@ -255,6 +255,15 @@ def narrow_pair_to_zero(e: Emitter, form: Form, target: object, high: object, lo
     e.write(target, pack(e, *(_narrow(e, v, "rz", pair[:-2]) for v in values)), pair)  # type: ignore[arg-type]
 
 
+@instruction("cvt[.rn|.rz|.rm|.rp].bf16.f16", "cvt[.rn|.rz|.rm|.rp].f16.bf16", reads=None)
+def half_to_other_half(e: Emitter, form: Form, target: object, source: object) -> None:
+    """To nearest where nothing is said: ``ptxas`` makes the same instruction of both spellings."""
+    to, of = form.required
+    value = _read_float(e, source, of)
+    mode = next(iter(form.optional - {"rn"}), "")
+    e.write(target, _narrow(e, value, mode, to) if mode else float_to_half(e, value, to), to)  # type: ignore[arg-type]
+
+
 def _narrow(e: Emitter, value: Value, mode: str, to: str) -> Value:
     """Round to nearest, then step back where that went the wrong way. 16-bit results are bits."""
     b = e.builder

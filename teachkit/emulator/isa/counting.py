@@ -44,6 +44,8 @@ def worth(opcode: str) -> tuple[tuple[str, int], ...]:
         return (("barriers", 1),)
     if base in ("setp", "set"):
         kind = next((m for m in reversed(modifiers) if m in _INTEGER_TYPES or m in _FLOAT_TYPES), kind)
+    if base in ("add", "sub", "fma") and kind in ("f16", "bf16") and "f32" in modifiers:
+        kind = "f32"  # its operands are widened first
     if base in _SPECIAL_FUNCTIONS and ("approx" in modifiers or base in ("ex2", "lg2", "sin", "cos", "tanh")):
         return (("sfu_ops", 2 if kind.endswith("x2") else 1),)
     if base == "div" and ("approx" in modifiers or "full" in modifiers):

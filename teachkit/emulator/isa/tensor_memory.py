@@ -82,7 +82,7 @@ def relinquish(e: Emitter, form: Form) -> None:
     writes="",
 )
 def wait(e: Emitter, form: Form) -> None:
-    """Everything is finished when it is issued."""
+    """Everything is finished when it is issued. After a load the other warps have their turn (``flow.pauses``)."""
 
 
 @instruction(

@@ -9,7 +9,7 @@ import numpy as np
 
 from teachkit.emulator.oracle import rounding
 from teachkit.emulator.oracle.floating import flush, saturate
-from teachkit.emulator.oracle.fp8 import FP8, decode_fp8, encode_fp8
+from teachkit.emulator.oracle.fp8 import FP8, bits_of, decode_fp8, encode_fp8
 from teachkit.emulator.oracle.table import Form, Lanes, Operation, UnmatchedForm, instruction
 from teachkit.emulator.oracle.values import Array, is_float, is_signed, width
 
@@ -81,15 +81,19 @@ def convert_to_fp8(form: Form) -> Operation:
     form.one("rn")
     form.one("satfinite")
     relu = form.flag("relu")
-    source = form.one("f32", "f16x2")
+    source = form.one("f32", "f16x2", "bf16x2")
+    stored, step = ("b8", 4) if bits_of(to) == 4 else ("b16", 8)
 
-    def octet(values: Array) -> Array:
+    def both(high: Array, low: Array) -> Array:
+        return (code(high) << np.uint16(step) | code(low)).astype(np.uint8 if stored == "b8" else np.uint16)
+
+    def code(values: Array) -> Array:
         wide = values.astype(np.float32)
         return encode_fp8(np.where(wide < 0, np.float32(0), wide) if relu else wide, to).astype(np.uint16)
 
     if source == "f32":
-        return Lanes("b16", ("f32", "f32"), lambda high, low: octet(high) << np.uint16(8) | octet(low))
-    return Lanes("b16", ("f16x2",), lambda pair: octet(pair[..., 1]) << np.uint16(8) | octet(pair[..., 0]))
+        return Lanes(stored, ("f32", "f32"), both)
+    return Lanes(stored, (source,), lambda pair: both(pair[..., 1], pair[..., 0]))
 
 
 @instruction("cvt")
@@ -98,13 +102,48 @@ def convert_from_fp8(form: Form) -> Operation:
     form.one("rn")
     relu = form.flag("relu")
     source = form.one(*(f"{name}x2" for name in FP8))[:-2]
+    n_bits = bits_of(source)
 
     def compute(bits: Array) -> Array:
-        octets = np.stack([bits & np.uint16(0xFF), bits >> np.uint16(8)], axis=-1).astype(np.uint8)
-        values = decode_fp8(octets, source).astype(np.float16)
+        mask = bits.dtype.type((1 << n_bits) - 1)
+        codes = np.stack([bits & mask, bits >> bits.dtype.type(4 if n_bits == 4 else 8) & mask], axis=-1)
+        values = decode_fp8(codes.astype(np.uint8), source).astype(np.float16)
         return np.where(values < 0, np.float16(0), values) if relu else values
 
-    return Lanes("f16x2", ("b16",), compute)
+    return Lanes("f16x2", ("b8" if n_bits == 4 else "b16",), compute)
+
+
+@instruction("cvt")
+def convert_to_exponents(form: Form) -> Operation:
+    """ue8m0 is an exponent: of the power of two above (``.rp``) or below (``.rz``) the number's size."""
+    form.one("ue8m0x2")
+    mode, saturates = form.one("rz", "rp"), form.flag("satfinite")
+    source = form.one("f32", "bf16x2")
+
+    def code(values: Array) -> Array:
+        fraction, exponent = np.frexp(np.abs(values.astype(np.float64)))  # a fraction of one half: a power of two
+        up = (fraction > 0.5) & (mode == "rp")
+        codes = np.clip(exponent - 1 + up + 127, 0, 254 if saturates else 255)
+        codes = np.where(values == 0, 0, codes)
+        codes = np.where(np.isinf(values), 254 if saturates else 255, codes)
+        return np.where(np.isnan(values), 255, codes).astype(np.uint16)
+
+    if source == "f32":
+        return Lanes("b16", ("f32", "f32"), lambda high, low: code(high) << np.uint16(8) | code(low))
+    return Lanes("b16", (source,), lambda pair: code(pair[..., 1]) << np.uint16(8) | code(pair[..., 0]))
+
+
+@instruction("cvt")
+def convert_from_exponents(form: Form) -> Operation:
+    form.one("bf16x2")
+    form.one("rn")
+    form.one("ue8m0x2")
+
+    def compute(bits: Array) -> Array:
+        codes = np.stack([bits & np.uint16(0xFF), bits >> np.uint16(8)], axis=-1).astype(np.int64)
+        return np.where(codes == 255, np.nan, np.ldexp(1.0, codes - 127)).astype(np.float32)
+
+    return Lanes("bf16x2", ("b16",), compute)
 
 
 def _integer_to_integer(form: Form, to: str) -> Callable[[Array], Array]:

@@ -71,6 +71,13 @@ def arithmetic(form: Form) -> Operation:
 def multiply_add(form: Form) -> Operation:
     kind = form.one(*FLOATS)
     mode = _mode(form, kind)
+    factor = form.maybe("f16", "bf16") if kind == "f32" else ""
+    if factor:  # fma.f32.bf16 (sm_100): both factors are narrow
+        whole = finish(form, kind, lambda a, b, c: rounding.fma(a, b, c, mode), 3, counting(kind, 2))
+        wide = np.float32
+        return Lanes(
+            kind, (factor, factor, kind), lambda a, b, c: whole.compute(a.astype(wide), b.astype(wide), c), whole.counts
+        )
     if kind.startswith("bf16"):
         return finish(form, kind, _fma_bf16, 3, counting(kind, 2))
     return finish(form, kind, lambda a, b, c: rounding.fma(a, b, c, mode), 3, counting(kind, 2))

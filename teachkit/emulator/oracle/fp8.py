@@ -1,6 +1,7 @@
-"""The two 8-bit floating-point formats.
+"""The floating-point formats of 8, 6 and 4 bits.
 
-Source: PTX ISA, "Alternate Floating-Point Data Formats"; OCP 8-bit floating point specification 1.0.
+Source: PTX ISA, "Alternate Floating-Point Data Formats"; OCP 8-bit floating point specification 1.0; OCP Microscaling
+Formats 1.0.
 """
 
 from __future__ import annotations
@@ -11,24 +12,31 @@ import numpy as np
 
 from teachkit.emulator.oracle.values import Array
 
-FP8 = ("e4m3", "e5m2")
-_NAN = {"e4m3": 0x7F, "e5m2": 0x7F}
+# Bits of the exponent and of the fraction.
+_FIELDS = {"e4m3": (4, 3), "e5m2": (5, 2), "e2m3": (2, 3), "e3m2": (3, 2), "e2m1": (2, 1)}
+FP8 = tuple(_FIELDS)
+
+
+def bits_of(name: str) -> int:
+    """Bits of a number."""
+    return 1 + sum(_FIELDS[name])
 
 
 @functools.cache
 def _values(name: str) -> Array:
-    """float32 value of each of the 256 codes."""
-    mantissa_bits, bias = (3, 7) if name == "e4m3" else (2, 15)
-    values = np.zeros(256, np.float32)
-    for code in range(256):
-        exponent = (code & 0x7F) >> mantissa_bits
-        fraction = (code & ((1 << mantissa_bits) - 1)) / (1 << mantissa_bits)
+    """float32 value of each code; of the 8-bit formats some are NaN and infinity."""
+    exponent_bits, fraction_bits = _FIELDS[name]
+    bias, sign = (1 << exponent_bits - 1) - 1, 1 << exponent_bits + fraction_bits
+    values = np.zeros(2 * sign, np.float32)
+    for code in range(2 * sign):
+        exponent = (code & sign - 1) >> fraction_bits
+        fraction = (code & ((1 << fraction_bits) - 1)) / (1 << fraction_bits)
         value = (1 + fraction) * 2.0 ** (exponent - bias) if exponent else fraction * 2.0 ** (1 - bias)
         if name == "e4m3" and code & 0x7F == 0x7F:
             value = np.nan
         if name == "e5m2" and exponent == 31:
             value = np.nan if fraction else np.inf
-        values[code] = -value if code & 0x80 else value
+        values[code] = -value if code & sign else value
     return values
 
 
@@ -39,7 +47,8 @@ def decode_fp8(octets: Array, name: str) -> Array:
 
 def encode_fp8(values: Array, name: str) -> Array:
     """Nearest uint8 codes, ties to even; what is too large becomes the largest finite value."""
-    table = _values(name)[:0x80].astype(np.float64)
+    sign = 1 << bits_of(name) - 1
+    table = _values(name)[:sign].astype(np.float64)
     n_finite = int(np.isfinite(table).sum())
     finite = table[:n_finite]
     size = np.abs(values.astype(np.float64))
@@ -48,5 +57,5 @@ def encode_fp8(values: Array, name: str) -> Array:
     middle = (finite[above] + finite[below]) / 2
     takes_above = (size > middle) | ((size == middle) & (above % 2 == 0))
     codes = np.where(takes_above, above, below).astype(np.uint8)
-    codes = np.where(np.isnan(values), np.uint8(_NAN[name]), codes)
-    return np.where(np.signbit(values) & ~np.isnan(values), codes | np.uint8(0x80), codes)
+    codes = np.where(np.isnan(values), np.uint8(sign - 1), codes)
+    return np.where(np.signbit(values) & ~np.isnan(values), codes | np.uint8(sign), codes)

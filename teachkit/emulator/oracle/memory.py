@@ -106,6 +106,7 @@ def copy_async(form: Form) -> Operation:
     "fence",
     "nanosleep",
     "griddepcontrol",
+    "setmaxnreg",
     "pmevent",
 )
 def hint(form: Form) -> Operation:

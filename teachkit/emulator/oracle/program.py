@@ -179,7 +179,7 @@ class _Builder:
             elif base in _JUMPS:
                 self._jump(current, item, function, after)
                 current = self._follow(current) if item.guard is not None else self._new()
-            elif base in _BARRIERS:
+            elif base in _BARRIERS or item.opcode.startswith("tcgen05.wait::ld"):
                 current = self._follow(current)
         if self.blocks[current].following is None and after is not None:
             self.blocks[current].following = after

@@ -80,7 +80,9 @@ def tcgen05(form: Form) -> Operation:
         return _mma(form) if verb == "mma" else _commit(form)
     form.one("sync")
     form.one("aligned")
-    if verb in ("wait::ld", "wait::st"):
+    if verb == "wait::ld":
+        return Step(_let_others_read)
+    if verb == "wait::st":
         return Step(lambda machine, item, mask: None)
     if verb in ("ld", "st"):
         return _move(form, verb == "st")
@@ -94,6 +96,11 @@ def tcgen05(form: Form) -> Operation:
         form.one("shared::cta")
         return Step(_allocate)
     return Step(_give_back)
+
+
+def _let_others_read(machine: Machine, item: Instruction, mask: Array) -> None:
+    """What this warp does next may overwrite what other warps read without a barrier between: a product takes long."""
+    machine.is_turn_over = True
 
 
 def _relinquish(machine: Machine, item: Instruction, mask: Array) -> None:

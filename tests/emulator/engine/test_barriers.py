@@ -45,6 +45,26 @@ def test_a_producer_arrives_and_a_consumer_waits(both):
     assert run.memory[0][0].view(np.uint32)[0] == 32
 
 
+@pytest.mark.parametrize("waits", ["volatile", "mbarrier"])
+def test_warps_that_meet_while_another_goes_round_a_loop(both, waits):
+    """What a warp waits for comes from warps that first have to meet at a barrier of their own."""
+    loop = {
+        "volatile": "ld.volatile.shared.u32 %r7, [flag]; setp.eq.u32 %p3, %r7, 1;",
+        "mbarrier": "mbarrier.try_wait.parity.shared.b64 %p3, [bar], 0;",
+    }[waits]
+    body = f"""
+    shr.u32 %r4, %r1, 5; setp.eq.u32 %p1, %r1, 0; @%p1 mbarrier.init.shared.b64 [bar], 1;
+    @%p1 st.shared.u32 [flag], 0; bar.sync 0; setp.eq.u32 %p2, %r4, 2; @%p2 bra LOOP;
+    shl.b32 %r5, %r1, 2; mov.u32 %r6, s; add.u32 %r5, %r5, %r6; st.shared.u32 [%r5], %r1; bar.sync 1, 64;
+    ld.shared.u32 %r8, [s+252]; bar.sync 1, 64; st.global.u32 [%rd1], %r8;
+    @%p1 st.volatile.shared.u32 [flag], 1; @%p1 mbarrier.arrive.shared.b64 _, [bar]; ret;
+    LOOP: {loop} @!%p3 bra LOOP; st.global.u32 [%rd1], 7;"""
+    variables = ".shared .align 4 .b8 s[256]; .shared .align 8 .b64 bar; .shared .align 4 .b32 flag;"
+    run = both.run_both(both.kernel(body, variables=variables), "k", 2, 96, [both.array(192)])
+    run.check_memory()
+    assert run.memory[0][0].view(np.uint32)[:96].tolist() == [63] * 64 + [7] * 32
+
+
 def test_a_barrier_under_a_predicate(both):
     body = """
     shr.u32 %r4, %r1, 5; setp.lt.u32 %p1, %r4, 2; setp.eq.u32 %p2, %r4, 1;

@@ -159,6 +159,22 @@ def test_what_was_there_before_in_either_half_of_the_lanes(both, flag, at):
     assert run.launch.counters.flop_tensor == 3 * 2 * 64 * 16 * 16
 
 
+def test_every_warp_reads_before_the_next_product_is_written(both):
+    """Triton puts no barrier there: a warp's load is long done when hardware has multiplied."""
+    n, number = 16, what(128, 16, "f32", "f16")
+    given = arguments(both, number, "f16", "f16", "f32", n, PLAIN)
+    before = given[0].reshape(128, n).copy()
+    read = f"tcgen05.ld.sync.aligned.32x32b.x8.b32 {names('e', 8)}, [%r11]; tcgen05.wait::ld.sync.aligned;"
+    keep = "".join(f"st.global.b32 [%rd7+{4 * i}], %e{i};" for i in range(8))
+    text = program(both, "f16", n).replace("@!%p5 bra WAIT;", f"{read} @!%p5 bra WAIT;")
+    text = text.replace("bar.sync 0; @%p5 tcgen05.dealloc", f"{keep} bar.sync 0; @%p5 tcgen05.dealloc")
+    run = both.run_both(text.replace(".reg .b32 %d<8>;", ".reg .b32 %d<8>, %e<8>;"), "k", 1, 128, given)
+    run.check_memory()
+    run.check_counters()
+    assert (given[2].reshape(128, 8) == before[:, :8]).all()
+    assert (given[0].reshape(128, n) != before).mean() > 0.7
+
+
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_several_blocks_and_threads(both, n_threads):
     number = what(128, 16, "f32", "f16")

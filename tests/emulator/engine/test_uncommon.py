@@ -25,6 +25,7 @@ HINTS = [
     "nanosleep.u32 %r1",
     "pmevent 3",
     "pmevent.mask 0x0f",
+    "setmaxnreg.dec.sync.aligned.u32 24",
     "fence.proxy.alias",
     "membar.proxy.alias",
 ]
@@ -115,7 +116,6 @@ REFUSED = """tex.1d.v4.f32.s32 tld4.r.2d.v4.f32.f32 txq.width.b32 suld.b.1d.b32.
 sured.b.add.1d.u32.trap
 suq.width.b32 istypep.texref alloca.u64 stacksave.u64 stackrestore.u64 selp.b128 red.exch.b128 shfl.up.b32 vote.any.pred
 vote.ballot.b32 mma.sp.sync.aligned.m16n8k64.row.col.s32.s4.s4.s32 wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.f16.f16
-setmaxnreg.inc.sync.aligned.u32
 mma.sync.aligned.m8n8k4.row.col.f16.f16.f16.f32 cvt.pack.sat.u16.s32.b32 prmt.b32.f8e lop3.xor.b32 brkpt.uni"""
 
 

@@ -126,6 +126,38 @@ def rows(Row):
     made.append(Row("cvt.rn.satfinite.e5m2x2.f32", "b16", ("f32", "f32"), ((1.0, -2.0, 0x3CC0), (1e9, 1.125, 0x7B3C))))
     made.append(Row("cvt.rn.f16x2.e4m3x2", "b32", ("b16",), ((0x38FE, 0x3C00DF00),)))
     made.append(Row("cvt.rn.f16x2.e5m2x2", "b32", ("b16",), ((0x3CC0, 0x3C00C000),)))
+    # The pairs of sm_100; numbers of 6 and 4 bits have no NaN, and what is none becomes the largest.
+    narrow = {
+        "e2m3": ((1.0, -7.5, 0x083F), (1e9, 0.0625, 0x1F00), (0.1875, -0.3125, 0x0222), (NAN, 6.2, 0x1F1C)),
+        "e3m2": ((1.0, -28.0, 0x0C3F), (INF, 0.0625, 0x1F01), (0.09375, 1.125, 0x020C), (NAN, -0.2, 0x1F23)),
+        "e2m1": ((1.0, -6.0, 0x2F), (1e9, 0.25, 0x70), (0.75, -5.0, 0x2E), (NAN, -0.3, 0x79), (2.5, 3.5, 0x46)),
+    }
+    for kind, cases in narrow.items():
+        stored = "b8" if kind == "e2m1" else "b16"
+        cases = tuple((f32(a), f32(b), code) for a, b, code in cases)
+        made.append(Row(f"cvt.rn.satfinite.{kind}x2.f32", stored, ("f32", "f32"), cases, target=100))
+    relu = ((-1.0, 4.0, 0x06), (3.0, -2.0, 0x50))
+    made.append(Row("cvt.rn.satfinite.relu.e2m1x2.f32", "b8", ("f32", "f32"), relu, target=100))
+    of_pairs = {"f16": ((0x3C00C600, 0x2F), (0x7C003400, 0x70)), "bf16": ((0x3F80C0C0, 0x2F), (0x7F803E80, 0x70))}
+    for kind, cases in of_pairs.items():
+        made.append(Row(f"cvt.rn.satfinite.e2m1x2.{kind}x2", "b8", ("b32",), cases, target=100, version="9.1"))
+    made.append(Row("cvt.rn.f16x2.e2m1x2", "b32", ("b8",), ((0x2F, 0x3C00C600), (0x91, 0xB8003800)), target=100))
+    made.append(Row("cvt.rn.f16x2.e2m3x2", "b32", ("b16",), ((0x083F, 0x3C00C780), (0x0122, 0x3000B400)), target=100))
+    made.append(Row("cvt.rn.f16x2.e3m2x2", "b32", ("b16",), ((0x0C3F, 0x3C00CF00), (0x0123, 0x2C00B200)), target=100))
+    powers = [
+        (1.0, 2.0**-127, 0x7F00, 0x7F00),
+        (1.5, -8.0, 0x7F82, 0x8082),
+        (2.0**-126 * 0.75, 0.0, 0x0000, 0x0100),
+        (2.0**-149, -3.0, 0x0080, 0x0081),
+        (INF, NAN, 0xFEFF, 0xFEFF),
+        (3e38, 1e-3, 0xFE75, 0xFE76),
+    ]
+    for mode, at in (("rz", 2), ("rp", 3)):
+        cases = tuple((f32(case[0]), f32(case[1]), case[at]) for case in powers)
+        made.append(Row(f"cvt.{mode}.satfinite.ue8m0x2.f32", "b16", ("f32", "f32"), cases, target=100))
+    made.append(Row("cvt.rp.ue8m0x2.f32", "b16", ("f32", "f32"), ((INF, f32(3e38), 0xFFFF),), target=100))
+    made.append(Row("cvt.rz.ue8m0x2.bf16x2", "b16", ("b32",), ((0x3FC0C100, 0x7F82), (0x00807FC0, 0x01FF)), target=100))
+    made.append(Row("cvt.rn.bf16x2.ue8m0x2", "b32", ("b16",), ((0x7F82, 0x3F804100), (0x00FF, 0x00407FFF)), target=100))
 
     comparisons = {
         "eq": operator.eq,

@@ -214,6 +214,29 @@ def rows(Row):
         Row("fma.rn.bf16", "bf16", ("bf16",) * 3, tuple((a, b, c, rounded(r, "bf16")) for a, b, c, r in cases if r))
     )
 
+    widths = {"f16": halves, "bf16": [value for value in brains if value < 1e38]}
+    for kind, mode in itertools.product(widths, ("rn", "rz", "rm", "rp")):
+        narrow, wide = widths[kind], [f32(value) for value in (0.1, -1e-7, 3.0, 1e10, TINY)]
+        for name, sign in (("add", 1), ("sub", -1)):
+            cases = [(a, b, Fraction(a) + sign * Fraction(b)) for a, b in itertools.product(narrow, wide)]
+            cases = tuple((a, b, rounded(r, "f32", mode)) for a, b, r in cases if r)
+            made.append(Row(f"{name}.{mode}.f32.{kind}", "f32", (kind, "f32"), cases, target=100))
+        cases = [
+            (a, b, c, Fraction(a) * Fraction(b) + Fraction(c))
+            for a, b, c in itertools.product(narrow, narrow[:3], wide[:3])
+        ]
+        cases = tuple((a, b, c, rounded(r, "f32", mode)) for a, b, c, r in cases if r)
+        made.append(Row(f"fma.{mode}.f32.{kind}", "f32", (kind, kind, "f32"), cases, target=100))
+        cases = ((1.0, 3.0, 1.0), (-2.5, 1.0, 0.0), (INF, -INF, 0.0), (1.0, -0.75, 0.25))
+        made.append(Row(f"add.{mode}.sat.f32.{kind}", "f32", (kind, "f32"), cases, target=100))
+
+    long = [*halves, 1.00390625, 1.001953125, 0.0, -0.0, INF, NAN]
+    short = [*brains[:3], 0.10009765625, 2.0**127, 65280.0, 2.0**-24 * 1.0078125, 2.0**-30, 0.0, -0.0, -INF, NAN]
+    for to, of, values in (("bf16", "f16", long), ("f16", "bf16", short)):
+        for mode in ("", "rn", "rz", "rm", "rp"):
+            cases = ((v, rounded(Fraction(v), to, mode or "rn") if v and math.isfinite(v) else v) for v in values)
+            made.append(Row(f"cvt.{mode}.{to}.{of}".replace("..", "."), to, (of,), tuple(cases)))
+
     def two(kind, low, high):
         form = "<e" if kind == "f16" else "<f"
         return [struct.unpack("<H", struct.pack(form, value)[-2:])[0] for value in (low, high)]

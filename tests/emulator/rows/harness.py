@@ -23,6 +23,8 @@ class Row:
     cases: tuple
     rtol: float = 0.0
     note: str = ""
+    target: int = 90  # the least architecture that has the instruction; no row needs less than this one
+    version: str = "8.7"  # of PTX
     operands: str = ""  # as they are spelled, "%z, %a.b1, -%b"; by their names alone where it is empty
 
     @property
@@ -70,7 +72,7 @@ def text(row):
     """PTX of the row's kernel: parameters are the result and one array for each operand."""
     names = ["z", *"abcd"[: len(row.loaded)]]
     kinds = [row.result, *row.loaded]
-    lines = [".version 8.7", ".target sm_90", ".address_size 64", "", ".visible .entry row("]
+    lines = [f".version {row.version}", f".target sm_{row.target}", ".address_size 64", "", ".visible .entry row("]
     lines += [",\n".join(f"\t.param .u64 .ptr .global .align 8 p_{name}" for name in names), ")", "{"]
     lines += [
         "\t.reg .b32 %thread, %octet;",
@@ -79,7 +81,7 @@ def text(row):
         "\tmov.u32 %thread, %tid.x;",
     ]
     for name, kind in zip(names, kinds, strict=True):
-        register = "pred" if kind == "pred" else f"b{max(width(kind), 16)}"
+        register = "pred" if kind == "pred" else f"b{8 if kind == 'b8' else max(width(kind), 16)}"
         lines.append(f"\t.reg .{register} %{name};")
     for name, kind in list(zip(names, kinds, strict=True))[1:]:
         lines += _address(name, kind)

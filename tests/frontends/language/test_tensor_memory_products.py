@@ -123,6 +123,26 @@ def test_tensor_descriptors(n_threads):
     assert torch.equal(c, (a.double() @ b.double()).half())
 
 
+@triton.jit
+def specialized_kernel(a_desc, b_desc, c_desc, k, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):
+    row, col = tl.program_id(0) * BM, tl.program_id(1) * BN
+    total = tl.zeros((BM, BN), tl.float32)
+    for start in tl.range(0, k, BK, warp_specialize=True, num_stages=2):
+        total = tl.dot(a_desc.load([row, start]), b_desc.load([col, start]).T, total)
+    c_desc.store([row, col], total)
+
+
+def test_warps_that_copy_and_multiply_while_others_wait():
+    """Some warps only copy, one only multiplies, and all meet at barriers while others go round loops."""
+    m, n, k, tile = 256, 128, 256, (128, 64, 64)
+    a, b, c = small_numbers((m, k), torch.float16), small_numbers((n, k), torch.float16), torch.zeros(m, n)
+    shapes = ((tile[0], tile[2]), (tile[1], tile[2]), tile[:2])
+    given = [TensorDescriptor.from_tensor(x, list(shape)) for x, shape in zip((a, b, c), shapes, strict=True)]
+    kernel = specialized_kernel[m // tile[0], n // tile[1]](*given, k, *tile)
+    assert {"setmaxnreg", "brx.idx"} <= set(re.findall(r"setmaxnreg|brx\.idx", kernel.asm["ptx"]))
+    assert torch.equal(c.double(), a.double() @ b.double().T)
+
+
 @pytest.mark.parametrize("n_stages", [1, 3])
 def test_nothing_is_found_in_what_the_compiler_makes(n_stages):
     a, b = small_numbers((64, 160), torch.float16), small_numbers((160, 32), torch.float16, "col")

@@ -154,8 +154,8 @@ round.first:
   br label %round
 
 round:                                            ; every warp that is ready runs once
-  %tired = phi i64 [ 0, %round.first ], [ %tired.next, %release.try ], [ %tired.next, %passed ]
-  %barriers = phi i64 [ 0, %round.first ], [ %barriers, %release.try ], [ %barriers.next, %passed ]
+  %tired = phi i64 [ 0, %round.first ], [ %tired.next, %nobody.waits ], [ %tired.next, %passed ]
+  %barriers = phi i64 [ 0, %round.first ], [ %barriers, %nobody.waits ], [ %barriers.next, %passed ]
   br label %warp.loop
 
 warp.loop:
@@ -227,7 +227,10 @@ turns:
   %pause = icmp uge i64 %tired.next, %yields
   %is.tired = icmp ne i64 %yielded.next, 0
   %come = and i1 %pause, %is.tired
-  br i1 %come, label %unfinish, label %release.try
+  br i1 %none.waiting, label %nobody.waits, label %release
+
+nobody.waits:
+  br i1 %come, label %unfinish, label %round
 
 unfinish:
   store i64 1, ptr %p.unfinished
@@ -236,10 +239,7 @@ unfinish:
 come.back:
   ret i64 1
 
-release.try:
-  br i1 %none.waiting, label %round, label %release
-
-release:
+release:                                          ; before it comes back: others may have met while one goes round
   %alive = add i64 %waiting.next, %yielded.next
   %released = call i64 @tk_release(ptr %ctx, ptr %frames, i64 %frame_bytes, i64 %n_warps, i64 %alive)
   %stuck0 = icmp eq i64 %released, 0
@@ -249,7 +249,8 @@ release:
 passed:
   %barriers.next = add i64 %barriers, 1
   %many = icmp uge i64 %barriers.next, 2520
-  br i1 %many, label %unfinish, label %round
+  %back = or i1 %many, %come
+  br i1 %back, label %unfinish, label %round
 
 deadlock:
   call void @tk_fault(ptr %ctx, i64 3, i64 0, i32 -1, i64 0, i64 0)
