@@ -3,7 +3,7 @@
 ``tests/frontends/test_numba_adapter.py`` says which of these a new version has changed.
 - ``cudadrv.driver._Linker.complete`` returns machine code; here it gets the PTX behind it, which the emulator runs.
 - ``dispatcher._Kernel`` is compiled with source lines if asked, and knows what the arguments of a launch are called.
-  PyTorch's CPU tensors may be arguments, as its CUDA tensors are on a GPU.
+  PyTorch's CPU tensors may be arguments, as its CUDA tensors are on a GPU; ``api.as_cuda_array`` takes them, too.
 - ``dispatcher.launch`` and ``CUDACodeLibrary.get_cufunc`` call the driver: what an emulated kernel did wrong is raised
   there in the emulator's words instead of as a number.
 - ``compiler.compile_cuda`` and ``kernel_fixup`` make a kernel without asking a driver (:func:`compile_kernel`).
@@ -14,7 +14,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -47,10 +49,19 @@ def _adapt_codegen(module: Any) -> None:
     module.CUDACodeLibrary.get_cufunc = _in_our_words(module.CUDACodeLibrary.get_cufunc)
 
 
+def _adapt_api(module: Any) -> None:
+    before = module.as_cuda_array
+    module.as_cuda_array = _of_tensors(before, module.from_cuda_array_interface)
+    package = sys.modules.get("numba.cuda")
+    if getattr(package, "as_cuda_array", None) is before:  # has taken the name from the module already
+        package.as_cuda_array = module.as_cuda_array  # type: ignore[union-attr]
+
+
 _CHANGES: dict[str, Callable[[Any], None]] = {
     "numba.cuda.cudadrv.driver": _adapt_driver,
     "numba.cuda.dispatcher": _adapt_dispatcher,
     "numba.cuda.codegen": _adapt_codegen,
+    "numba.cuda.api": _adapt_api,
 }
 
 
@@ -111,6 +122,38 @@ def _labelled(launch: Callable[..., Any]) -> Callable[..., Any]:
             ]
             with labelled(Labels(function.__name__, parameters)):
                 return launch(kernel, *args, **kwargs)
+
+    return call
+
+
+class _Lender:
+    """Owns a device array that is a tensor's memory."""
+
+    def __init__(self, tensor: Any) -> None:
+        from teachkit.frontends.cuda_driver.memory import memory
+
+        self.tensor = tensor
+        loan = memory.lend(list(_storages([tensor])))
+        loan.__enter__()
+        weakref.finalize(self, loan.__exit__, None, None, None)
+
+
+def _of_tensors(as_cuda_array: Callable[..., Any], from_interface: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for CPU tensors, which say nothing of CUDA: kernels may touch their memory while the array lives."""
+
+    @functools.wraps(as_cuda_array)
+    def call(obj: Any, sync: bool = True) -> Any:
+        if not hasattr(obj, "untyped_storage") or obj.device.type != "cpu":
+            return as_cuda_array(obj, sync=sync)
+        host = obj.numpy()  # refuses what needs a gradient, as the interface of a CUDA tensor does
+        interface = {
+            "shape": host.shape,
+            "strides": host.strides,
+            "typestr": host.dtype.str,
+            "data": (obj.data_ptr(), False),
+            "version": 3,
+        }
+        return from_interface(interface, owner=_Lender(obj), sync=sync)
 
     return call
 

@@ -25,7 +25,7 @@ def emulate(*, lines: bool = False) -> None:
 
     Kernels are compiled for the modelled GPU (``TEACHKIT_ARCH``), counted under :func:`teachkit.profile`, and checked
     for accesses out of bounds. Times between events are modelled, and a warning says so. PyTorch's CPU tensors may be
-    arguments, as its CUDA tensors are on a GPU.
+    arguments, also of ``cuda.as_cuda_array``, as its CUDA tensors are on a GPU.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _install() -> None:
 
 
 def _adapt_when_imported() -> None:
-    for module in ("numba.cuda.cudadrv.driver", "numba.cuda.dispatcher", "numba.cuda.codegen"):
+    for module in ("numba.cuda.cudadrv.driver", "numba.cuda.dispatcher", "numba.cuda.codegen", "numba.cuda.api"):
         after_import(module, functools.partial(_adapt, module))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from teachkit.emulator.engine.clusters import ASKS
 from teachkit.emulator.engine.flow import Block, defined, registers_of, used
 from teachkit.emulator.ptx.model import Immediate, Instruction, Register
@@ -14,12 +16,10 @@ def idle_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, Ins
     the loop whose source line is known, else its first.
     """
     found: dict[int, Instruction] = {}
-    for number, header in enumerate(resume_points, start=1):
-        if header.is_loop_header:
-            inside = _reaching(blocks, header.index)
-            instructions = [i for index in inside for i in blocks[index].instructions]
-            if not any(_has_effect(i.opcode) for i in instructions):
-                found[number] = next((i for i in instructions if i.source is not None), instructions[0])
+    for number, _, inside in _loops(resume_points, blocks):
+        instructions = [i for index in inside for i in blocks[index].instructions]
+        if not any(_has_effect(i.opcode) for i in instructions):
+            found[number] = next((i for i in instructions if i.source is not None), instructions[0])
     return found
 
 
@@ -28,9 +28,9 @@ def asking_loops(resume_points: list[Block], blocks: list[Block], idle: dict[int
     they do in the meantime: libraries read the clock there, and sleep."""
     return [
         number
-        for number in idle
-        for inside in [_reaching(blocks, resume_points[number - 1].index)]
-        if any(i.opcode.startswith("mbarrier.") for index in inside for i in blocks[index].instructions)
+        for number, _, inside in _loops(resume_points, blocks)
+        if number in idle
+        and any(i.opcode.startswith("mbarrier.") for index in inside for i in blocks[index].instructions)
     ]
 
 
@@ -54,13 +54,11 @@ def closed_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, I
     numbers = {point.index: number for number, point in enumerate(resume_points, start=1)}
     found: dict[int, Instruction] = {}
     zeros = _zeros(blocks)
-    for header in resume_points:
-        if header.is_loop_header:
-            inside = _reaching(blocks, header.index)
-            instructions = [i for index in inside for i in blocks[index].instructions]
-            if not any(_is_noticed(i, instructions, zeros) for i in instructions):
-                first = next((i for i in instructions if i.source is not None), instructions[0])
-                found |= {numbers[index]: first for index in inside if index in numbers}
+    for _, _, inside in _loops(resume_points, blocks):
+        instructions = [i for index in inside for i in blocks[index].instructions]
+        if not any(_is_noticed(i, instructions, zeros) for i in instructions):
+            first = next((i for i in instructions if i.source is not None), instructions[0])
+            found |= {numbers[index]: first for index in inside if index in numbers}
     return found
 
 
@@ -74,12 +72,11 @@ def waits(resume_points: list[Block], blocks: list[Block]) -> list[int]:
     ordered load, no barrier in shared memory.
     """
     idle = idle_loops(resume_points, blocks)
-    found = [0]
-    for number, header in enumerate(resume_points, start=1):
-        inside = _reaching(blocks, header.index) if header.is_loop_header else []
-        looks = any(_looks(i.opcode) for index in inside for i in blocks[index].instructions)
-        found.append((header.index + 1) | (IDLE if number in idle else 0) if looks else 0)
-    return [*found, 0] if any(found) else []
+    found = [0] * (len(resume_points) + 2)
+    for number, header, inside in _loops(resume_points, blocks):
+        if any(_looks(i.opcode) for index in inside for i in blocks[index].instructions):
+            found[number] = (header.index + 1) | (IDLE if number in idle else 0)
+    return found if any(found) else []
 
 
 def _looks(opcode: str) -> bool:
@@ -91,14 +88,21 @@ def _looks(opcode: str) -> bool:
     )
 
 
-def _reaching(blocks: list[Block], header: int) -> list[int]:
-    """Blocks of the loop with this header: those between it and the jumps back to it."""
-    ends = [block.index for block in blocks if header in block.successors and block.index >= header]
-    inside = {header, *ends}
+def _loops(resume_points: list[Block], blocks: list[Block]) -> Iterator[tuple[int, Block, list[int]]]:
+    """The resume points that head loops, with their numbers, and the blocks of each loop."""
     before: dict[int, list[int]] = {block.index: [] for block in blocks}
     for block in blocks:
         for successor in block.successors:
             before[successor].append(block.index)
+    for number, header in enumerate(resume_points, start=1):
+        if header.is_loop_header:
+            yield number, header, _reaching(before, header.index)
+
+
+def _reaching(before: dict[int, list[int]], header: int) -> list[int]:
+    """Blocks of the loop with this header: those between it and the jumps back to it."""
+    ends = [index for index in before[header] if index >= header]
+    inside = {header, *ends}
     open_ends = [index for index in ends if index != header]
     while open_ends:
         for index in before[open_ends.pop()]:

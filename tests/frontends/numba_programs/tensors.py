@@ -38,6 +38,28 @@ assert room.sum() == 20
 assert not [a for a in memory.all() if a.kind == "lent"], "a tensor is lent for a launch only"
 
 
+# A device array of a tensor is the tensor's memory, and kernels may touch it for as long as the array lives.
+table = torch.zeros(6, 4)
+array = cuda.as_cuda_array(table.T)
+assert array.shape == (4, 6)
+assert array.strides == (4, 16)
+fill[1, (8, 8)](array, (torch.tensor([0.0, 0.0]), 0))
+row = array[1]
+del array
+increase[1, 32](row)
+assert torch.equal(table.T, 10 * torch.arange(4)[:, None] + torch.arange(6) + (torch.arange(4) == 1)[:, None])
+np.testing.assert_array_equal(row.copy_to_host(), table[:, 1])
+cuda.as_cuda_array(torch.zeros(3, dtype=torch.int64))[:] = 5
+assert cuda.as_cuda_array(torch.zeros(0)).size == 0
+assert [a.kind for a in memory.all()].count("lent") == 1
+del row
+assert "lent" not in [a.kind for a in memory.all()]
+with pytest.raises(RuntimeError, match="requires grad"):
+    cuda.as_cuda_array(torch.zeros(3, requires_grad=True))
+with pytest.raises(TypeError, match="cuda array interface"):
+    cuda.as_cuda_array(np.zeros(3))
+
+
 @cuda.jit
 def past(x):
     x[cuda.grid(1)] = 1
