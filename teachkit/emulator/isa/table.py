@@ -15,16 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 _FAMILIES = (
-<<<<<<< HEAD
     *("integer", "logic", "shifts", "bits", "packed", "video", "carry"),
-    *("floating", "transcendental", "float_pairs", "halves", "directed", "convert", "fp8", "compare"),
+    *("floating", "transcendental", "float_pairs", "halves", "directed", "mixed", "convert", "fp8", "compare"),
     *("move", "memory", "matrix", "sparse", "quadpairs", "wmma", "wgmma", "atomic", "mbarrier", "bulk", "tensor_maps"),
     *("clusters", "tensor_memory", "tcgen05", "warp", "control", "host"),
-=======
-    *("integer", "bits", "packed", "video", "carry", "floating", "halves", "directed", "mixed", "convert", "fp8"),
-    *("compare", "move", "memory", "matrix", "sparse", "quadpairs", "wmma", "wgmma", "atomic", "mbarrier", "bulk"),
-    *("tensor_maps", "clusters", "tensor_memory", "tcgen05", "warp", "control", "host"),
->>>>>>> packs-triton
 )
 
 _TYPE = re.compile(r"pred|[busf]\d+(x\d)?|bf16(x2)?|tf32|e[25]m[1-9].*")
