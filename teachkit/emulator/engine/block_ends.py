@@ -100,11 +100,11 @@ class BlockEnds(Suspensions):
         """Add lanes to the masks of the blocks where they go on; then on to the next block that may have some."""
         b = self.builder
         for target, mask in targets:
-            b.store(b.or_(b.load(self.masks[target], typ=I32), mask), self.masks[target])
+            b.store(b.or_(self._lanes_of(target), mask), self.masks[target])
         following_label = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
         for target in sorted({t for t, _ in targets if t <= block.index}):
             onward = self.warp.append_basic_block(f"onward{block.index}")
-            waiting = b.icmp_signed("!=", b.load(self.masks[target], typ=I32), I32(0))
+            waiting = b.icmp_signed("!=", self._lanes_of(target), I32(0))
             b.cbranch(waiting, self.labels[target], onward)
             b.position_at_end(onward)
         b.branch(following_label)
@@ -158,7 +158,7 @@ class BlockEnds(Suspensions):
         b, e = self.builder, self.e
         (after,) = block.successors
         if self.masked:
-            b.store(b.or_(b.load(self.masks[after], typ=I32), lanes), self.masks[after])
+            b.store(b.or_(self._lanes_of(after), lanes), self.masks[after])
         waiting = lanes
         if last.guard is None:
             self.sites.plain(last)
@@ -176,7 +176,7 @@ class BlockEnds(Suspensions):
     def _pause(self, block: flow.Block, last: Instruction, lanes: Value) -> None:
         b, (after,) = self.builder, block.successors
         if self.masked:
-            b.store(b.or_(b.load(self.masks[after]), lanes), self.masks[after])
+            b.store(b.or_(self._lanes_of(after), lanes), self.masks[after])
         self.sites.plain(last)
         self._suspend(self.blocks[after], Status.YIELDED, self.held[block.index])
 

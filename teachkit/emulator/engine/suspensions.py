@@ -66,7 +66,7 @@ class Suspensions(WarpCode):
         b, e, barrier = self.builder, self.e, block.after_barrier
         if barrier is None or not barriers.is_reduction(barrier):
             return
-        e.active = b.bitcast(b.load(self.masks[block.index], typ=I32), vector_of(I1)) if self.masked else None
+        e.active = b.bitcast(self._lanes_of(block.index), vector_of(I1)) if self.masked else None
         e.instruction = barrier
         barriers.outcome(e, barrier, b.load(self.frame.at(FRAME_BARRIER), typ=I32))
         for name in flow.defined(barrier):
@@ -129,7 +129,7 @@ class Suspensions(WarpCode):
             return
         own = self.frame.at(self.layout.masks_at + 4 * (len(self.blocks) + block.index))
         here = b.load(own, typ=I32)
-        lanes = b.or_(b.load(self.masks[block.index], typ=I32), here)
+        lanes = b.or_(self._lanes_of(block.index), here)
         b.store(lanes, self.masks[block.index])
         b.store(I32(0), own)
         parked = b.and_(b.load(self.frame.at(FRAME_PARKED), typ=I32), b.not_(here))

@@ -118,7 +118,7 @@ class _Translator(BlockEnds):
         e.n_rooms, e.is_in_loop = 0, block.is_in_loop
         if self.masked:
             following = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
-            lanes = b.load(self.masks[block.index], typ=I32)
+            lanes = self._lanes_of(block.index)
             b.cbranch(b.icmp_signed("==", lanes, I32(0)), following, self.bodies[block.index])
             b.position_at_end(self.bodies[block.index])
         if block.is_loop_header:
@@ -126,7 +126,7 @@ class _Translator(BlockEnds):
         if self.waits and block.instructions:
             self._gather(block)
         if self.masked:
-            lanes = b.load(self.masks[block.index], typ=I32)
+            lanes = self._lanes_of(block.index)
             b.store(I32(0), self.masks[block.index])
             e.active = b.bitcast(lanes, vector_of(I1))
         self._count_block(lanes)

@@ -95,6 +95,10 @@ class WarpCode:
         if self.masked and self.resume_points:
             self.status, self.away = b.alloca(I32), self.warp.append_basic_block("away")
 
+    def _lanes_of(self, index: int) -> Value:
+        """The lanes that a block has to run."""
+        return self.builder.load(self.masks[index], typ=I32)
+
     def _stack(self, function: Function) -> Stack | None:
         """Room for functions that call themselves, behind the other private memory of a lane."""
         if not isinstance(function, Stacked):
