@@ -33,6 +33,7 @@ def programs() -> Iterator[tuple[str, str, str]]:
 
     from benchmarks.parts.dense_kernels import DENSE_CASES
     from benchmarks.parts.numba_kernels import calls
+    from benchmarks.parts.wide_kernels import launch_sines
     from teachkit.emulator import launches, observe
     from teachkit.frontends.cuda_c import compile_cuda_c
     from tests.frontends.triton_kernels import CASES
@@ -43,6 +44,8 @@ def programs() -> Iterator[tuple[str, str, str]]:
             shape = case.shapes[-1] if case.shapes else (256, 64) if "attention" in case.name else (128, 128)
             case.launch(*case.inputs(shape, torch.float32, torch.Generator().manual_seed(0)))
             yield "Triton", seen[-1].name, seen[-1].ptx
+        launch_sines()
+        yield "Triton", seen[-1].name, seen[-1].ptx
         for _, _, launch, _ in calls():
             launch()
             yield "Numba", seen[-1].name.rpartition(".")[2], seen[-1].ptx

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -80,6 +81,12 @@ class LoadedModule(Mapping[str, "Kernel"]):
     def module(self) -> Module:
         """All that the text says; read when it is first asked for, where the kernels' signatures are on disk."""
         return parse(self.text)
+
+    @functools.cached_property
+    def architecture(self) -> int:
+        """Compute capability that the code was made for, without the dot; the rest of the text is not read for it."""
+        found = re.search(r"^\s*\.target\s+sm_(\d+)", self.text, re.MULTILINE)
+        return int(found[1]) if found else 0
 
     @functools.cached_property
     def variables(self) -> dict[str, Any]:
@@ -266,8 +273,8 @@ class Kernel:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """How launches run: ``n_threads`` worker threads, ``time_limit_s`` seconds (None for no limit), and the
-    modelled ``gpu`` whose caches price the traffic."""
+    """How launches run: ``n_threads`` worker threads, ``time_limit_s`` seconds (None for no limit), and the modelled
+    ``gpu`` whose caches price the traffic (None for the A100, or one that is new enough for the kernel's code)."""
 
     n_threads: int | None = None
     time_limit_s: float | None = None

@@ -14,19 +14,10 @@ from collections.abc import Callable
 from teachkit import hardware
 from teachkit.errors import UnsupportedArchitecture
 from teachkit.hardware import GpuSpec
+from teachkit.hardware.spec import GPU_OF_ARCHITECTURE
 
 DEFAULT_ARCHITECTURE = 80
 """Compute capability 8.0, without the dot: the A100."""
-
-GPU_OF_ARCHITECTURE = {
-    70: "V100-SXM2-16GB",
-    75: "T4-PCIe-16GB",
-    80: "A100-SXM4-40GB",
-    89: "RTX-4090-24GB",
-    90: "H100-SXM5-80GB",
-    100: "B200-SXM6-180GB",
-}
-"""The data sheet that stands for each architecture."""
 
 _VARIABLES = ("TEACHKIT_ARCH", "TRITON_OVERRIDE_ARCH")
 _FORM = re.compile(r"(?:sm_?)?(\d+)a?")

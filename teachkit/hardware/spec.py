@@ -20,6 +20,16 @@ from teachkit.hardware.sheet import Sheet, by_alias, key, parse, shipped
 DEFAULT_GPU_NAME = "A100-SXM4-40GB"
 """The GPU that is modelled where nobody names one; the compilers' default target, sm_80, is its architecture."""
 
+GPU_OF_ARCHITECTURE = {
+    70: "V100-SXM2-16GB",
+    75: "T4-PCIe-16GB",
+    80: DEFAULT_GPU_NAME,
+    89: "RTX-4090-24GB",
+    90: "H100-SXM5-80GB",
+    100: "B200-SXM6-180GB",
+}
+"""The data sheet that stands for each compute capability, written without the dot."""
+
 _MEASURED_DRAM_RATES = (
     "dram_triad_bytes_per_s",
     "dram_copy_bytes_per_s",
@@ -156,6 +166,21 @@ def parse_spec(text: str, where: str) -> GpuSpec:
 def gpu_names() -> tuple[str, ...]:
     """Return the names of the GPUs that have a data sheet, in alphabetical order."""
     return tuple(_registry())
+
+
+def default_gpu_name(architecture: int) -> str:
+    """The GPU that is modelled for code of this compute capability (without the dot) where nobody names one.
+
+    The default, which runs what was made for older GPUs too; else the nearest that is not newer than the code.
+
+    Examples
+    --------
+    >>> [default_gpu_name(architecture) for architecture in (75, 80, 90, 103)]
+    ['A100-SXM4-40GB', 'A100-SXM4-40GB', 'H100-SXM5-80GB', 'B200-SXM6-180GB']
+    """
+    least = next(number for number, name in GPU_OF_ARCHITECTURE.items() if name == DEFAULT_GPU_NAME)
+    wanted = max(architecture, least)
+    return GPU_OF_ARCHITECTURE[max(number for number in GPU_OF_ARCHITECTURE if number <= wanted)]
 
 
 def gpu(name: str | Path | GpuSpec = DEFAULT_GPU_NAME) -> GpuSpec:

@@ -57,6 +57,10 @@ def test_tensor_maps_by_the_driver():
     assert "all maps" in run(str(PROGRAMS / "tensor_map_calls.py")).stdout
 
 
+def test_rectangles_and_block_sizes_by_the_driver():
+    assert "all copies" in run(str(PROGRAMS / "rectangles.py")).stdout
+
+
 def test_clusters_by_the_driver():
     assert "all clusters" in run(str(PROGRAMS / "cluster_calls.py")).stdout
 

@@ -82,7 +82,7 @@ def run(
     shared = program.shared_bytes
     if shared_bytes:
         shared = -(-shared // 16) * 16 + shared_bytes
-    gpu = modelled_gpu()
+    gpu = modelled_gpu(kernel.owner.architecture)
     _check_shared(name, shared, gpu)
     _check_writable(program, arguments, name)
     if program.swaps_words:
@@ -134,18 +134,18 @@ def _check_writable(program: Program, arguments: Arguments, name: str) -> None:
             )
 
 
-def modelled_gpu() -> GpuSpec:
-    """The data sheet of the GPU that is modelled."""
+def modelled_gpu(architecture: int) -> GpuSpec:
+    """The data sheet of the GPU that is modelled: the one that was chosen, else one that runs such code."""
     from teachkit.emulator.kernel import settings
-    from teachkit.hardware.spec import gpu
+    from teachkit.hardware.spec import default_gpu_name, gpu
 
-    name = settings.gpu
-    return gpu(name) if name is not None and name.endswith(".toml") else _named_gpu(name)
+    name = settings.gpu or default_gpu_name(architecture)
+    return gpu(name) if name.endswith(".toml") else _named_gpu(name)
 
 
 @functools.lru_cache(maxsize=32)
-def _named_gpu(name: str | None) -> GpuSpec:
+def _named_gpu(name: str) -> GpuSpec:
     """A data sheet that comes with the library, which does not change while a program runs."""
-    from teachkit.hardware.spec import DEFAULT_GPU_NAME, gpu
+    from teachkit.hardware.spec import gpu
 
-    return gpu(name or DEFAULT_GPU_NAME)
+    return gpu(name)

@@ -19,7 +19,8 @@ _GRID_WORKSPACE = "tk_grid_workspace"  # cooperative groups find it in two regis
 def special_registers(launch: LaunchState, block: tuple[int, int, int], n_threads: int) -> dict[str, Array]:
     """By name, uint32 or uint64, [n_threads] or [1].
 
-    Multiprocessors are those of the default GPU, dealt to blocks in turn. Clocks are read by :func:`clock`.
+    Multiprocessors are those of the GPU that is modelled by default, dealt to blocks in turn. Clocks are read by
+    :func:`clock`.
     """
     thread = np.arange(n_threads, dtype=np.uint32)
     sizes, n_blocks = launch.block, launch.grid
@@ -52,10 +53,11 @@ def special_registers(launch: LaunchState, block: tuple[int, int, int], n_thread
         "%lanemask_gt": ~(bit | (bit - np.uint32(1))),
         "%lanemask_ge": ~(bit - np.uint32(1)),
     }
+    n_sms = _n_sms(launch.module.architecture)
     scalars = {
         "%nwarpid": 64,
-        "%smid": number % _n_sms(),
-        "%nsmid": _n_sms(),
+        "%smid": number % n_sms,
+        "%nsmid": n_sms,
         "%gridid": 0,
         "%cluster_ctarank": at[0] + size[0] * (at[1] + size[1] * at[2]),
         "%cluster_nctarank": size[0] * size[1] * size[2],
@@ -77,7 +79,7 @@ def clock(name: str, now: int) -> Array:
     return np.array([now >> (32 if name.endswith("_hi") else 0) & 0xFFFFFFFF], np.uint32)
 
 
-def _n_sms() -> int:
-    from teachkit.hardware.spec import DEFAULT_GPU_NAME, gpu
+def _n_sms(architecture: int) -> int:
+    from teachkit.hardware.spec import default_gpu_name, gpu
 
-    return int(gpu(DEFAULT_GPU_NAME).n_sms)
+    return int(gpu(default_gpu_name(architecture)).n_sms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import linecache
+import re
 from typing import TypeAlias
 
 
@@ -189,3 +190,9 @@ class Module:
     functions: dict[str, Function]
     files: dict[int, str]
     aliases: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def architecture(self) -> int:
+        """Compute capability that the code was made for, without the dot: 90 of ``sm_90a``."""
+        found = re.match(r"sm_(\d+)", self.target)
+        return int(found[1]) if found else 0

@@ -1,6 +1,6 @@
 """Copies and fills. A device address is checked against the allocations; a host address cannot be.
 
-Not modelled: copies of two and three dimensions, between devices, in batches.
+Those of two and three dimensions stand in ``rectangles.py``. Not modelled: copies between devices, in batches.
 """
 
 from __future__ import annotations

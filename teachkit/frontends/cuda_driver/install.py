@@ -43,6 +43,7 @@ def install() -> None:
         launch,
         memory,
         pools,
+        rectangles,
         stream,
         tensor_maps,
     )

@@ -26,6 +26,8 @@ Dims = tuple[int, int, int]
 _COOPERATIVE, _CLUSTER = 2, 4  # CU_LAUNCH_ATTRIBUTE_COOPERATIVE, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
 _BUFFER, _BUFFER_BYTES = 1, 2  # CU_LAUNCH_PARAM_BUFFER_POINTER, CU_LAUNCH_PARAM_BUFFER_SIZE
 _ATTRIBUTE_BYTES = 72
+_WARP, _MOST_THREADS = 32, 1024  # of a block
+_BYTES_OF_BLOCK = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_int)  # CUoccupancyB2DSize
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -215,3 +217,21 @@ def max_active_blocks(count: int, function: int, n_threads: int, shared_bytes: i
 @entry("cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags", "ppiQI")
 def max_active_blocks_with_flags(count: int, function: int, n_threads: int, shared_bytes: int, flags: int) -> None:
     put("i", count, blocks_per_sm(handles.find(function, Function), n_threads, shared_bytes))
+
+
+@entry("cuOccupancyMaxPotentialBlockSize", "ppppQi")
+def max_potential_block_size(
+    n_blocks: int, n_threads: int, function: int, shared_of: int, shared_bytes: int, limit: int
+) -> None:
+    """The largest block with which an SM has most threads at work, and as many blocks as then fill the GPU.
+
+    ``shared_of`` is null or says how many bytes of shared memory a block of so many threads wants.
+    """
+    found = handles.find(function, Function)
+    wanted = _BYTES_OF_BLOCK(shared_of) if shared_of else None
+    best = 0, 0, 0  # threads of an SM at work, threads of a block, blocks of an SM
+    for size in range(_WARP, min(limit or _MOST_THREADS, _MOST_THREADS) + 1, _WARP):
+        blocks = blocks_per_sm(found, size, wanted(size) if wanted else shared_bytes)
+        best = max(best, (blocks * size, size, blocks))
+    put("i", n_blocks, best[2] * int(spec().n_sms))
+    put("i", n_threads, best[1])

@@ -63,12 +63,12 @@ PLACE = """.version 8.0
 
 
 def test_where_and_when(both):
-    """Blocks are dealt to the GPU's multiprocessors in turn; a block's clock moves by its own readings alone."""
+    """Blocks are dealt to an H100's 132 multiprocessors in turn; a block's clock moves by its own readings alone."""
     run = both.run_both(PLACE, "k", 200, 32, [both.array(200 * 32 * 16)])
     run.check_memory()
     words = run.memory[0][0].view(np.uint32).reshape(200, 32, 16)
-    assert (words[:, 0, 0] == np.arange(200) % 108).all()
-    assert words[7, 3, :8].tolist() == [7, 108, 7, 1, 0, 0, 3, 7]
+    assert (words[:, 0, 0] == np.arange(200) % 132).all()
+    assert words[7, 3, :8].tolist() == [7, 132, 7, 1, 0, 0, 3, 7]
     assert words[199, 31, 8:14].tolist() == [32, 0, 64, 0, 96, 0]
 
 
