@@ -37,6 +37,40 @@ class Trial:
     tolerance: float | None = None
 
 
+class Trials:
+    """The trials of a suite by the name of their operator, each for the types that its floats come in.
+
+    ``dtypes`` is for operators that are added without any.
+    """
+
+    def __init__(self, dtypes: Sequence[str]) -> None:
+        self._dtypes = tuple(dtypes)
+        self._of: dict[str, tuple[Callable[[], Trial], tuple[str, ...]]] = {}
+
+    def add(
+        self, name: str, dtypes: tuple[str, ...] | None = None
+    ) -> Callable[[Callable[[], Trial]], Callable[[], Trial]]:
+        """Enter the decorated function, which makes a trial of fresh inputs."""
+
+        def register(make: Callable[[], Trial]) -> Callable[[], Trial]:
+            self._of[name] = make, self._dtypes if dtypes is None else dtypes
+            return make
+
+        return register
+
+    def names(self) -> list[str]:
+        """``operator-dtype`` of all, in the order in which they were added."""
+        return [f"{name}-{dtype}" for name, (_, dtypes) in self._of.items() for dtype in dtypes]
+
+    def make(self, name: str) -> tuple[Trial, str]:
+        """A fresh trial by such a name, the same numbers each time, and its type."""
+        import torch
+
+        operator, dtype = name.rsplit("-", 1)
+        torch.manual_seed(0)
+        return self._of[operator][0](), dtype
+
+
 def randn(*shape: int, scale: float = 1.0, grad: bool = True) -> Any:
     """Float64 normal numbers as an input; the trial rounds them to its type."""
     import torch

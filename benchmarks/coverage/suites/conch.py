@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks.coverage.judge import Trial, judge, randn
+from benchmarks.coverage.judge import Trial, Trials, judge, randn
 
 TITLE = "conch-triton-kernels: every operator of the package that can be called without vLLM"
 PACKAGES = ("conch-triton-kernels", "torch", "triton")
@@ -13,11 +12,8 @@ CHUNK = 8
 LIMIT_S = 600
 
 _HALVES = ("float16", "bfloat16")
-_trials: dict[str, tuple[Callable[[], Trial], tuple[str, ...]]] = {}
-
-
-def names() -> list[str]:
-    return [f"{name}-{dtype}" for name, (_, dtypes) in _trials.items() for dtype in dtypes]
+trials = Trials(_HALVES)
+names, operator = trials.names, trials.add
 
 
 def setup() -> None:
@@ -33,24 +29,12 @@ def setup() -> None:
 
 
 def run(name: str) -> None:
-    import torch
-
     from teachkit.frontends import target
 
-    operator, dtype = name.rsplit("-", 1)
-    torch.manual_seed(0)
     try:
-        judge(_trials[operator][0](), dtype)
+        judge(*trials.make(name))
     finally:
         target.set_architecture(None)
-
-
-def operator(name: str, dtypes: tuple[str, ...] = _HALVES) -> Callable[[Callable[[], Trial]], Callable[[], Trial]]:
-    def register(make: Callable[[], Trial]) -> Callable[[], Trial]:
-        _trials[name] = make, dtypes
-        return make
-
-    return register
 
 
 def numbers(*shape: int, scale: float = 1.0) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from benchmarks.coverage.judge import Trial, judge, randn
+from benchmarks.coverage.judge import Trial, Trials, judge, randn
 
 TITLE = "fla-core: linear attention and its building blocks, the smallest configuration of each autotuned kernel"
 PACKAGES = ("fla-core", "einops", "torch", "triton")
@@ -16,15 +16,12 @@ LIMIT_S = 600
 _BOTH = ("float32", "bfloat16")
 _FULL = ("float32",)  # operators of many kernels: compiling them once takes long enough
 _HALF = ("bfloat16",)  # operators that refuse float32
-_trials: dict[str, tuple[Callable[[], Trial], tuple[str, ...]]] = {}
+trials = Trials(_FULL)
+names, operator = trials.names, trials.add
 # Chunked forms chain several tf32 or bfloat16 dots, some through the inverse of a triangular matrix.
 _CHAINED = {"float32": 1e-2, "bfloat16": 5e-2, "float16": 1e-2}
 
 BATCH, TIME, HEADS, SIZE = 1, 70, 2, 32
-
-
-def names() -> list[str]:
-    return [f"{name}-{dtype}" for name, (_, dtypes) in _trials.items() for dtype in dtypes]
 
 
 def setup() -> None:
@@ -37,21 +34,9 @@ def setup() -> None:
 
 
 def run(name: str) -> None:
-    import torch
-
-    operator, dtype = name.rsplit("-", 1)
-    torch.manual_seed(0)
-    trial = _trials[operator][0]()
+    trial, dtype = trials.make(name)
     trial.tolerance = trial.tolerance or _CHAINED[dtype]
     judge(trial, dtype)
-
-
-def operator(name: str, dtypes: tuple[str, ...] = _FULL) -> Callable[[Callable[[], Trial]], Callable[[], Trial]]:
-    def register(make: Callable[[], Trial]) -> Callable[[], Trial]:
-        _trials[name] = make, dtypes
-        return make
-
-    return register
 
 
 def heads(scale: float = 1.0, size: int = SIZE) -> Any:

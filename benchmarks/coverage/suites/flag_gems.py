@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.coverage.frame import Skip
-from benchmarks.coverage.judge import Trial, judge, randn
+from benchmarks.coverage.judge import Trial, Trials, judge, randn
 
 TITLE = "flag-gems: a stated list of its operators, the smallest configuration of each autotuned kernel"
 PACKAGES = ("flag-gems", "PyYAML", "SQLAlchemy", "torch", "triton")
@@ -16,11 +16,8 @@ LIMIT_S = 600
 ENVIRONMENT = {"GEMS_VENDOR": "nvidia"}  # else it looks for the vendor's command-line tool
 
 _FLOATS = ("float32", "float16", "bfloat16")
-_trials: dict[str, tuple[Callable[[], Trial], tuple[str, ...]]] = {}
-
-
-def names() -> list[str]:
-    return [f"{name}-{dtype}" for name, (_, dtypes) in _trials.items() for dtype in dtypes]
+trials = Trials(_FLOATS)
+names = trials.names
 
 
 def setup() -> None:
@@ -37,13 +34,9 @@ def setup() -> None:
 
 
 def run(name: str) -> None:
-    import torch
-
-    operator, dtype = name.rsplit("-", 1)
-    if operator == "where_self":
+    if name.startswith("where_self-"):
         raise Skip("the package refuses it where all tensors' device is the CPU (flag_gems/ops/where.py)")
-    torch.manual_seed(0)
-    judge(_trials[operator][0](), dtype)
+    judge(*trials.make(name))
 
 
 def gems(name: str) -> Callable[..., Any]:
@@ -66,6 +59,7 @@ def add(
 ) -> None:
     """One operator: ``reference`` is a dotted name in ``torch``, by default the operator's own."""
 
+    @trials.add(label or name, dtypes)
     def make() -> Trial:
         import torch
 
@@ -83,8 +77,6 @@ def add(
                 return function(*args) if call is None else call(function, *args)
 
         return Trial(run, expected, inputs(), dots=dots)
-
-    _trials[label or name] = make, dtypes
 
 
 def numbers(*shape: int, scale: float = 1.0) -> Any:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.coverage.judge import Trial, judge, randn
+from benchmarks.coverage.judge import Trial, Trials, judge, randn
 
 TITLE = "gemlite: products of few and many rows with weights of few bits, one configuration of each autotuned kernel"
 PACKAGES = ("gemlite", "torch", "triton")
 CHUNK = 8
 LIMIT_S = 600
 
-_trials: dict[str, tuple[Callable[[], Trial], tuple[str, ...], int]] = {}
 _HALVES = ("float16", "bfloat16")
+trials = Trials(_HALVES)
+names = trials.names
+_architectures: dict[str, int] = {}
 INNER, COLUMNS = 256, 128
-
-
-def names() -> list[str]:
-    return [f"{name}-{dtype}" for name, (_, dtypes, _) in _trials.items() for dtype in dtypes]
 
 
 def setup() -> None:
@@ -42,16 +40,11 @@ def setup() -> None:
 
 
 def run(name: str) -> None:
-    import torch
-
     from teachkit.frontends import target
 
-    layer, dtype = name.rsplit("-", 1)
-    make, _, architecture = _trials[layer]
-    torch.manual_seed(0)
-    target.set_architecture(architecture)
+    target.set_architecture(_architectures[name.rsplit("-", 1)[0]])
     try:
-        judge(make(), dtype)
+        judge(*trials.make(name))
     finally:
         target.set_architecture(None)
 
@@ -59,11 +52,8 @@ def run(name: str) -> None:
 def layer(
     name: str, dtypes: tuple[str, ...] = _HALVES, architecture: int = 80
 ) -> Callable[[Callable[[], Trial]], Callable[[], Trial]]:
-    def register(make: Callable[[], Trial]) -> Callable[[], Trial]:
-        _trials[name] = make, dtypes, architecture
-        return make
-
-    return register
+    _architectures[name] = architecture
+    return trials.add(name, dtypes)
 
 
 def whole(rows: int, largest: int) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks.coverage.judge import Trial, judge, randn
+from benchmarks.coverage.judge import Trial, Trials, judge, randn
 
 TITLE = "liger-kernel: every operator with a forward, and its backward (of autotuned kernels, two configurations)"
 PACKAGES = ("liger-kernel", "torch", "triton")
@@ -13,11 +12,8 @@ CHUNK = 12
 LIMIT_S = 600
 
 _FLOATS = ("float32", "bfloat16", "float16")
-_trials: dict[str, tuple[Callable[[], Trial], tuple[str, ...]]] = {}
-
-
-def names() -> list[str]:
-    return [f"{name}-{dtype}" for name, (_, dtypes) in _trials.items() for dtype in dtypes]
+trials = Trials(_FLOATS)
+names, operator = trials.names, trials.add
 
 
 def setup() -> None:
@@ -33,21 +29,7 @@ def setup() -> None:
 
 
 def run(name: str) -> None:
-    import torch
-
-    operator, dtype = name.rsplit("-", 1)
-    torch.manual_seed(0)
-    judge(_trials[operator][0](), dtype)
-
-
-def operator(name: str, dtypes: tuple[str, ...] = _FLOATS) -> Callable[[Callable[[], Trial]], Callable[[], Trial]]:
-    """Register the decorated function, which makes a trial of fresh inputs, for each type of its floats."""
-
-    def register(make: Callable[[], Trial]) -> Callable[[], Trial]:
-        _trials[name] = make, dtypes
-        return make
-
-    return register
+    judge(*trials.make(name))
 
 
 def _functional() -> Any:

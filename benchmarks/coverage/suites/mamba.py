@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from benchmarks.coverage.judge import Trial, judge, randn
+from benchmarks.coverage.judge import Trial, Trials, judge, randn
 
 TITLE = "mamba-ssm: its Triton kernels, the smallest configuration of each autotuned one"
 PACKAGES = ("mamba-ssm", "einops", "torch", "triton")
@@ -15,15 +14,12 @@ LIMIT_S = 600
 
 _BOTH = ("float32", "bfloat16")
 _ALL = ("float32", "float16", "bfloat16")
-_trials: dict[str, tuple[Callable[[], Trial], tuple[str, ...]]] = {}
+trials = Trials(_BOTH)
+names, operator = trials.names, trials.add
 # Scans in chunks chain tf32 or bfloat16 dots, and their gradients sum over all steps.
 _CHAINED = {"float32": 1e-2, "float16": 1e-2, "bfloat16": 5e-2}
 
 BATCH, TIME, HEADS, GROUPS, SIZE, STATE = 2, 75, 4, 2, 32, 16
-
-
-def names() -> list[str]:
-    return [f"{name}-{dtype}" for name, (_, dtypes) in _trials.items() for dtype in dtypes]
 
 
 def setup() -> None:
@@ -46,24 +42,12 @@ def setup() -> None:
 
 
 def run(name: str) -> None:
-    import torch
-
     from benchmarks.coverage.device_queries import tensors_claim_cuda
 
-    operator, dtype = name.rsplit("-", 1)
-    torch.manual_seed(0)
-    trial = _trials[operator][0]()
+    trial, dtype = trials.make(name)
     trial.tolerance = trial.tolerance or _CHAINED[dtype]
     with tensors_claim_cuda():  # the gradients of Mamba 3 insist on it
         judge(trial, dtype)
-
-
-def operator(name: str, dtypes: tuple[str, ...] = _BOTH) -> Callable[[Callable[[], Trial]], Callable[[], Trial]]:
-    def register(make: Callable[[], Trial]) -> Callable[[], Trial]:
-        _trials[name] = make, dtypes
-        return make
-
-    return register
 
 
 def of_package(path: str) -> Any:

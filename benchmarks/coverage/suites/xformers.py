@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks.coverage.judge import Trial, judge, randn
+from benchmarks.coverage.judge import Trial, Trials, judge, randn
 
 TITLE = "xformers: its Triton kernels, the smallest configuration of each autotuned one"
 PACKAGES = ("xformers", "torch", "triton")
@@ -15,11 +14,8 @@ ENVIRONMENT = {"XFORMERS_ENABLE_TRITON": "1"}
 
 _HALVES = ("float16", "bfloat16")
 _ALL = ("float32", *_HALVES)
-_trials: dict[str, tuple[Callable[[], Trial], tuple[str, ...]]] = {}
-
-
-def names() -> list[str]:
-    return [f"{name}-{dtype}" for name, (_, dtypes) in _trials.items() for dtype in dtypes]
+trials = Trials(_HALVES)
+names, operator = trials.names, trials.add
 
 
 def setup() -> None:
@@ -39,22 +35,10 @@ def setup() -> None:
 
 
 def run(name: str) -> None:
-    import torch
-
     from benchmarks.coverage.device_queries import tensors_claim_cuda
 
-    operator, dtype = name.rsplit("-", 1)
-    torch.manual_seed(0)
     with tensors_claim_cuda():
-        judge(_trials[operator][0](), dtype)
-
-
-def operator(name: str, dtypes: tuple[str, ...] = _HALVES) -> Callable[[Callable[[], Trial]], Callable[[], Trial]]:
-    def register(make: Callable[[], Trial]) -> Callable[[], Trial]:
-        _trials[name] = make, dtypes
-        return make
-
-    return register
+        judge(*trials.make(name))
 
 
 def numbers(*shape: int, scale: float = 1.0) -> Any:
