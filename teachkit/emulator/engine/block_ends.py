@@ -100,7 +100,7 @@ class BlockEnds(Suspensions):
         """Add lanes to the masks of the blocks where they go on; then on to the next block that may have some."""
         b = self.builder
         for target, mask in targets:
-            b.store(b.or_(self._lanes_of(target), mask), self.masks[target])
+            self._add_lanes(target, mask)
         following_label = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
         for target in sorted({t for t, _ in targets if t <= block.index}):
             onward = self.warp.append_basic_block(f"onward{block.index}")
@@ -158,7 +158,7 @@ class BlockEnds(Suspensions):
         b, e = self.builder, self.e
         (after,) = block.successors
         if self.masked:
-            b.store(b.or_(self._lanes_of(after), lanes), self.masks[after])
+            self._add_lanes(after, lanes)
         waiting = lanes
         if last.guard is None:
             self.sites.plain(last)
@@ -174,9 +174,9 @@ class BlockEnds(Suspensions):
         self._suspend(self.blocks[after], Status.BARRIER, self.held[block.index])
 
     def _pause(self, block: flow.Block, last: Instruction, lanes: Value) -> None:
-        b, (after,) = self.builder, block.successors
+        (after,) = block.successors
         if self.masked:
-            b.store(b.or_(self._lanes_of(after), lanes), self.masks[after])
+            self._add_lanes(after, lanes)
         self.sites.plain(last)
         self._suspend(self.blocks[after], Status.YIELDED, self.held[block.index])
 

@@ -129,8 +129,7 @@ class Suspensions(WarpCode):
             return
         own = self.frame.at(self.layout.masks_at + 4 * (len(self.blocks) + block.index))
         here = b.load(own, typ=I32)
-        lanes = b.or_(self._lanes_of(block.index), here)
-        b.store(lanes, self.masks[block.index])
+        lanes = self._add_lanes(block.index, here)
         b.store(I32(0), own)
         parked = b.and_(b.load(self.frame.at(FRAME_PARKED), typ=I32), b.not_(here))
         b.store(parked, self.frame.at(FRAME_PARKED))

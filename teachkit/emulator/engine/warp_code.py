@@ -99,6 +99,12 @@ class WarpCode:
         """The lanes that a block has to run."""
         return self.builder.load(self.masks[index], typ=I32)
 
+    def _add_lanes(self, index: int, lanes: Value) -> Value:
+        """Have a block run these too; returns all that it then has to run."""
+        found = self.builder.or_(self._lanes_of(index), lanes)
+        self.builder.store(found, self.masks[index])
+        return found
+
     def _stack(self, function: Function) -> Stack | None:
         """Room for functions that call themselves, behind the other private memory of a lane."""
         if not isinstance(function, Stacked):

@@ -10,7 +10,7 @@ import functools
 from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import written_once
-from teachkit.emulator.engine.shapes import I8, I32, I64, WIDTHS, Value, is_vector
+from teachkit.emulator.engine.shapes import I1, I8, I32, I64, WIDTHS, Value, element_of
 from teachkit.emulator.isa.table import Form, instruction
 
 
@@ -45,17 +45,12 @@ def bfind(e: Emitter, form: Form, a: Value) -> Value:
 
 
 def count_leading(e: Emitter, a: Value) -> Value:
-    suffix = f"v32i{a.type.element.width}" if is_vector(a) else f"i{a.type.width}"
-    name = f"llvm.ctlz.{suffix}"
-    function = e.module.globals.get(name) or ir.Function(
-        e.module, ir.FunctionType(a.type, [a.type, ir.IntType(1)]), name
-    )
-    return e.builder.call(function, [a, ir.Constant(ir.IntType(1), 0)])
+    """Zeros above the highest bit that is set; the width where there is none."""
+    return e.intrinsic("llvm.ctlz", a, I1(0))
 
 
 def _to_u32(e: Emitter, value: Value) -> Value:
-    width = value.type.element.width if is_vector(value) else value.type.width
-    return value if width == 32 else e.cast("trunc", value, I32)
+    return value if element_of(value.type).width == 32 else e.cast("trunc", value, I32)
 
 
 @instruction("bmsk.(clamp|wrap).b32", reads=("u32", "u32"), writes="b32")
