@@ -115,6 +115,7 @@ class _Translator(BlockEnds):
         lanes: Value = I32(-1)
         e.active = e.carry = None
         e.values.clear()
+        e.laid_out.clear()
         e.n_rooms, e.is_in_loop = 0, block.is_in_loop
         if self.masked:
             following = self.labels[block.index + 1] if block.index + 1 < len(self.blocks) else self.exit
@@ -134,13 +135,19 @@ class _Translator(BlockEnds):
         if body and flow.ends_block(body[-1]):
             body, last = body[:-1], body[-1]
         for item in self._items(body):
-            if isinstance(item, Instruction):
-                self._instruction(item)
-                continue
-            for instruction in item.before:
+            alone = (item,) if isinstance(item, Instruction) else item.before
+            for instruction in alone:
                 self._instruction(instruction)
-            neighbours.translate(self.e, item)
+            if not isinstance(item, Instruction):
+                neighbours.translate(self.e, item)
+            self._forget(alone if isinstance(item, Instruction) else (*alone, *item.accesses))
         self._terminate(block, last, lanes)
+
+    def _forget(self, done: Sequence[Instruction]) -> None:
+        """What was made of registers that are written now no longer holds."""
+        if known := self.e.laid_out:
+            written = {name for instruction in done for name in flow.defined(instruction)}
+            self.e.laid_out = {key: slot for key, slot in known.items() if written.isdisjoint(key)}
 
     def _items(self, body: Sequence[Instruction]) -> Iterable[Instruction | neighbours.Neighbours]:
         if self.mode.checked:

@@ -9,9 +9,10 @@ from teachkit.emulator.engine.addresses import place_of
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I8, I16, I32, I64, Poison, lane_constants, vector_of
-from teachkit.emulator.isa.products import ELEMENTS, items_of, kept, place_of_register, product, product_in_place
+from teachkit.emulator.isa.fragments import ELEMENTS
+from teachkit.emulator.isa.products import items_of, kept, place_of_register, product, product_in_place
 from teachkit.emulator.isa.table import Form, instruction
-from teachkit.emulator.ptx.model import Address, Operand
+from teachkit.emulator.ptx.model import Address, Operand, Register
 
 
 @instruction(
@@ -37,15 +38,16 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
         raise e.unsupported(f"{sizes} registers of A, B, C and D, not {_sizes(form.opcode, types)}")
     targets = [place for item in results if (place := place_of_register(e, item, wide)) is not None]
     operands = [item for items in sources for item in items]
+    names = [item.name if isinstance(item, Register) else str(item) for item in operands[: sizes[0] + sizes[1]]]
     if e.active is None and e.guard is None and len(targets) == len(results):
         places = [
             place_of_register(e, item, wide) or kept(e, str(i), e.vector(e.read(item, wide)))
             for i, item in enumerate(operands)
         ]
-        product_in_place(e, types, how, sizes, [*places, *targets])
+        product_in_place(e, types, how, sizes, [*places, *targets], names)
         return
     words = [e.vector(e.read(item, wide)) for item in operands]
-    for item, value in zip(results, product(e, types, how, sizes, words), strict=True):
+    for item, value in zip(results, product(e, types, how, sizes, words, names), strict=True):
         e.write(item, value, wide)
 
 

@@ -14,7 +14,8 @@ from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I32, Poison, Value, lane_constants
-from teachkit.emulator.isa.products import decoded, items_of, registers_of, return_all
+from teachkit.emulator.isa.fragments import decoded
+from teachkit.emulator.isa.products import items_of, registers_of, return_all
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Operand
 

@@ -27,8 +27,8 @@ from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I1, I8, I32, I64, POINTER, Value, vector_of
 from teachkit.emulator.isa import tensor_products as products
 from teachkit.emulator.isa.descriptors import buffers, limits, tiles_function
+from teachkit.emulator.isa.fragments import ELEMENTS, room
 from teachkit.emulator.isa.mbarrier import arrive_unseen
-from teachkit.emulator.isa.products import ELEMENTS, room
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.isa.tensor_memory import address_in, place_function
 from teachkit.emulator.ptx.model import Address, Immediate, Operand

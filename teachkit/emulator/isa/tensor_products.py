@@ -28,7 +28,8 @@ from teachkit.emulator.engine.shapes import (
 )
 from teachkit.emulator.isa.descriptors import TILE_BYTES
 from teachkit.emulator.isa.formats import float_to_half, half_to_float
-from teachkit.emulator.isa.products import ELEMENTS, decoded, registers_of
+from teachkit.emulator.isa.fragments import ELEMENTS, decoded
+from teachkit.emulator.isa.products import registers_of
 
 COLUMN_BYTES = 128 * 4  # of tensor memory
 K_BYTES = 32  # of K in an instruction

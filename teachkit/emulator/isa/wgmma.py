@@ -21,7 +21,8 @@ from teachkit.emulator.engine import tally
 from teachkit.emulator.engine.emit import RESIDENT_ALIGN, Emitter
 from teachkit.emulator.engine.shapes import I1, I8, I32, I64, Value, vector_of
 from teachkit.emulator.isa.descriptors import TILE_BYTES, load_tiles
-from teachkit.emulator.isa.products import items_of, kept, place_of_register, product_in_place, room
+from teachkit.emulator.isa.fragments import room
+from teachkit.emulator.isa.products import items_of, kept, place_of_register, product_in_place
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Group, Immediate, Operand
 

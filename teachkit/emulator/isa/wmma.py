@@ -21,7 +21,8 @@ from teachkit.emulator.engine.addresses import address_of
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.interleave import interleave
 from teachkit.emulator.engine.shapes import I16, I32, I64, Poison, Value, lane_constants, vector_of
-from teachkit.emulator.isa.products import ELEMENTS, items_of, product
+from teachkit.emulator.isa.fragments import ELEMENTS
+from teachkit.emulator.isa.products import items_of, product
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Operand
 

@@ -279,6 +279,9 @@ end:
 ; Wavefronts of one request by `live` (not 0) lanes, and how many it would take without conflicts. Lanes are served
 ; in phases of 32, 16 (8-byte) or 8 (16-byte); a phase takes as many wavefronts as the most distinct words that any
 ; one bank must deliver.
+;
+; Each (phase, bank group) has a bit. There are as many bits as lanes only if all differ: then no two lanes of a phase
+; want the same banks, and each phase with a lane takes one wavefront.
 define internal { i64, i64 } @tk_wavefronts(ptr %addresses, i32 %live, i64 %size) {
 entry:
   %live.less = sub i32 %live, 1
@@ -290,6 +293,64 @@ one:
   ret { i64, i64 } { i64 1, i64 1 }
 
 several:
+  %size32 = trunc i64 %size to i32
+  %unit.bytes = call i32 @llvm.umax.i32(i32 %size32, i32 4)
+  %shift = call i32 @llvm.cttz.i32(i32 %unit.bytes, i1 true)
+  %shift.1 = insertelement <32 x i32> poison, i32 %shift, i64 0
+  %shift.n = shufflevector <32 x i32> %shift.1, <32 x i32> poison, <32 x i32> zeroinitializer
+  %lanes.a.phase = lshr i32 128, %shift           ; units side by side across the 32 banks
+  %group.mask = sub i32 %lanes.a.phase, 1
+  %group.mask.1 = insertelement <32 x i32> poison, i32 %group.mask, i64 0
+  %group.mask.n = shufflevector <32 x i32> %group.mask.1, <32 x i32> poison, <32 x i32> zeroinitializer
+  %address = load <32 x i64>, ptr %addresses, align 8
+  %address.low = trunc <32 x i64> %address to <32 x i32>
+  %unit = lshr <32 x i32> %address.low, %shift.n
+  %group.n = and <32 x i32> %unit, %group.mask.n
+  %phase.part = xor <32 x i32> %group.mask.n, splat (i32 -1)
+  %lane.n = and <32 x i32> %phase.part, <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %place.n = or <32 x i32> %lane.n, %group.n
+  %bit.n = shl <32 x i32> splat (i32 1), %place.n
+  %live.n = bitcast i32 %live to <32 x i1>
+  %bits.n = select <32 x i1> %live.n, <32 x i32> %bit.n, <32 x i32> zeroinitializer
+  %bits = call i32 @llvm.vector.reduce.or.v32i32(<32 x i32> %bits.n)
+  %n.bits = call i32 @llvm.ctpop.i32(i32 %bits)
+  %n.lanes = call i32 @llvm.ctpop.i32(i32 %live)
+  %all.differ = icmp eq i32 %n.bits, %n.lanes
+  br i1 %all.differ, label %free, label %conflicts
+
+conflicts:
+  %counted = call { i64, i64 } @tk_conflicts(ptr %addresses, i32 %live, i64 %size)
+  ret { i64, i64 } %counted
+
+free:
+  %is.whole = icmp eq i32 %lanes.a.phase, 32
+  %one.shl = shl i32 1, %lanes.a.phase
+  %phase.low = sub i32 %one.shl, 1
+  %phase.mask = select i1 %is.whole, i32 -1, i32 %phase.low
+  %phases.only = xor i32 %group.mask, -1
+  br label %phase
+
+phase:
+  %left = phi i32 [ %live, %free ], [ %left.next, %phase ]
+  %n = phi i64 [ 0, %free ], [ %n.next, %phase ]
+  %first = call i32 @llvm.cttz.i32(i32 %left, i1 true)
+  %its.start = and i32 %first, %phases.only
+  %its.lanes = shl i32 %phase.mask, %its.start
+  %others = xor i32 %its.lanes, -1
+  %left.next = and i32 %left, %others
+  %n.next = add i64 %n, 1
+  %more = icmp ne i32 %left.next, 0
+  br i1 %more, label %phase, label %done
+
+done:
+  %r.0 = insertvalue { i64, i64 } poison, i64 %n.next, 0
+  %r.1 = insertvalue { i64, i64 } %r.0, i64 %n.next, 1
+  ret { i64, i64 } %r.1
+}
+
+; The same where two lanes or more of a phase want the same banks.
+define internal { i64, i64 } @tk_conflicts(ptr %addresses, i32 %live, i64 %size) noinline {
+entry:
   %conflicts = alloca [32 x i8], align 64
   %units = alloca [32 x i64], align 64
   %places = alloca [32 x i64], align 64
@@ -310,23 +371,14 @@ several:
   %one.shl = shl i32 1, %lanes.a.phase
   %phase.low = sub i32 %one.shl, 1
   %phase.mask0 = select i1 %is.whole, i32 -1, i32 %phase.low
-  ; Give each (phase, bank group) a bit. The lanes' bits add up to what they or to only if all differ: then
-  ; no two lanes of a phase want the same banks, and each phase with a lane takes one wavefront.
   %group.mask.1 = insertelement <32 x i64> poison, i64 %group.mask, i64 0
   %group.mask.n = shufflevector <32 x i64> %group.mask.1, <32 x i64> poison, <32 x i32> zeroinitializer
   %group.n = and <32 x i64> %unit, %group.mask.n
   %phase.part = xor <32 x i64> %group.mask.n, splat (i64 -1)
   %lane.n = and <32 x i64> %phase.part, <i64 0, i64 1, i64 2, i64 3, i64 4, i64 5, i64 6, i64 7, i64 8, i64 9, i64 10, i64 11, i64 12, i64 13, i64 14, i64 15, i64 16, i64 17, i64 18, i64 19, i64 20, i64 21, i64 22, i64 23, i64 24, i64 25, i64 26, i64 27, i64 28, i64 29, i64 30, i64 31>
   %place.n = or <32 x i64> %lane.n, %group.n
-  %bit.n = shl <32 x i64> splat (i64 1), %place.n
   %live.n = bitcast i32 %live to <32 x i1>
-  %bits.n = select <32 x i1> %live.n, <32 x i64> %bit.n, <32 x i64> zeroinitializer
-  %bits.or = call i64 @llvm.vector.reduce.or.v32i64(<32 x i64> %bits.n)
-  %bits.sum = call i64 @llvm.vector.reduce.add.v32i64(<32 x i64> %bits.n)
-  %all.differ = icmp eq i64 %bits.or, %bits.sum
-  br i1 %all.differ, label %free.loop, label %stride
-
-stride:                                           ; one step between all lanes: what the step and the banks share
+  ; One step between all lanes: what the step and the banks share
   %before = shufflevector <32 x i64> %unit, <32 x i64> poison, <32 x i32> <i32 0, i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30>
   %step = sub <32 x i64> %unit, %before
   %step.one = extractelement <32 x i64> %step, i64 1
@@ -422,23 +474,6 @@ ideal.done:
   %w.0 = insertvalue { i64, i64 } poison, i64 %word.total, 0
   %w.1 = insertvalue { i64, i64 } %w.0, i64 %ideal.sum.next, 1
   ret { i64, i64 } %w.1
-
-free.loop:
-  %free.start = phi i32 [ 0, %several ], [ %free.next, %free.loop ]
-  %free.total = phi i64 [ 0, %several ], [ %free.more, %free.loop ]
-  %free.mask = shl i32 %phase.mask0, %free.start
-  %free.here = and i32 %live, %free.mask
-  %free.any = icmp ne i32 %free.here, 0
-  %free.one = zext i1 %free.any to i64
-  %free.more = add i64 %free.total, %free.one
-  %free.next = add i32 %free.start, %lanes.a.phase
-  %free.on = icmp ult i32 %free.next, 32
-  br i1 %free.on, label %free.loop, label %free.done
-
-free.done:
-  %f.0 = insertvalue { i64, i64 } poison, i64 %free.more, 0
-  %f.1 = insertvalue { i64, i64 } %f.0, i64 %free.more, 1
-  ret { i64, i64 } %f.1
 
 phase:
   %start = phi i32 [ 0, %words ], [ %start.next, %phase.end ]

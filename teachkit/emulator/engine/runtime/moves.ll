@@ -189,7 +189,36 @@ of.8:
   br i1 %more.8, label %of.8, label %end
 
 of.16:
-  %left.16 = phi i32 [ %live, %some ], [ %left.16.next, %of.16 ]
+  %all.16 = icmp eq i32 %live, -1
+  br i1 %all.16, label %all.of.16, label %some.of.16
+
+all.of.16:
+  br i1 %to.memory, label %out.16, label %in.16
+
+in.16:
+  %lane.in = phi i64 [ 0, %all.of.16 ], [ %lane.in.next, %in.16 ]
+  %p.address.in = getelementptr ptr, ptr %addresses, i64 %lane.in
+  %memory.in = load ptr, ptr %p.address.in
+  %slot.in = getelementptr [16 x i8], ptr %packed, i64 %lane.in
+  %v.in = load <4 x i32>, ptr %memory.in, align 1
+  store <4 x i32> %v.in, ptr %slot.in, align 1
+  %lane.in.next = add i64 %lane.in, 1
+  %more.in = icmp ne i64 %lane.in.next, 32
+  br i1 %more.in, label %in.16, label %end
+
+out.16:
+  %lane.out = phi i64 [ 0, %all.of.16 ], [ %lane.out.next, %out.16 ]
+  %p.address.out = getelementptr ptr, ptr %addresses, i64 %lane.out
+  %memory.out = load ptr, ptr %p.address.out
+  %slot.out = getelementptr [16 x i8], ptr %packed, i64 %lane.out
+  %v.out = load <4 x i32>, ptr %slot.out, align 1
+  store <4 x i32> %v.out, ptr %memory.out, align 1
+  %lane.out.next = add i64 %lane.out, 1
+  %more.out = icmp ne i64 %lane.out.next, 32
+  br i1 %more.out, label %out.16, label %end
+
+some.of.16:
+  %left.16 = phi i32 [ %live, %of.16 ], [ %left.16.next, %some.of.16 ]
   %lane.16 = call i32 @llvm.cttz.i32(i32 %left.16, i1 true)
   %lane64.16 = zext i32 %lane.16 to i64
   %p.address.16 = getelementptr ptr, ptr %addresses, i64 %lane64.16
@@ -202,7 +231,7 @@ of.16:
   %minus.16 = sub i32 %left.16, 1
   %left.16.next = and i32 %left.16, %minus.16
   %more.16 = icmp ne i32 %left.16.next, 0
-  br i1 %more.16, label %of.16, label %end
+  br i1 %more.16, label %some.of.16, label %end
 
 bytes:
   %left.n = phi i32 [ %live, %some ], [ %left.n.next, %bytes ]
