@@ -89,9 +89,7 @@ class Emitter(Values):
     scratch: dict[str, Value]
     parameter_offsets: dict[str, int] = dataclasses.field(default_factory=dict)
     values: dict[str, Value] = dataclasses.field(default_factory=dict)  # of the current block
-    laid_out: dict[tuple[str, ...], int] = dataclasses.field(
-        default_factory=dict
-    )  # see isa/fragments.py
+    laid_out: dict[tuple[str, ...], int] = dataclasses.field(default_factory=dict)  # see isa/fragments.py
     is_in_loop: bool = False  # the current block
     n_rooms: int = 0  # where what the block has loaded stays, see interleave.py
     active: Value | None = None

@@ -10,9 +10,9 @@ from teachkit.emulator.engine.context import LANES
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.shapes import I8, I16, I32, I64, Poison, lane_constants, vector_of
 from teachkit.emulator.isa.fragments import ELEMENTS
-from teachkit.emulator.isa.products import items_of, kept, place_of_register, product, product_in_place
+from teachkit.emulator.isa.products import items_of, kept, names_of, place_of_register, product, product_in_place
 from teachkit.emulator.isa.table import Form, instruction
-from teachkit.emulator.ptx.model import Address, Operand, Register
+from teachkit.emulator.ptx.model import Address, Operand
 
 
 @instruction(
@@ -38,7 +38,7 @@ def mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Operand) 
         raise e.unsupported(f"{sizes} registers of A, B, C and D, not {_sizes(form.opcode, types)}")
     targets = [place for item in results if (place := place_of_register(e, item, wide)) is not None]
     operands = [item for items in sources for item in items]
-    names = [item.name if isinstance(item, Register) else str(item) for item in operands[: sizes[0] + sizes[1]]]
+    names = names_of([*sources[0], *sources[1]])
     if e.active is None and e.guard is None and len(targets) == len(results):
         places = [
             place_of_register(e, item, wide) or kept(e, str(i), e.vector(e.read(item, wide)))

@@ -57,11 +57,24 @@ def product_in_place(
     n_a, n_ab = sizes[0], sizes[0] + sizes[1]
     rows = laid_out(e, Rows, types[1], places[:n_a], names and names[:n_a])
     columns = laid_out(e, Columns, types[2], places[n_a:n_ab], names and names[n_a:n_ab])
+    product_of(e, types, how, sizes, rows, columns, places[n_ab:])
+
+
+def product_of(
+    e: Emitter,
+    types: tuple[str, ...],
+    how: str,
+    sizes: Sequence[int],
+    rows: Value,
+    columns: Value,
+    places: list[Value],
+) -> None:
+    """The same of A and B as they are laid out; ``places`` of C and D."""
     name = ".".join(["tk_mma", *types, how, *map(str, sizes[:3])])
     function = e.module.globals.get(name)
     if function is None:
         function = _define(e, types, how, name, sizes)
-    e.builder.call(function, [rows, columns, *places[n_ab:]])
+    e.builder.call(function, [rows, columns, *places])
 
 
 def kept(e: Emitter, name: str, value: Value) -> Value:
@@ -170,6 +183,11 @@ def place_of_register(e: Emitter, operand: Operand, wide: str) -> Value | None:
         return None
     is_wide = operand.name in e.registers and WIDTHS[e.register_types[operand.name]] == WIDTHS[wide]
     return e.registers[operand.name] if is_wide else None
+
+
+def names_of(items: Sequence[Operand]) -> list[str]:
+    """What the registers of a fragment are called."""
+    return [item.name if isinstance(item, Register) else str(item) for item in items]
 
 
 def items_of(operand: Operand) -> tuple[Operand, ...]:

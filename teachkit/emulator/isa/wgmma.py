@@ -21,8 +21,8 @@ from teachkit.emulator.engine import tally
 from teachkit.emulator.engine.emit import RESIDENT_ALIGN, Emitter
 from teachkit.emulator.engine.shapes import I1, I8, I32, I64, Value, vector_of
 from teachkit.emulator.isa.descriptors import TILE_BYTES, load_tiles
-from teachkit.emulator.isa.fragments import room
-from teachkit.emulator.isa.products import items_of, kept, place_of_register, product_in_place
+from teachkit.emulator.isa.fragments import Columns, Rows, laid_out, room
+from teachkit.emulator.isa.products import items_of, kept, place_of_register, product_of
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Group, Immediate, Operand
 
@@ -82,10 +82,12 @@ def wgmma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, adds: Oper
     with e.builder.if_then(e.builder.not_(_holds(e, adds))):
         for place in sums:
             e.builder.store(e.vector(I32(0)), place, align=RESIDENT_ALIGN)
+    types, sizes = (d_type, a_type, b_type, d_type), (_N_A, _N_B, n_d, n_d)
+    rows_at = laid_out(e, Rows, a_type, rows, None)
     for tile in range(n // 8):
         b_at = [_at(e, columns, _N_B * tile + register) for register in range(_N_B)]
         d_at = sums[n_d * tile : n_d * tile + n_d]
-        product_in_place(e, (d_type, a_type, b_type, d_type), how, (_N_A, _N_B, n_d, n_d), [*rows, *b_at, *d_at, *d_at])
+        product_of(e, types, how, sizes, rows_at, laid_out(e, Columns, b_type, b_at, None), [*d_at, *d_at])
     for item, place in zip(targets, sums, strict=True) if not is_in_place else ():
         e.write(item, e.builder.load(place, typ=vector_of(I32), align=RESIDENT_ALIGN), "b32")
 

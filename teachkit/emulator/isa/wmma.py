@@ -22,7 +22,7 @@ from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.interleave import interleave
 from teachkit.emulator.engine.shapes import I16, I32, I64, Poison, Value, lane_constants, vector_of
 from teachkit.emulator.isa.fragments import ELEMENTS
-from teachkit.emulator.isa.products import items_of, product
+from teachkit.emulator.isa.products import items_of, names_of, product
 from teachkit.emulator.isa.table import Form, instruction
 from teachkit.emulator.ptx.model import Address, Operand
 
@@ -121,15 +121,18 @@ def wmma_mma(e: Emitter, form: Form, d: Operand, a: Operand, b: Operand, c: Oper
         name: [e.vector(e.read(item, wide)) for item in items_of(operand)]
         for name, operand in (("a", a), ("b", b), ("c", c))
     }
+    names = {name: names_of(items_of(operand)) for name, operand in (("a", a), ("b", b))}
     n_c, n_d = ((1 if kind == "f16" else 2) * halves for kind in (c_type, d_type))
     results: list[Value] = []
     for block in range(m // (8 * halves)):
-        rows = words["a"][block * halves * steps :][: halves * steps]
+        of_rows = slice(block * halves * steps, (block + 1) * halves * steps)
         for j in range(n // 8):
-            columns = words["b"][j * steps :][:steps]
+            of_columns = slice(j * steps, (j + 1) * steps)
+            rows, columns = words["a"][of_rows], words["b"][of_columns]
             before = words["c"][len(results) // n_d * n_c :][:n_c]
             sizes = (len(rows), len(columns), len(before), n_d)
-            results += product(e, (d_type, a_type, b_type, c_type), how, sizes, [*rows, *columns, *before])
+            types, known = (d_type, a_type, b_type, c_type), [*names["a"][of_rows], *names["b"][of_columns]]
+            results += product(e, types, how, sizes, [*rows, *columns, *before], known)
     for register, value in zip(items_of(d), results, strict=True):
         e.write(register, value, wide)
 
