@@ -16,7 +16,7 @@ from teachkit.emulator.engine.shapes import I8, I16, I32, I64, POINTER, Poison, 
 
 _HALF = 16  # bits: two elements to a word of a lane
 _WHOLE = vector_of(I32)
-ROOM_ALIGN = 16  # of vectors on the stack, bytes: more would have every kernel align it
+ROOM_ALIGN = 64  # of vectors on the stack, bytes: what the processor moves at once
 _MOST_ROOMS = 32  # of 512 bytes on the stack; what is loaded beyond them LLVM keeps where it likes
 
 

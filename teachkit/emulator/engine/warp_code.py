@@ -70,6 +70,7 @@ class WarpCode:
 
         self.llvm = ir.Module()
         self.warp = ir.Function(self.llvm, ir.FunctionType(I32, [POINTER, POINTER]), WARP_FUNCTION)
+        self.warp.attributes.add('"stackrealign"')  # a vector that lies across two pages takes a hundred times as long
         self.context, frame = self.warp.args
         self.entry = self.warp.append_basic_block("entry")
         self.builder = ir.IRBuilder(self.entry)
