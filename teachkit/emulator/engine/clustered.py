@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from teachkit.emulator.engine import residents
-from teachkit.emulator.engine.context import LANES, ClusterState, Status
+from teachkit.emulator.engine.context import LANES, ClusterState, Status, Stop
 from teachkit.emulator.engine.faults import shown_line
 from teachkit.emulator.engine.residents import WAITING_TURNS, Residents, prepare
 from teachkit.emulator.engine.worker import Worker, aligned
@@ -38,7 +38,7 @@ class Cluster:
         shift = max(_MIN_SHIFT, (self.n_bytes + LANES - 1).bit_length())
         self._memory, arena = aligned(len(self.workers) << shift, 1 << _MIN_SHIFT)
         self.state = ClusterState(arena=arena, shift=shift, size=len(self.workers))
-        self.stop = ctypes.c_int64(0)
+        self.stop = Stop()
         self.next = (ctypes.c_int64 * len(self.workers))()
         self._lanes = np.zeros((len(self.workers), 2, first.n_warps), np.uint32)
         n_threads = launching.block[0] * launching.block[1] * launching.block[2]
@@ -136,7 +136,7 @@ class Clustered(Residents):
         """Let the blocks of the next cluster wait for their first turn; false where there is none, or no room."""
         launching = self._launching
         cluster = launching.free_clusters.pop() if launching.free_clusters else Cluster(launching)
-        start = launching.claim(len(cluster.workers), self._end) if cluster.has_room else None
+        start = launching.queue.claim(len(cluster.workers), self._end) if cluster.has_room else None
         if start is None:
             launching.free_clusters.append(cluster)
             return False

@@ -88,6 +88,13 @@ class Fault(enum.IntEnum):
     TENSOR_MEMORY = 10  # the same
 
 
+class Stop(ctypes.Structure):
+    """Whether the threads of a launch go on. ``value`` 1: only with blocks below ``block``, the lowest that failed, so
+    that the lowest of all is found; 2: no longer, and running blocks are left as well."""
+
+    _fields_ = [("value", ctypes.c_int64), ("block", ctypes.c_int64)]
+
+
 class FaultRecord(ctypes.Structure):
     """The first fault that a worker met; blocks are taken in order, so it is the lowest of that worker."""
 
@@ -128,7 +135,7 @@ class Context(ctypes.Structure):
         ("trace_limit", ctypes.c_int64),  # bytes after which the worker takes no further block
         ("turns", ctypes.c_int64),  # loop iterations before a warp yields
         ("yields", ctypes.c_int64),  # times that warps of a block yield before the worker comes back
-        ("stop", ctypes.c_void_p),  # i64 flag shared by all workers
+        ("stop", ctypes.c_void_p),  # a Stop, shared by all workers
         ("block", ctypes.c_int64),
         ("warp", ctypes.c_int64),
         ("budget", ctypes.c_int64),  # blocks that the worker may take before it comes back

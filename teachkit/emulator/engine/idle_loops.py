@@ -65,6 +65,16 @@ def closed_loops(resume_points: list[Block], blocks: list[Block]) -> dict[int, I
 IDLE = 1 << 30  # with the number of a header: its loop stores nothing
 
 
+def looks_around(resume_points: list[Block], blocks: list[Block]) -> bool:
+    """Whether a loop looks at what other threads do: it may have to wait for another block."""
+    return any(
+        _looks(i.opcode)
+        for _, _, inside in _loops(resume_points, blocks)
+        for index in inside
+        for i in blocks[index].instructions
+    )
+
+
 def waits(resume_points: list[Block], blocks: list[Block]) -> list[int]:
     """For each resume point, from number 1 on, what ``runtime/parking.ll`` has to know of the loop that it heads.
 

@@ -8,15 +8,16 @@ import ctypes
 import functools
 import itertools
 import os
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from teachkit.emulator.arguments import Arguments
 from teachkit.emulator.engine import host
 from teachkit.emulator.engine.clustered import Cluster, Clustered
+from teachkit.emulator.engine.context import Stop
 from teachkit.emulator.engine.faults import block_at, explain
 from teachkit.emulator.engine.program import Program
+from teachkit.emulator.engine.queue import Queue
 from teachkit.emulator.engine.recorded import Recorded
 from teachkit.emulator.engine.residents import Progress, Residents, prepare
 from teachkit.emulator.engine.worker import TRACE_LIMIT_BYTES, Dims, Worker
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from teachkit.emulator.checks.watch import Watch
     from teachkit.hardware.spec import GpuSpec
 
+_NO_LIMIT = 1 << 62
+_PIECE_S = 50e-6  # of work at least, where threads take pieces of the grid
 ALONE_S = 100e-6  # below this much work another thread costs more than it gives
-
-_claiming = threading.Lock()
 
 
 @functools.cache
@@ -37,7 +38,7 @@ def _pool() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(max_workers=64, thread_name_prefix="teachkit-emulator")
 
 
-def n_threads() -> int:
+def n_workers() -> int:
     """Worker threads of a launch: the setting, else ``TEACHKIT_NUM_THREADS``, else the processors at hand."""
     from teachkit.emulator.kernel import settings
 
@@ -67,8 +68,8 @@ class Launching:
         self.is_clustered = self.cluster_size > 1 or program.spans_blocks
         self.clusters: list[Cluster] = []  # which errors ask about memory
         self.free_clusters: list[Cluster] = []
-        self.next = ctypes.c_int64(0)
-        self.stop = ctypes.c_int64(0)  # 1: start no other block; 2: leave running blocks as well
+        self.queue = Queue(self.n_blocks)
+        self.stop = Stop(0, self.n_blocks)
         self.workers: list[Worker] = []
         variables = program.kernel.owner.variables if program.global_names else {}
         places = [variables[name] for name in program.global_names]
@@ -97,20 +98,12 @@ class Launching:
         prepare(worker)
         c.fault.fault = 0
         worker.counts[:] = 0
+        c.trace_limit = _NO_LIMIT if self.queue.is_split else TRACE_LIMIT_BYTES
         if self.watch is not None:
             self.watch.attach(c)
         host.listen(c, self.output)
         self.workers.append(worker)
         return worker
-
-    def claim(self, n_blocks: int, end: int) -> int | None:
-        """The first of the next ``n_blocks``, None where there is none below ``end``."""
-        with _claiming:
-            first = self.next.value
-            if first >= end:
-                return None
-            self.next.value = first + n_blocks
-            return first
 
     def _residents(self, worker: Worker, deadline: float | None) -> Residents:
         """What runs blocks on one thread."""
@@ -158,35 +151,44 @@ class Launching:
         self.output.flush()
 
     def _run_blocks(self) -> None:
-        """First alone; when that has taken long enough to be worth it, with the other threads."""
-        first = self.worker()
-        start = time.perf_counter()
-        deadline = _deadline(start)
-        end = 1
-        while self.next.value < self.n_blocks and not self.stop.value:
-            self._residents(first, deadline).run(min(end, self.n_blocks))
-            done = self.next.value
-            elapsed = time.perf_counter() - start
-            left = self.n_blocks - done
-            is_alone = left <= 0 or self.program.is_ordered or n_threads() == 1
-            if not is_alone and elapsed / done * left > ALONE_S:
-                break
-            end = self.n_blocks if is_alone else done + max(1, int(done * ALONE_S / max(elapsed, 1e-7)))
-            self._make_room()
-        while self.next.value < self.n_blocks and not self.stop.value:
-            helpers = min(n_threads(), (self.n_blocks - self.next.value) // self.cluster_size) - 1
-            self._together(first, helpers, deadline)
-            self.next.value = min(self.next.value, self.n_blocks)
+        """Alone, until it is clear that there is enough to do for other threads; then with them."""
+        first, program = self.worker(), self.program
+        deadline = _deadline(time.perf_counter())
+        n_threads = 1 if program.is_ordered else n_workers()
+        while (left := self.queue.n_left) and not self.stop.value:
+            n, end = 1, self.n_blocks
+            if n_threads > 1 and program.block_s * left > ALONE_S:
+                n, end = max(1, min(n_threads, left // self.cluster_size)), self._end_together(n_threads)
+            elif n_threads > 1:
+                end = min(end, end - left + max(1, int(ALONE_S / program.block_s) if program.block_s else 1))
+            start, n_bytes = time.perf_counter(), self._trace_bytes
+            self._together(first, n - 1, end, deadline)
+            seconds = n * (time.perf_counter() - start)
+            program.learn(left - self.queue.n_left, seconds, self._trace_bytes - n_bytes)
             self._make_room()
 
-    def _together(self, first: Worker, n_helpers: int, deadline: float | None) -> None:
+    def _end_together(self, n_threads: int) -> int:
+        """How far threads may go together. Where they take pieces, until their traces are long: these can be replayed
+        when all blocks below some number have ended, and no other."""
+        program = self.program
+        if program.looks or self.is_clustered:
+            return self.n_blocks
+        if not self.queue.is_split:
+            self.queue.split(n_threads, int(_PIECE_S / program.block_s))
+            for worker in self.workers:
+                worker.context.trace_limit = _NO_LIMIT
+        room = TRACE_LIMIT_BYTES // 2 - self._trace_bytes
+        n_blocks = self.n_blocks if self.record is None else max(room, 0) // max(1, int(program.block_bytes))
+        return min(self.n_blocks, self.n_blocks - self.queue.n_left + max(n_blocks, 16 * n_threads))
+
+    def _together(self, first: Worker, n_helpers: int, end: int, deadline: float | None) -> None:
         while len(self.workers) < n_helpers + 1:
             self.worker()
         futures: list[concurrent.futures.Future[None]] = []
         try:
             for worker in self.workers[1 : n_helpers + 1]:
-                futures.append(_pool().submit(self._residents(worker, deadline).run, self.n_blocks))
-            self._residents(first, deadline).run(self.n_blocks)
+                futures.append(_pool().submit(self._residents(worker, deadline).run, end))
+            self._residents(first, deadline).run(end)
             for future in futures:
                 if not future.cancel():  # one that has not begun has nothing left to do
                     future.result()
@@ -195,9 +197,14 @@ class Launching:
             concurrent.futures.wait(futures)  # they work on this launch's memory
             raise
 
+    @property
+    def _trace_bytes(self) -> int:
+        return sum(worker.trace_bytes for worker in self.workers)
+
     def _make_room(self) -> None:
         """Replay the trace when it has grown large, so that memory stays bounded."""
-        if self.record is not None and sum(worker.trace_bytes for worker in self.workers) > TRACE_LIMIT_BYTES:
+        limit = TRACE_LIMIT_BYTES // 2 if self.queue.is_split else TRACE_LIMIT_BYTES
+        if self.record is not None and self._trace_bytes > limit:
             self.record.replay(self.workers)
 
 

@@ -28,7 +28,7 @@ class Program:
         def build() -> tuple[bytes, dict[str, Any]]:
             t = translate(kernel.owner.module, kernel.function, mode)
             names = "n_slots frame_bytes shared_bytes trace_reserve local_bytes is_ordered asking_loops".split()
-            names += ["waits", "masks_at", "n_masks", "cluster_waits", "spans_blocks"]
+            names += ["looks", "waits", "masks_at", "n_masks", "cluster_waits", "spans_blocks"]
             facts = {name: getattr(t, name) for name in names}
             for name in ("idle_loops", "closed_loops"):
                 facts[name] = [(n, _pack_line(i.source), i.ptx_line) for n, i in getattr(t, name).items()]
@@ -57,6 +57,7 @@ class Program:
         self.cluster_waits = frozenset[int](facts["cluster_waits"])
         self.spans_blocks: bool = facts["spans_blocks"]
         self.is_ordered: bool = facts["is_ordered"]
+        self.looks: bool = facts["looks"]
         self.waits = np.array(facts["waits"], np.int32)
         self.masks_at: int = facts["masks_at"]
         self.n_masks: int = facts["n_masks"]
@@ -67,6 +68,7 @@ class Program:
         self.trace_reserve: int = facts["trace_reserve"]
         self.global_names: list[str] = facts["globals"]
         self.swaps_words: bool = facts["swaps_words"]
+        self.block_s = self.block_bytes = 0.0  # what blocks took that ran last: time, and trace
         self._idle: list[Worker] = []
         self._lock = threading.Lock()
 
@@ -83,6 +85,11 @@ class Program:
     def places(self) -> tuple[Site, ...]:
         """What is checked and not counted."""
         return tuple(site for site in self._all_sites if site.kind == "place")
+
+    def learn(self, n_blocks: int, seconds: float, n_bytes: int) -> None:
+        """Blocks have just taken so much time and trace."""
+        if n_blocks:
+            self.block_s, self.block_bytes = max(seconds, 1e-9) / n_blocks, n_bytes / n_blocks
 
     def take(self, block: Dims, shared_bytes: int) -> Worker:
         """An idle worker for such blocks, else a new one."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from teachkit.emulator.engine import jit
 from teachkit.emulator.engine.context import Status
 from teachkit.emulator.engine.faults import shown_line
+from teachkit.emulator.engine.queue import Piece
 from teachkit.emulator.engine.worker import Worker
 from teachkit.errors import KernelFault
 
@@ -94,6 +95,7 @@ class Residents:
 
     def __init__(self, launching: Launching, first: Worker, deadline: float | None) -> None:
         self._launching, self._deadline = launching, deadline
+        self._piece: Piece | None = None  # what it is to begin
         self._now, self._waiting, self._idle = first, collections.deque[Worker](), list[Worker]()
         self._held: dict[int, bytes] = {}  # what the frames of a waiting block held when it last came back
         self._held_shared: dict[int, bytes] = {}  # the same of shared memory
@@ -103,17 +105,17 @@ class Residents:
 
     def run(self, end: int) -> None:
         """Run blocks until none below ``end`` is left; comes back to Python now and then, for Ctrl-C and the clock."""
-        run, launching = run_function(), self._launching
-        counter, address = ctypes.addressof(launching.next), launching.program.address
+        run, launching, address = run_function(), self._launching, self._launching.program.address
         n_blocks = _FIRST_SLICE
         self._now.context.budget = n_blocks
         before = time.perf_counter()
         launching.progress.enter()
+        self._piece = launching.queue.take(end)
         try:
-            while True:
+            while (piece := self._piece) is not None:
                 context = self._now.context
-                if not run(ctypes.addressof(context), address, counter, end):
-                    if not self._next_waiting():
+                if not run(ctypes.addressof(context), address, ctypes.addressof(piece.next), piece.end):
+                    if not (self._next_piece(end) or self._next_waiting()):
                         return
                     continue
                 now = time.perf_counter()
@@ -126,8 +128,18 @@ class Residents:
                         self._next_waiting()
                 elif self._take_turns():
                     end = launching.n_blocks
+                    self._next_piece(end)
         finally:
             launching.progress.leave()
+
+    def _next_piece(self, end: int) -> bool:
+        """Go on with other blocks below ``end``; false where some are at hand that have not begun, or none is left."""
+        piece, launching = self._piece, self._launching
+        if piece is not None and piece.n_left and not (piece.is_shared and piece.end < end):
+            return False
+        found = launching.queue.take(end)
+        self._piece = found or piece
+        return found is not None
 
     def _check_clock(self, now: float) -> None:
         launching = self._launching
@@ -218,7 +230,7 @@ class Residents:
 
     def _begin_another(self) -> bool:
         launching = self._launching
-        if launching.next.value >= launching.n_blocks or len(self._waiting) + 1 >= launching.n_resident_blocks:
+        if not self._n_to_begin or len(self._waiting) + 1 >= launching.n_resident_blocks:
             return False
         if launching.stop.value:
             return False
@@ -229,6 +241,12 @@ class Residents:
         self._now.context.budget = 1
         self._got_on()
         return True
+
+    @property
+    def _n_to_begin(self) -> int:
+        """Blocks that this thread could still begin."""
+        piece = self._piece
+        return self._launching.queue.n_left + (0 if piece is None or piece.is_shared else piece.n_left)
 
     def _all_idle(self) -> bool:
         """Whether every warp of every block waits at a barrier, or goes round a loop that no other block notices."""
@@ -247,9 +265,8 @@ class Residents:
         blocks = f"{n_blocks} blocks wait" if n_blocks > 1 else f"block {self._launching.place(self._now)} waits"
         source, ptx_line = program.closed_loops[resume]
         where = f"at PTX line {ptx_line}" if source is None else shown_line(source)
-        left = self._launching.n_blocks - self._launching.next.value
-        beyond = ""
-        if left > 0:
+        left, beyond = self._n_to_begin, ""
+        if left:
             held = self._launching.n_resident_blocks
             beyond = f"\n  {left} more cannot start: {self._launching.gpu.name} holds {held} of these blocks at once"
         return KernelFault(

@@ -14,7 +14,7 @@ from teachkit.emulator.engine.context import (
     LANES,
     Status,
 )
-from teachkit.emulator.engine.idle_loops import asking_loops, closed_loops, cluster_waits, idle_loops
+from teachkit.emulator.engine.idle_loops import asking_loops, closed_loops, cluster_waits, idle_loops, looks_around
 from teachkit.emulator.engine.recursion import Landing
 from teachkit.emulator.engine.shapes import I1, I32, I64, Value, vector_of
 from teachkit.emulator.engine.warp_code import Mode
@@ -42,6 +42,7 @@ class Translation:
     n_masks: int
     idle_loops: dict[int, Instruction]  # resume points where a warp can only wait: where they stand
     closed_loops: dict[int, Instruction]  # the same of loops that store in the block's shared memory only
+    looks: bool  # whether some loop may have to wait for another block
     asking_loops: list[int]  # idle ones that ask a barrier in shared memory
     cluster_waits: list[int]  # where a warp asks the barrier of its cluster
     spans_blocks: bool  # it meets or reaches other blocks of its cluster
@@ -100,6 +101,7 @@ class _Translator(BlockEnds):
             is_ordered=self.e.is_ordered,
             idle_loops=idle,
             closed_loops=closed_loops(self.resume_points, self.blocks),
+            looks=looks_around(self.resume_points, self.blocks),
             asking_loops=asking_loops(self.resume_points, self.blocks, idle),
             cluster_waits=cluster_waits(self.resume_points),
             spans_blocks=self.spans_blocks,

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from teachkit.emulator import configure
+
 _HERE = pathlib.Path(__file__).parent
 
 
@@ -26,3 +28,11 @@ def straight_and_in_a_loop(request, both):
     both.in_a_loop = bool(request.param)
     yield
     both.in_a_loop = False
+
+
+@pytest.fixture
+def settings():
+    """``configure`` for the length of one test."""
+    before = configure()
+    yield configure
+    configure(n_threads=before.n_threads, time_limit_s=before.time_limit_s, gpu=before.gpu)

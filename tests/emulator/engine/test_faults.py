@@ -9,19 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from teachkit.emulator import configure, load_ptx, observe
+from teachkit.emulator import load_ptx, observe
 from teachkit.emulator.engine import launching
 from teachkit.errors import KernelFault, LaunchError, UnsupportedInstruction
 
 HEADER = ".version 8.7\n.target sm_80\n.address_size 64\n"
-
-
-@pytest.fixture
-def settings():
-    """``configure`` for the length of one test."""
-    before = configure()
-    yield configure
-    configure(n_threads=before.n_threads, time_limit_s=before.time_limit_s, gpu=before.gpu)
 
 
 def launch(both, body, *arguments, grid=1, block=32, names=None, variables="", **options):

@@ -26,7 +26,7 @@ declare i32 @llvm.ctpop.i32(i32)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
-; Takes blocks from the shared counter until `end`, a stop, or a full trace: returns 0. A block's warps take
+; Takes blocks from a counter until `end`, a stop, or a full trace: returns 0. A block's warps take
 ; turns: each runs until it exits, waits at a barrier, or has used its loop turns. After `budget` blocks, or after
 ; a number of turns used up or of barriers passed, the block then unfinished, it returns 1, so that the caller can look
 ; at the clock and at Ctrl-C; the next call goes on where this one left. A warp that waits in a loop with a barrier in it
@@ -76,9 +76,18 @@ entry:
   br i1 %going.on, label %round.first, label %take
 
 take:
-  %stop = load atomic i64, ptr %stop.flag monotonic, align 8
-  %stopped = icmp ne i64 %stop, 0
-  br i1 %stopped, label %done, label %afford
+  %stop = load atomic i64, ptr %stop.flag acquire, align 8
+  switch i64 %stop, label %done [
+    i64 0, label %afford
+    i64 1, label %after.fault
+  ]
+
+after.fault:                                      ; blocks before the first that failed: one of them may fail too
+  %p.first = getelementptr i64, ptr %stop.flag, i64 1
+  %first = load atomic i64, ptr %p.first monotonic, align 8
+  %following = load atomic i64, ptr %next monotonic, align 8
+  %comes.before = icmp slt i64 %following, %first
+  br i1 %comes.before, label %afford, label %done
 
 afford:
   %budget = load i64, ptr %p.budget
@@ -391,7 +400,9 @@ keep:
   store i64 %n_bytes, ptr %p.f.bytes
   %p.stop = getelementptr i8, ptr %ctx, i64 «stop»
   %stop = load ptr, ptr %p.stop
-  %was = atomicrmw max ptr %stop, i64 1 monotonic
+  %p.first = getelementptr i64, ptr %stop, i64 1
+  %first.was = atomicrmw min ptr %p.first, i64 %block monotonic
+  %was = atomicrmw max ptr %stop, i64 1 release
   br label %end
 
 end:
