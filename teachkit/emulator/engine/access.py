@@ -32,6 +32,7 @@ from teachkit.emulator.engine.shapes import (
 from teachkit.emulator.ptx.model import Address, Operand
 
 MAX_LANE_BYTES = 16
+_MOST_INLINE = 64  # accesses of a kernel
 _LINE_BYTES, _PAGE_BYTES = 64, 4096  # of the host
 
 
@@ -148,6 +149,7 @@ class _Access:
     """One access by the instruction that the emitter is at.
 
     ``may_be_run``: whether it may turn out that all lanes are on and touch one aligned, in-bounds run of memory.
+    ``is_long``: whether the code of a run is better written once, in the runtime.
     """
 
     space: str
@@ -156,10 +158,10 @@ class _Access:
     lane_bytes: int
     is_store: bool
     is_masked: bool
-    is_in_loop: bool
     site: int
     step: int  # bytes from lane to lane in a run
     may_be_run: bool
+    is_long: bool
 
     @classmethod
     def of(cls, e: Emitter, space: str, place: Place, lane_bytes: int, is_store: bool) -> _Access:
@@ -174,19 +176,8 @@ class _Access:
         )
         if isinstance(place.address, ir.Indexed) and lane_bytes % place.address.scale:
             may_be_run = False
-        return cls(space, place, lanes, lane_bytes, is_store, is_masked, e.is_in_loop, site, step, may_be_run)
-
-    @property
-    def is_long(self) -> bool:
-        """Whether the code of a run is better written once, in the runtime: it calls it for such lanes anyway, or the
-        lanes' addresses are long to compare, or it runs once."""
-        if self.step != self.lane_bytes:
-            return False
-        if self.space == "global" and not self.is_in_loop:
-            return True
-        address = self.place.address
-        is_each = is_vector(address) and not self.place.is_offset and not isinstance(address, ir.Indexed)
-        return self.lane_bytes == MAX_LANE_BYTES or is_each
+        is_long = step == lane_bytes and _is_long(e, space, place, lane_bytes)
+        return cls(space, place, lanes, lane_bytes, is_store, is_masked, site, step, may_be_run, is_long)
 
     def run(self, e: Emitter) -> tuple[Value, list[Value]]:
         """The host address of a run, and what must hold so that it is one."""
@@ -211,6 +202,21 @@ class _Access:
         """Have the runtime check, count and move it."""
         verb = "store" if self.is_store else "load"
         apart.call(e, verb, self.space, self.place, self.lanes, self.lane_bytes, self.site, packed, old)
+
+
+def _is_long(e: Emitter, space: str, place: Place, lane_bytes: int) -> bool:
+    """Whether the runtime has the code of a run: it has it for other lanes anyway, and the lanes' addresses are long to
+    compare, or it runs once. Where one number says where all lanes are there is little to write, but the processor has
+    no room for the data of very many such accesses at once, which then lie on the stack."""
+    address = place.address
+    runs_once = space == "global" and not e.is_in_loop
+    if not is_vector(address):
+        if not runs_once and lane_bytes < MAX_LANE_BYTES:
+            return False
+        e.n_inline += 1
+        return e.n_inline > _MOST_INLINE
+    is_each = not place.is_offset and not isinstance(address, ir.Indexed)
+    return runs_once or lane_bytes == MAX_LANE_BYTES or is_each
 
 
 def _first(e: Emitter, place: Place, lane_bytes: int) -> tuple[Value, list[Value]]:

@@ -91,6 +91,7 @@ class Emitter(Values):
     values: dict[str, Value] = dataclasses.field(default_factory=dict)  # of the current block
     laid_out: dict[tuple[str, ...], int] = dataclasses.field(default_factory=dict)  # see isa/fragments.py
     is_in_loop: bool = False  # the current block
+    n_inline: int = 0  # accesses whose common case stands where they do, see access.py
     n_rooms: int = 0  # where what the block has loaded stays, see interleave.py
     active: Value | None = None
     guard: Value | None = None
