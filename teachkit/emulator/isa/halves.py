@@ -5,9 +5,11 @@ Source: PTX ISA, "Half Precision Floating Point Instructions".
 
 from __future__ import annotations
 
+from teachkit.emulator.engine import ir
 from teachkit.emulator.engine.emit import Emitter
 from teachkit.emulator.engine.helpers import written_once
-from teachkit.emulator.engine.shapes import F64, I16, Value, is_vector
+from teachkit.emulator.engine.paths import either
+from teachkit.emulator.engine.shapes import F64, I16, I32, Value, is_vector
 from teachkit.emulator.isa.floating import Operation, relu
 from teachkit.emulator.isa.formats import double_to_float_odd, float_to_half, half_to_float, pack, upper
 from teachkit.emulator.isa.table import Form, instruction
@@ -61,24 +63,67 @@ def sub_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
 @instruction("mul[.rn][.ftz][.sat].(f16|f16x2)", "mul[.rn].(bf16|bf16x2)")
 @written_once
 def mul_half(e: Emitter, form: Form, a: Value, b: Value) -> Value:
-    return _halves(e, form, e.builder.fmul, a, b)
+    return _halves(e, form, _in_range(e, form, e.builder.fmul), a, b)
 
 
 @instruction("fma.rn[.ftz][.sat|.relu].(f16|f16x2)", "fma.rn[.relu].(bf16|bf16x2)", reads=("T", "T", "T"))
-@written_once
 def fma_half(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
-    """A double holds the exact product, and of ``f16`` the sum well enough to round once."""
-    fused = _sum_to_odd if form.type.startswith("bf16") else lambda e, p, c: e.builder.fadd(p, c)
+    """Before sm_90 a compiler has no other way to add ``bf16`` than a product by 1, and to multiply than to add -0."""
+    one, sign = _ONE[form.type.removesuffix("x2")], 0x8000
+    result: Value
+    if _is(form, b, one):
+        result = add_half(e, form, a, c)
+    elif _is(form, b, one | sign):
+        result = sub_half(e, form, c, a)
+    else:
+        result = mul_half(e, form, a, b) if _is(form, c, sign) else _fused(e, form, a, b, c)
+    return result
 
-    def run(*values: Value) -> Value:
-        x, y, z = (e.cast("fpext", v, F64) for v in values)
-        return double_to_float_odd(e, fused(e, e.builder.fmul(x, y), z))
 
-    return _halves(e, form, run, a, b, c)
+_ONE = {"f16": 0x3C00, "bf16": 0x3F80}
+
+
+def _is(form: Form, value: Value, number: int) -> bool:
+    """Whether the value is known to be this number, or twice this number in a pair."""
+    known = value.number if isinstance(value, ir.Constant) else None
+    return known == (number * 0x10001 if form.type.endswith("x2") else number)
+
+
+@written_once
+def _fused(e: Emitter, form: Form, a: Value, b: Value, c: Value) -> Value:
+    def sum_of(x: Value, y: Value, z: Value) -> Value:
+        return _sum_to_odd(e, e.builder.fmul(x, y), z)
+
+    return _halves(e, form, _in_range(e, form, sum_of), a, b, c)
+
+
+def _in_range(e: Emitter, form: Form, operation: Operation) -> Operation:
+    """An operation on the product of two halves, each bit of which a single holds. Where that of two ``bf16`` is out of
+    a single's range, in some lane, it is done in double."""
+    if not form.type.startswith("bf16"):
+        return operation
+
+    def choose(*values: Value) -> Value:
+        def apart() -> list[Value]:
+            return [double_to_float_odd(e, operation(*(e.cast("fpext", value, F64) for value in values)))]
+
+        return either(e, [_is_normal(e, *values[:2])], lambda: [operation(*values)], apart)[0]
+
+    return choose
+
+
+def _is_normal(e: Emitter, x: Value, y: Value) -> Value:
+    """Whether in every lane the product of two ``f32`` is a normal number, or one of them is zero."""
+    b = e.builder
+    product, size_x, size_y = (b.and_(bits, e.constant(bits, 0x7FFFFFFF)) for bits in map(e.bits, (b.fmul(x, y), x, y)))
+    smallest, n_normal = 1 << 23, 0xFE << 23
+    is_out = b.icmp_unsigned(">=", b.sub(product, e.constant(product, smallest)), e.constant(product, n_normal))
+    is_zero = b.icmp_unsigned("==", e.intrinsic("llvm.umin", size_x, size_y), e.constant(size_x, 0))
+    return b.icmp_unsigned("==", e.lane_bits(b.and_(is_out, b.not_(is_zero))), I32(0))
 
 
 def _sum_to_odd(e: Emitter, a: Value, b: Value) -> Value:
-    """Sum of two doubles, rounded to odd: a term far below the other still says which way a tie goes.
+    """Sum of two floats, rounded to odd: a term far below the other still says which way a tie goes.
 
     Source: Knuth, The Art of Computer Programming 2, 4.2.2, theorem B (the error of a sum is a float).
     """
@@ -86,13 +131,12 @@ def _sum_to_odd(e: Emitter, a: Value, b: Value) -> Value:
     near = build.fadd(a, b)
     of_b = build.fsub(near, a)
     error = build.fadd(build.fsub(a, build.fsub(near, of_b)), build.fsub(b, of_b))
-    bits, none = e.bits(near), e.constant(error, 0.0)
-    too_big = build.fcmp_ordered(
-        "<", build.fmul(e.intrinsic("llvm.copysign", e.constant(error, 1.0), near), error), none
-    )
-    toward_zero = e.select(too_big, build.sub(bits, e.constant(bits, 1)), bits)
-    odd = build.or_(toward_zero, e.constant(bits, 1))
-    return build.bitcast(e.select(build.fcmp_ordered("!=", error, none), odd, bits), near.type)
+    bits = e.bits(near)
+    width = bits.type.element.width if is_vector(bits) else bits.type.width
+    one_less = build.ashr(build.xor(bits, e.bits(error)), e.constant(bits, width - 1))  # -1 where signs differ
+    odd = build.or_(build.add(bits, one_less), e.constant(bits, 1))
+    inexact = build.fcmp_ordered("!=", error, e.constant(error, 0.0))
+    return build.bitcast(e.select(inexact, odd, bits), near.type)
 
 
 @instruction("min[.ftz][.NaN].(f16|f16x2)", "min[.NaN].(bf16|bf16x2)")
