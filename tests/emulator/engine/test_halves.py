@@ -48,6 +48,8 @@ def nearest(value, kind):
     """Bits of the number nearest to a fraction, its sign apart."""
     fraction_bits, largest, smallest = FORMATS[kind]
     size = abs(value)
+    if not size:
+        return 0
     about = size.numerator.bit_length() - size.denominator.bit_length()
     exponent = max(smallest, about if size >= Fraction(2) ** about else about - 1)
     steps = size / Fraction(2) ** (exponent - fraction_bits)
