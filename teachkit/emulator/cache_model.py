@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,15 +54,17 @@ class CacheModel:
     """
 
     def __init__(self, spec: GpuSpec, shared_bytes: int, intervals: Sequence[tuple[int, int]]) -> None:
+        from teachkit.emulator.cache_replay import EMPTY
+
         l1_bytes = spec.l1_bytes_per_sm
         if spec.l1_includes_shared:
             l1_bytes = max(l1_bytes - min(shared_bytes, spec.shared_bytes_per_sm), 16 * 1024)
         line_bytes = _SECTORS_PER_LINE * SECTOR_BYTES
         l1_sets = max(1, l1_bytes // (line_bytes * _L1_WAYS))
         l2_sets = max(1, spec.l2_bytes // (line_bytes * _L2_WAYS))
-        self._l1 = _empty(spec.n_sms * l1_sets, _L1_WAYS)
-        self._l2 = _empty(l2_sets, _L2_WAYS)
-        self._n_sms, self._l1_sets, self._l2_sets = spec.n_sms, l1_sets, l2_sets
+        self._l1 = np.full(spec.n_sms * l1_sets * _L1_WAYS, EMPTY, np.int64)
+        self._l2 = np.full(l2_sets * _L2_WAYS, EMPTY, np.int64)
+        self._n_sms, self._l1_sets, self._l2_sets = int(spec.n_sms), l1_sets, l2_sets
         merged = _merge(intervals)
         self._first = np.array([low // SECTOR_BYTES for low, _ in merged] or [0], dtype=np.int64)
         self._last = np.array([(high - 1) // SECTOR_BYTES for _, high in merged] or [-1], dtype=np.int64)
@@ -71,33 +72,34 @@ class CacheModel:
         self._base = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self._home = _homes(merged, intervals, sizes)
         self._touched = np.zeros(int(self._base[-1]), dtype=np.uint8)
-        self._state = np.zeros(8, dtype=np.int64)
+        self._state = np.zeros(7, dtype=np.int64)
 
     def feed(self, traces: Sequence[Trace]) -> None:
         """Replay the traces of all workers, in the order of their blocks."""
-        segments: list[tuple[int, Trace]] = []
-        traces = [trace for trace in traces if len(trace)]
-        for trace in traces:
-            marks = np.flatnonzero(trace >> np.uint64(63))
-            ends = np.append(marks[1:], len(trace))
-            for start, end in zip(marks, ends, strict=True):
-                segments.append((int(trace[start] & np.uint64((1 << 63) - 1)), trace[start:end]))
-        if not segments:
-            return
-        segments.sort(key=lambda segment: segment[0])
-        joined = traces[0] if len(traces) == 1 else np.concatenate([segment for _, segment in segments])
-        from teachkit.emulator.cache_replay import replay
+        from teachkit.emulator.cache_replay import marks_of, replay
 
-        tags, valid, _, used = self._l1
+        traces = [trace for trace in traces if len(trace)]
+        if not traces:
+            return
+        joined = traces[0]
+        if len(traces) > 1:
+            segments: list[tuple[int, Trace]] = []
+            for trace in traces:
+                marks = marks_of(trace)
+                ends = np.append(marks[1:], len(trace))
+                blocks = trace[marks] & np.uint64((1 << 63) - 1)
+                segments += [
+                    (int(block), trace[start:end]) for block, start, end in zip(blocks, marks, ends, strict=True)
+                ]
+            segments.sort(key=lambda segment: segment[0])
+            joined = np.concatenate([segment for _, segment in segments])
         replay(
             joined,
-            tags,
-            valid,
-            used,
-            *self._l2,
-            self._n_sms,
+            self._l1,
             self._l1_sets,
+            self._l2,
             self._l2_sets,
+            self._n_sms,
             self._first,
             self._last,
             self._base,
@@ -108,7 +110,7 @@ class CacheModel:
 
     def traffic(self) -> Traffic:
         """Totals, everything dirty written back."""
-        dirty = int(np.bitwise_count(self._l2[2]).sum())
+        dirty = int(np.bitwise_count(self._l2 & 15).sum())
         read, written, l1_lookups, l1_hits, l2_lookups, l2_hits = (int(n) for n in self._state[:6])
         return Traffic(
             compulsory_read_bytes=SECTOR_BYTES * int(np.count_nonzero(self._touched & 1)),
@@ -119,18 +121,8 @@ class CacheModel:
             l1_hits=l1_hits,
             l2_lookups=l2_lookups,
             l2_hits=l2_hits,
-            l1_tag_lookups=int(self._state[7]),
+            l1_tag_lookups=int(self._state[6]),
         )
-
-
-def _empty(n_sets: int, n_ways: int) -> tuple[npt.NDArray[Any], ...]:
-    """Tags, valid sectors, dirty sectors, time of last use."""
-    return (
-        np.full((n_sets, n_ways), -1, dtype=np.int64),
-        np.zeros((n_sets, n_ways), dtype=np.uint8),
-        np.zeros((n_sets, n_ways), dtype=np.uint8),
-        np.zeros((n_sets, n_ways), dtype=np.int64),
-    )
 
 
 def _homes(

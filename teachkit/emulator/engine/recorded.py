@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,11 @@ class Recorded:
         """Memory that waits for :meth:`counted`."""
         return self._counts.nbytes + sum(trace.nbytes for trace in self._traces)
 
-    def replay(self, workers: Iterable[Worker]) -> None:
+    def replay(self, workers: Sequence[Worker]) -> None:
         """Run the workers' traces so far through the caches. All blocks begun must have ended."""
-        self._feed([worker.take_trace() for worker in workers])
+        self._feed([worker.trace for worker in workers])
+        for worker in workers:
+            worker.restart_trace()
 
     def finish(self, workers: Sequence[Worker]) -> None:
         """Take over what the workers counted. A trace that was replayed in part is replayed to its end."""
@@ -46,10 +48,12 @@ class Recorded:
             most = np.maximum(self._counts[maxima], worker.counts[maxima])
             self._counts += worker.counts
             self._counts[maxima] = most
-        self._traces = [worker.take_trace() for worker in workers]
         if self._caches is not None:
-            self._feed(self._traces)
-            self._traces = []
+            self.replay(workers)
+            return
+        self._traces = [worker.trace.copy() for worker in workers]
+        for worker in workers:
+            worker.restart_trace()
 
     def _feed(self, traces: list[Trace]) -> None:
         if self._caches is None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from teachkit.emulator.engine.launching import Launching
 
 _FIRST_SLICE = 64  # blocks that a worker runs before it looks at the clock for the first time
+_LARGEST_SLICE = 1 << 40
 _SLICE_S = 0.02  # how often it looks later on
 _GRACE_S = 1.0  # for blocks that still run after another one failed
 _PATIENCE_TURNS = 1 << 26  # loop iterations of a block that gets on, before the next starts beside it
@@ -121,7 +122,8 @@ class Residents:
                 now = time.perf_counter()
                 self._check_clock(now)
                 if context.budget <= 0:
-                    n_blocks = context.budget = n_blocks * 2 if now - before < _SLICE_S else max(1, n_blocks // 2)
+                    is_short = now - before < _SLICE_S
+                    n_blocks = context.budget = min(n_blocks * 2, _LARGEST_SLICE) if is_short else max(1, n_blocks // 2)
                 before = now
                 if not context.unfinished:
                     if self._waiting:

@@ -117,15 +117,18 @@ class Worker:
             found.append((head[FRAME_STATUS // 4], place))
         return found
 
-    def take_trace(self) -> Trace:
-        """The trace so far, which starts anew."""
-        c = self.context
-        n = self.trace_bytes
-        trace = np.empty(n // 8, dtype=np.uint64)
-        if n:
-            ctypes.memmove(trace.ctypes.data, c.trace_begin, n)
-        c.trace_cursor = c.trace_begin
-        return trace
+    @property
+    def trace(self) -> Trace:
+        """The trace so far, where it lies: until the next block begins."""
+        n_bytes = self.trace_bytes
+        if not n_bytes:
+            return np.empty(0, np.uint64)
+        begin = ctypes.cast(self.context.trace_begin or 0, ctypes.POINTER(ctypes.c_uint64))
+        return np.ctypeslib.as_array(begin, (n_bytes // 8,))
+
+    def restart_trace(self) -> None:
+        """Begin a new trace."""
+        self.context.trace_cursor = self.context.trace_begin
 
     @property
     def trace_bytes(self) -> int:
