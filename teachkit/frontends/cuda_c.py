@@ -154,7 +154,8 @@ def _compiled(
             raise CompileError("CUDA C++", messages, missing_header_hint(messages) or _host_code_hint(messages))
         text = _text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
         names = {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
-        return text, names, _log(nvrtc, program)
+        there = set(re.findall(r"\.entry\s+([\w$]+)", text))  # without those that are only declared
+        return text, {name: entry for name, entry in names.items() if entry in there}, _log(nvrtc, program)
     finally:
         nvrtc.nvrtcDestroyProgram(program)
 

@@ -284,3 +284,18 @@ def test_arguments_that_hold_addresses_of_memory_that_is_not_named():
 def test_a_source_that_is_no_text(source):
     with pytest.raises(CompileError, match=f"as text, got {type(source).__name__}"):
         tk.compile_cuda_c(source)
+
+
+def test_the_driver_api_is_named_out_of_habit():
+    source = "#include <cuda.h>\n__global__ void f(long* x) { *x = CUDA_VERSION + 1000000L * sizeof(CUtensorMap); }"
+    x = np.zeros(1, np.int64)
+    tk.compile_cuda_c(source)["f"][1, 1](x)
+    assert x[0] // 1000000 == 128
+    assert x[0] % 1000000 >= 12000
+
+
+def test_a_kernel_that_is_only_declared_is_none():
+    module = tk.compile_cuda_c("__global__ void elsewhere(int* x); __global__ void here(int* x) { *x = 1; }")
+    assert list(module) == ["here"]
+    with pytest.raises(LaunchError, match=r"'elsewhere'; there is here\."):
+        module["elsewhere"]
