@@ -9,6 +9,7 @@ Not modelled: what libcu++ has not (streams, containers that allocate); such a h
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
 _BOTH = "assert limits stddef stdint stdlib string time".split()  # <cassert> and <assert.h>
@@ -76,6 +77,22 @@ def standard_headers(folders: tuple[str, ...]) -> dict[str, str]:
         if (folder / "cuda" / "std" / "cstdint").exists():
             return {**_of_libcuxx(folder / "cuda" / "std"), **found, **_of_cub(folder)}
     return found
+
+
+def undefined_hint(messages: str) -> str:
+    """What to do about a name that a compiler's messages say nobody has defined; empty where that is not known."""
+    for name in re.findall(r'identifier "(\w+)" is undefined', messages):
+        if name in ("uint", "ushort", "ulong"):
+            kind = f"unsigned {name[1:]}"
+            return f'nvcc has {name} from the C library of the host, NVRTC has not: options=["-D{name}={kind}"].'
+        for header, is_there in (
+            ("cfloat", name in _FLOAT),
+            ("cmath", name in _CONSTANTS or name in _INFINITIES),
+            ("cstdint", re.fullmatch(r"u?int(8|16|32|64|ptr)_t", name)),
+        ):
+            if is_there:
+                return f"{name} is in a header: #include <{header}>."
+    return ""
 
 
 def _macros(values: dict[str, str]) -> str:

@@ -299,3 +299,33 @@ def test_a_kernel_that_is_only_declared_is_none():
     assert list(module) == ["here"]
     with pytest.raises(LaunchError, match=r"'elsewhere'; there is here\."):
         module["elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("uint", r'options=\["-Duint=unsigned int"\]'),
+        ("uint16_t", "#include <cstdint>"),
+        ("FLT_MAX", "#include <cfloat>"),
+        ("M_PI", "#include <cmath>"),
+    ],
+)
+def test_names_that_nvcc_has_without_a_header(name, hint):
+    kind, value = ("float", name) if name.isupper() else (name, "1")
+    with pytest.raises(CompileError, match=hint):
+        tk.compile_cuda_c(f"__global__ void f({kind}* x) {{ *x = {value}; }}")
+
+
+def test_errors_call_a_kernel_by_its_name_in_the_source():
+    kernel = tk.compile_cuda_c(
+        "__global__ void twice(int* x, int n) { extern __shared__ int s[]; s[n] = *x; *x = 2 * s[n]; }"
+    )["twice"]
+    x = np.ones(1, np.int32)
+    for arguments, message in (
+        ((x,), "2 arguments for kernel 'twice', got 1"),
+        ((x, x), "Expected a number for .* of kernel 'twice'"),
+    ):
+        with pytest.raises(LaunchError, match=message):
+            kernel[1, 1](*arguments)
+    with pytest.raises(KernelFault, match="has the size that the launch gives"):
+        kernel[1, 1](x, 0)
