@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import teachkit as tk
-from teachkit.errors import CompileError, KernelFault, LaunchError
+from teachkit.errors import CompileError, KernelFault, LaunchError, PtxLinkError
 
 SOURCE = r"""
 __global__ void gelu(const float* x, float* y, int n) {
@@ -329,3 +329,9 @@ def test_errors_call_a_kernel_by_its_name_in_the_source():
             kernel[1, 1](*arguments)
     with pytest.raises(KernelFault, match="has the size that the launch gives"):
         kernel[1, 1](x, 0)
+
+
+def test_a_function_of_another_translation_unit_is_asked_for():
+    source = "extern __device__ int elsewhere(int x);\n__global__ void f(int* x) { *x = elsewhere(*x); }"
+    with pytest.raises(PtxLinkError, match=r"body of function '_Z9elsewherei', .*kernel\.cu:2, got its declaration"):
+        tk.compile_cuda_c(source)["f"][1, 1](np.zeros(1, np.int32))
