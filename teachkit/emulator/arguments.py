@@ -93,18 +93,18 @@ class Parameters:
             for p in function.params
         ]
 
-    def bind(self, values: Sequence[Any], names: Sequence[str] | None) -> Arguments:
-        """Pack ``values``, one a parameter, which errors call by ``names``.
+    def bind(self, values: Sequence[Any], names: Sequence[str] | None, kernel: str | None = None) -> Arguments:
+        """Pack ``values``, one a parameter, which errors call by ``names``, and the kernel by ``kernel``.
 
         Raises
         ------
         LaunchError
             For a wrong number of arguments, or a value that its parameter cannot take.
         """
-        params = self.function.params
+        params, kernel = self.function.params, kernel or self.function.name
         if len(values) != len(params):
             raise LaunchError(
-                f"Expected {len(params)} arguments for kernel {self.function.name!r}, got {len(values)}.",
+                f"Expected {len(params)} arguments for kernel {kernel!r}, got {len(values)}.",
                 hint="the PTX parameters are " + ", ".join(f"{p.name} (.{p.type})" for p in params) + ".",
             )
         shown = self._names if names is None else [*names[: len(params)], *self._names[len(names) :]]
@@ -117,18 +117,18 @@ class Parameters:
                 fields.append(value % integers.stop)
             elif kind is TensorMap:
                 if param.n_bytes != N_BYTES:
-                    raise _mismatch(self.function, param, name, value, f"a parameter of {N_BYTES} bytes")
+                    raise _mismatch(kernel, param, name, value, f"a parameter of {N_BYTES} bytes")
                 bound = memory_of(name, value.tensor)
                 fields.append(value.octets)
             elif value is None:
                 fields.append(0 if param.n_bytes in _INTEGERS else bytes(param.n_bytes))
             elif kind is float or kind is bool or (bound := memory_of(name, value)) is None:
-                packed = _scalar(self.function, param, name, value)
+                packed = _scalar(kernel, param, name, value)
                 fields.append(int.from_bytes(packed, "little") if param.n_bytes in _INTEGERS else packed)
             elif param.n_bytes == 8:
                 fields.append(bound.data)
             else:
-                raise _mismatch(self.function, param, name, value, _instead_of_memory(param))
+                raise _mismatch(kernel, param, name, value, _instead_of_memory(param))
             memory.append(bound)
         return Arguments(self._packer.pack(*fields), shown, tuple(values), memory)
 
@@ -220,36 +220,36 @@ def _owner(array: Any) -> Any:
     return array
 
 
-def _scalar(function: Function, param: Variable, name: str, value: Any) -> bytes:
+def _scalar(kernel: str, param: Variable, name: str, value: Any) -> bytes:
     kind = param.type
     if value is None:
         value = 0
     if isinstance(value, (bytes, bytearray)):
         if len(value) != param.n_bytes:
-            raise _mismatch(function, param, name, value, f"{param.n_bytes} bytes")
+            raise _mismatch(kernel, param, name, value, f"{param.n_bytes} bytes")
         return bytes(value)
     if kind == "b8":  # a structure by value, and what CUDA C++ makes one: half, float4, complex numbers
-        return _structure(function, param, name, value)
+        return _structure(kernel, param, name, value)
     if isinstance(value, np.generic):
         value = value.item()
     if kind in ("f32", "f64"):
         if not isinstance(value, (int, float)):
-            raise _mismatch(function, param, name, value, "a number")
+            raise _mismatch(kernel, param, name, value, "a number")
         return float_bytes("<f" if kind == "f32" else "<d", value)
     if isinstance(value, float) and kind in ("b32", "b64", "b16"):
         # Triton 3.6 and later declare float parameters by their bits.
         return float_bytes({"b16": "<e", "b32": "<f", "b64": "<d"}[kind], value)
     if isinstance(value, float):  # from n / 2, say
-        raise _mismatch(function, param, name, value, "an integer")
+        raise _mismatch(kernel, param, name, value, "an integer")
     if not isinstance(value, (int, bool)):
-        raise _mismatch(function, param, name, value, "a tensor, an array or a number")
+        raise _mismatch(kernel, param, name, value, "a tensor, an array or a number")
     bits = 8 * param.n_bytes
     if not -(1 << (bits - 1)) <= value < (1 << bits):
-        raise _mismatch(function, param, name, value, f"an integer of {bits} bits")
+        raise _mismatch(kernel, param, name, value, f"an integer of {bits} bits")
     return struct.pack(f"<{_INTEGERS[param.n_bytes]}", value % (1 << bits))
 
 
-def _structure(function: Function, param: Variable, name: str, value: Any) -> bytes:
+def _structure(kernel: str, param: Variable, name: str, value: Any) -> bytes:
     """The bytes of a value that is laid out in memory as C lays it out."""
     if isinstance(value, np.generic):
         packed = value.tobytes()
@@ -258,9 +258,9 @@ def _structure(function: Function, param: Variable, name: str, value: Any) -> by
     elif isinstance(value, complex) and param.n_bytes in (8, 16):
         packed = np.dtype(f"c{param.n_bytes}").type(value).tobytes()
     else:
-        raise _mismatch(function, param, name, value, f"a structure of {param.n_bytes} bytes, by value,")
+        raise _mismatch(kernel, param, name, value, f"a structure of {param.n_bytes} bytes, by value,")
     if len(packed) != param.n_bytes:
-        raise _mismatch(function, param, name, value, f"a structure of {param.n_bytes} bytes, not {len(packed)},")
+        raise _mismatch(kernel, param, name, value, f"a structure of {param.n_bytes} bytes, not {len(packed)},")
     return packed
 
 
@@ -273,12 +273,12 @@ def float_bytes(code: str, value: float) -> bytes:
 
 
 def _instead_of_memory(param: Variable) -> str:
-    return f"a structure of {param.n_bytes} bytes, by value," if param.type == "b8" else "an 8-byte pointer parameter"
+    return f"a structure of {param.n_bytes} bytes, by value," if param.type == "b8" else "a number"
 
 
-def _mismatch(function: Function, param: Variable, name: str, value: Any, expected: str) -> LaunchError:
+def _mismatch(kernel: str, param: Variable, name: str, value: Any, expected: str) -> LaunchError:
     return LaunchError(
-        f"Expected {expected} for argument {name!r} of kernel {function.name!r} (.{param.type}), "
+        f"Expected {expected} for argument {name!r} of kernel {kernel!r} (.{param.type}), "
         f"got {type(value).__name__} {value!r:.60}.",
         hint="a structure is a NumPy record (array[0]), a ctypes.Structure, a NumPy number or bytes."
         if param.type == "b8"

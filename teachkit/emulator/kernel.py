@@ -184,7 +184,7 @@ class Kernel:
                 f"Expected a number of bytes of shared memory for kernel {name!r}, got {shared_bytes}.",
                 hint="what the kernel declares itself is not to be counted in.",
             )
-        bound = args if isinstance(args, Arguments) else self.parameters.bind(args, argument_names)
+        bound = args if isinstance(args, Arguments) else self.parameters.bind(args, argument_names, name)
         for trace in tuple(launches.tracers):
             trace(self, grid3, block3, bound, shared_bytes, name, cluster3)
         watching = launches.observers()

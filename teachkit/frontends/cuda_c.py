@@ -21,7 +21,7 @@ from teachkit.frontends.cuda_headers import include_folders, missing_header_hint
 from teachkit.frontends.cuda_sources import digest_of_sources
 from teachkit.frontends.numba_link import RUNTIME
 from teachkit.frontends.ptx_link import link
-from teachkit.frontends.standard_headers import standard_headers
+from teachkit.frontends.standard_headers import standard_headers, undefined_hint
 from teachkit.frontends.target import architecture
 from teachkit.frontends.two_devices import KernelModule
 
@@ -151,10 +151,12 @@ def _compiled(
         (status,) = nvrtc.nvrtcCompileProgram(program, len(flags), [flag.encode() for flag in flags])
         if int(status):
             messages = _log(nvrtc, program)
-            raise CompileError("CUDA C++", messages, missing_header_hint(messages) or _host_code_hint(messages))
+            hint = missing_header_hint(messages) or undefined_hint(messages) or _host_code_hint(messages)
+            raise CompileError("CUDA C++", messages, hint)
         text = _text(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
         names = {name: _checked(nvrtc.nvrtcGetLoweredName(program, name.encode())).decode() for name in wanted}
-        return text, names, _log(nvrtc, program)
+        there = set(re.findall(r"\.entry\s+([\w$]+)", text))  # without those that are only declared
+        return text, {name: entry for name, entry in names.items() if entry in there}, _log(nvrtc, program)
     finally:
         nvrtc.nvrtcDestroyProgram(program)
 

@@ -77,7 +77,7 @@ def drive(
         return None
     # Addresses travel as numbers; all else is packed, and refused, as for the emulator.
     values = [a.data_ptr() if hasattr(a, "data_ptr") else a for a in args]
-    packed = ctypes.create_string_buffer(kernel.parameters.bind(values, argument_names).packed)
+    packed = ctypes.create_string_buffer(kernel.parameters.bind(values, argument_names, name).packed)
     places, at = [], ctypes.addressof(packed)
     for param in kernel.signature.params:
         at += -(at - ctypes.addressof(packed)) % param.align

@@ -1,13 +1,15 @@
-"""Headers that programs name out of habit and that NVRTC has not: the C and C++ library, and the whole of CUB.
+"""Headers that programs name out of habit and NVRTC cannot take: the C and C++ library, the driver API, all of CUB.
 
 NVRTC takes them as text. Those of the C++ library lead to libcu++, whose names they also give in ``std``. CUB's own
 ``cub/cub.cuh`` names device-wide algorithms too, which are host code: ours names its block and warp primitives.
+``cuda.h`` declares functions of the host: ours has what kernels may take from it.
 Not modelled: what libcu++ has not (streams, containers that allocate); such a header stays missing.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
 _BOTH = "assert limits stddef stdint stdlib string time".split()  # <cassert> and <assert.h>
@@ -33,6 +35,14 @@ _CONSTANTS = {
     "M_2_PI": 0.63661977236758134308, "M_2_SQRTPI": 1.12837916709551257390, "M_SQRT2": 1.41421356237309504880,
     "M_SQRT1_2": 0.70710678118654752440,
 }  # fmt: skip
+# CUtensorMap is 128 bytes that only instructions look into.
+_DRIVER = """#pragma once
+#ifndef CUDA_VERSION
+#define CUDA_VERSION (1000 * __CUDACC_VER_MAJOR__ + 10 * __CUDACC_VER_MINOR__)
+#endif
+typedef unsigned long long CUdeviceptr;
+typedef struct CUtensorMap_st { alignas(64) unsigned long long opaque[16]; } CUtensorMap;
+"""
 _FLOAT = {
     "FLT_MAX": "3.402823466e+38f", "FLT_MIN": "1.175494351e-38f", "FLT_TRUE_MIN": "1.401298464e-45f",
     "FLT_EPSILON": "1.192092896e-07f", "FLT_DIG": "6", "FLT_MANT_DIG": "24", "FLT_MAX_EXP": "128",
@@ -54,6 +64,7 @@ _INFINITIES = {
 def standard_headers(folders: tuple[str, ...]) -> dict[str, str]:
     """Text of each header by name, as far as the folders of ``include_folders()`` have what it needs."""
     found = {
+        "cuda.h": _DRIVER,
         "stdio.h": "#pragma once\n",
         "cstdio": "#pragma once\nnamespace std { using ::printf; }\n",
         "math.h": "#pragma once\n" + _macros({name: repr(value) for name, value in _CONSTANTS.items()} | _INFINITIES),
@@ -66,6 +77,22 @@ def standard_headers(folders: tuple[str, ...]) -> dict[str, str]:
         if (folder / "cuda" / "std" / "cstdint").exists():
             return {**_of_libcuxx(folder / "cuda" / "std"), **found, **_of_cub(folder)}
     return found
+
+
+def undefined_hint(messages: str) -> str:
+    """What to do about a name that a compiler's messages say nobody has defined; empty where that is not known."""
+    for name in re.findall(r'identifier "(\w+)" is undefined', messages):
+        if name in ("uint", "ushort", "ulong"):
+            kind = f"unsigned {name[1:]}"
+            return f'nvcc has {name} from the C library of the host, NVRTC has not: options=["-D{name}={kind}"].'
+        for header, is_there in (
+            ("cfloat", name in _FLOAT),
+            ("cmath", name in _CONSTANTS or name in _INFINITIES),
+            ("cstdint", re.fullmatch(r"u?int(8|16|32|64|ptr)_t", name)),
+        ):
+            if is_there:
+                return f"{name} is in a header: #include <{header}>."
+    return ""
 
 
 def _macros(values: dict[str, str]) -> str:

@@ -212,7 +212,7 @@ class TwoDeviceKernel:
                     f"got {type(memory[found.index(None)]).__name__}.",
                     hint="name the arrays that pointers among the arguments point into.",
                 )
-            bound = self.kernel.parameters.bind(args, names)
+            bound = self.kernel.parameters.bind(args, names, self.name)
             args = dataclasses.replace(bound, others=tuple(each for each in found if each is not None))
         return self.kernel.launch(
             grid, block, args, shared_bytes=shared_bytes, argument_names=names, name=self.name, cluster=cluster

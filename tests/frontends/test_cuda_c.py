@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import teachkit as tk
-from teachkit.errors import CompileError, KernelFault, LaunchError
+from teachkit.errors import CompileError, KernelFault, LaunchError, PtxLinkError
 
 SOURCE = r"""
 __global__ void gelu(const float* x, float* y, int n) {
@@ -284,3 +284,54 @@ def test_arguments_that_hold_addresses_of_memory_that_is_not_named():
 def test_a_source_that_is_no_text(source):
     with pytest.raises(CompileError, match=f"as text, got {type(source).__name__}"):
         tk.compile_cuda_c(source)
+
+
+def test_the_driver_api_is_named_out_of_habit():
+    source = "#include <cuda.h>\n__global__ void f(long* x) { *x = CUDA_VERSION + 1000000L * sizeof(CUtensorMap); }"
+    x = np.zeros(1, np.int64)
+    tk.compile_cuda_c(source)["f"][1, 1](x)
+    assert x[0] // 1000000 == 128
+    assert x[0] % 1000000 >= 12000
+
+
+def test_a_kernel_that_is_only_declared_is_none():
+    module = tk.compile_cuda_c("__global__ void elsewhere(int* x); __global__ void here(int* x) { *x = 1; }")
+    assert list(module) == ["here"]
+    with pytest.raises(LaunchError, match=r"'elsewhere'; there is here\."):
+        module["elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("uint", r'options=\["-Duint=unsigned int"\]'),
+        ("uint16_t", "#include <cstdint>"),
+        ("FLT_MAX", "#include <cfloat>"),
+        ("M_PI", "#include <cmath>"),
+    ],
+)
+def test_names_that_nvcc_has_without_a_header(name, hint):
+    kind, value = ("float", name) if name.isupper() else (name, "1")
+    with pytest.raises(CompileError, match=hint):
+        tk.compile_cuda_c(f"__global__ void f({kind}* x) {{ *x = {value}; }}")
+
+
+def test_errors_call_a_kernel_by_its_name_in_the_source():
+    kernel = tk.compile_cuda_c(
+        "__global__ void twice(int* x, int n) { extern __shared__ int s[]; s[n] = *x; *x = 2 * s[n]; }"
+    )["twice"]
+    x = np.ones(1, np.int32)
+    for arguments, message in (
+        ((x,), "2 arguments for kernel 'twice', got 1"),
+        ((x, x), "Expected a number for .* of kernel 'twice'"),
+    ):
+        with pytest.raises(LaunchError, match=message):
+            kernel[1, 1](*arguments)
+    with pytest.raises(KernelFault, match="has the size that the launch gives"):
+        kernel[1, 1](x, 0)
+
+
+def test_a_function_of_another_translation_unit_is_asked_for():
+    source = "extern __device__ int elsewhere(int x);\n__global__ void f(int* x) { *x = elsewhere(*x); }"
+    with pytest.raises(PtxLinkError, match=r"body of function '_Z9elsewherei', .*kernel\.cu:2, got its declaration"):
+        tk.compile_cuda_c(source)["f"][1, 1](np.zeros(1, np.int32))

@@ -81,7 +81,7 @@ def past_barrier(table: Any, area: Any, warp: Any, is_aligned: Any) -> None:
     if number < 0:
         return
     n_warps = table[Table.N_WARPS]
-    if words(area[Area.WHOLE_AT])[warp] and is_aligned:
+    if words(area[Area.WHOLE_AT])[warp]:
         for other in range(n_warps):
             gone = words(area[Area.EXITED_AT])[other]
             if gone:

@@ -172,6 +172,8 @@ def explain(
             hint=f"an access of {record.n_bytes} bytes needs an address that is a multiple of {record.n_bytes}.",
         )
     hint = "the access was not carried out. Mask the lanes past the end, or check the strides that were passed."
+    if is_shared and any(v.space == "shared" and not v.n_bytes for v in program.kernel.owner.module.variables.values()):
+        hint += " What the kernel declares extern __shared__ has the size that the launch gives: [grid, block, bytes]."
     if site is not None and ".bulk.tensor" in site.opcode and not is_shared:
         hint = "nothing was copied. The tensor map describes more than the tensor has: check its shape and strides."
     elif site is not None and not site.root and not is_shared and program.kernel.signature.params:

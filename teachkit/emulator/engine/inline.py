@@ -42,7 +42,7 @@ from teachkit.emulator.ptx.model import (
     Symbol,
     Variable,
 )
-from teachkit.errors import UnsupportedInstruction
+from teachkit.errors import PtxLinkError, UnsupportedInstruction
 
 HOST_FUNCTIONS = ("vprintf", "__assertfail")
 _FUNCTION_WINDOW = 3 << 56  # above every address of the host, so that no function is taken for memory
@@ -60,7 +60,9 @@ def flatten(module: Module, kernel: Function) -> Function:
     Raises
     ------
     UnsupportedInstruction
-        For functions without a body, and for calls under a predicate.
+        For calls under a predicate.
+    PtxLinkError
+        For functions without a body.
     """
     if not any(isinstance(item, Instruction) and _is_call(item) for item in kernel.body):
         return kernel
@@ -170,7 +172,11 @@ class _Flattener:
         name = self.module.aliases.get(target.name, target.name)
         function = self.module.functions.get(name)
         if function is None or not function.body:
-            raise _unsupported(call, f"function {name} has no body here")
+            where = call.source or f"PTX line {call.ptx_line}"
+            raise PtxLinkError(
+                f"Expected the body of function {name!r}, which is called at {where}, got its declaration only.",
+                hint="several translation units are not linked here: define the function in the same source.",
+            )
         if name in self.cycles:
             self.body.pop()
             self._push(call, function, [*returns, *arguments])

@@ -34,6 +34,8 @@ from teachkit.emulator.ptx.model import (
 )
 
 _INLINED = re.compile(r"@\[ (.+?):(\d+):(\d+)")
+# Headers that come with a compiler. What they inline is shown where the program calls it.
+_LIBRARY = re.compile(r"/nvidia/\w+/include/|/cuda(?:-[\d.]+)?/(?:targets/[\w-]+/)?include/|/__nv_\w+\.h$")
 _PART = re.compile(r"(.+)\.(b[0-7]{1,4}|h[0-3]{1,2})")
 
 
@@ -192,7 +194,7 @@ class BodyParser:
         if inlined_at is None and comment is not None:
             for name, at_line, at_column in reversed(_INLINED.findall(comment)):
                 inlined_at = SourceLine(self._full_path(name), int(at_line), int(at_column), inlined_at)
-        self._source = SourceLine(file, line, column, inlined_at)
+        self._source = _in_program(SourceLine(file, line, column, inlined_at))
         self._source_at[file, line, column] = self._source
 
     def _position(self) -> tuple[str, int, int]:
@@ -305,6 +307,14 @@ class BodyParser:
             return address
         cursor.expect(",")
         return Group((address, *separated(cursor, lambda: self._operand("f64"), "]")), "[")
+
+
+def _in_program(source: SourceLine) -> SourceLine:
+    """The innermost place that is in no library's header; where there is none, the innermost."""
+    place: SourceLine | None = source
+    while place is not None and _LIBRARY.search(place.file):
+        place = place.inlined_at
+    return place or source
 
 
 def _rename_labels(item: Label | Instruction, names: dict[str, str]) -> Label | Instruction:

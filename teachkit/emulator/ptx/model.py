@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceLine:
-    """A line of the kernel's own source, from ``.loc``; the innermost function where it was inlined."""
+    """A line of the kernel's own source, from ``.loc``; the innermost function of the program where it was inlined."""
 
     file: str
     line: int

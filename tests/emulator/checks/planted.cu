@@ -128,6 +128,15 @@ __global__ void early_exit(const float* x, float* out, int n) {
     out[t] = tile[n - 1 - t];
 }
 
+__global__ void early_exit_of_group(const float* x, float* out, int n) {
+    __shared__ float tile[64];
+    int t = threadIdx.x;
+    if (t >= n) return;
+    tile[t] = x[t];
+    asm volatile("barrier.sync 0;" ::: "memory");  // BUG: early_exit_of_group
+    out[t] = tile[n - 1 - t];
+}
+
 __global__ void two_barriers(const float* x, float* out) {
     __shared__ float tile[64];
     int t = threadIdx.x;

@@ -86,6 +86,7 @@ CUDA = [
             (0, 0), None, 1, 0),
     Planted("divergent_barrier", 1, 64, lambda: [ramp(64), zeros(64)], "sync", "divergent barrier", (0, 48)),
     Planted("early_exit", 1, 64, lambda: [ramp(64), zeros(64), 40], "sync", "barrier after exit", (0, 40)),
+    Planted("early_exit_of_group", 1, 64, lambda: [ramp(64), zeros(64), 40], "sync", "barrier after exit", (0, 40)),
     Planted("two_barriers", 1, 64, lambda: [ramp(64), zeros(64)], "sync", "deadlock", (0, 0)),
     Planted("absent_lane", 1, 32, lambda: [ramp(32), zeros(32)], "sync", "absent lane", (0, 16)),
     Planted("exited_lane", 1, 32, lambda: [ramp(32), zeros(32), 20], "sync", "absent lane", (0, 4)),

@@ -334,7 +334,7 @@ def test_arguments_that_do_not_fit(both):
         kernel[1, 32](x, 3)
     assert "p (.u64), n (.u32), f (.f32), b (.u8)" in str(caught.value)
     for arguments, message in (
-        ((x, x, 1.0, 1), "8-byte pointer parameter for argument 'n'"),
+        ((x, x, 1.0, 1), "Expected a number for argument 'n'"),
         ((x, 2**32, 1.0, 1), "an integer of 32 bits for argument 'n'"),
         ((x, 1, 1.0, 256), "an integer of 8 bits for argument 'b'"),
         ((x, 1, "1.0", 1), "a number for argument 'f'"),

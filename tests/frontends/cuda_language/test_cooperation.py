@@ -273,3 +273,23 @@ def test_the_whole_grid_meets(module):
     for turn in (1, 2):  # the second launch finds the barrier as the first one left it
         module["whole_grid"][8, 128](x, out)
         np.testing.assert_array_equal(out, np.arange(1024)[::-1] + turn)
+
+
+HEADERS = """
+#include <cuda/atomic>
+__device__ void add(int& place) {
+    cuda::atomic_ref<int, cuda::thread_scope_device>(place).fetch_add(1);  // HERE
+}
+__global__ void past_the_end(int* x) { add(x[threadIdx.x]); }
+"""
+
+
+def test_what_a_librarys_header_inlines_is_shown_where_the_program_calls_it():
+    kernel = tk.compile_cuda_c(HEADERS, file_name="own.cu")["past_the_end"]
+    line = 1 + HEADERS[: HEADERS.index("// HERE")].count("\n")
+    with pytest.raises(KernelFault, match=rf"own\.cu:{line}"):
+        kernel[1, 32](np.zeros(31, np.int32))
+    with tk.emulator.check(raises=False) as report:
+        kernel[1, 32](np.zeros(31, np.int32))
+    assert [finding.line for finding in report.findings] == [line]
+    assert "fetch_add" in report.findings[0].thread.source_text
