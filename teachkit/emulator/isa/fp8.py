@@ -13,7 +13,7 @@ from teachkit.emulator.engine.helpers import written_once
 from teachkit.emulator.engine.shapes import I8, I16, I32, Value
 from teachkit.emulator.isa.formats import float_to_half, half_to_float, pack, upper
 from teachkit.emulator.isa.table import Form, instruction
-from teachkit.emulator.ptx.model import Operand
+from teachkit.emulator.ptx.model import Group, Operand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,17 @@ def from_floats(e: Emitter, form: Form, target: Operand, high: Operand, low: Ope
     """The first source becomes the upper half."""
     values = e.alike(e.read(high, "f32"), e.read(low, "f32"))
     e.write(target, _two_codes(e, form, *values), _stored(form.required[-2]))
+
+
+@instruction("cvt.rs.satfinite[.relu].e2m1x4.f32", reads=None)
+def from_four_floats(e: Emitter, form: Form, target: Operand, sources: Group, random: Operand) -> None:
+    """The first source becomes the uppermost code.
+
+    Each half of the random bits has one octet for either pair, the upper one for the first two sources. Which of a pair
+    takes which half is not said: here the first takes the upper half, as it does where the results have 16 bits.
+    """
+    values = e.alike(*(e.read(source, "f32") for source in sources.items), e.read(random, "b32"))
+    e.write(target, _four_codes(e, form, *values), "b16")
 
 
 def _stored(pair: str) -> str:
@@ -106,13 +117,35 @@ def _two_codes(e: Emitter, form: Form, high: Value, low: Value) -> Value:
     return e.cast("trunc", pair, I8) if kind == "e2m1x2" else pair
 
 
-def _code(e: Emitter, form: Form, value: Value) -> Value:
-    """Nearest code, ties to even; what is too large becomes the largest finite number."""
-    b, kind = e.builder, FORMATS[form.required[-2]]
+@written_once
+def _four_codes(e: Emitter, form: Form, *sources: Value) -> Value:
+    b, *values, random = e.builder, *sources
+    codes = e.constant(random, 0)
+    for value, octet_at in zip(values, (24, 8, 16, 0), strict=True):
+        octet = b.and_(b.lshr(random, e.constant(random, octet_at)), e.constant(random, 0xFF))
+        code = e.cast("zext", _code(e, form, value, octet), I32)
+        codes = b.or_(b.shl(codes, e.constant(codes, 4)), code)
+    return e.cast("trunc", codes, I16)
+
+
+def _code(e: Emitter, form: Form, value: Value, octet: Value | None = None) -> Value:
+    """Nearest code, ties to even, or what random bits say; what is too large becomes the largest finite number."""
+    b, kind = e.builder, FORMATS[form.required[-2].replace("x4", "x2")]
     if "relu" in form.optional:
         value = e.select(b.fcmp_ordered("<", value, e.constant(value, 0.0)), e.constant(value, 0.0), value)
     size = e.intrinsic("llvm.fabs", value)
-    bits = e.bits(size)
+    code = _nearest(e, kind, size) if octet is None else _by_chance(e, kind, size, octet)
+    too_large = b.fcmp_ordered(">=", size, e.constant(size, kind.largest))
+    code = e.select(too_large, e.constant(code, kind.largest_code), code)
+    code = e.intrinsic("llvm.umin", code, e.constant(code, kind.largest_code))
+    nan = b.fcmp_unordered("uno", value, value)
+    sign = b.lshr(b.and_(e.bits(value), e.constant(code, 0x80000000)), e.constant(code, 32 - kind.bits))
+    code = e.select(nan, e.constant(code, kind.nan), b.or_(code, sign))
+    return e.cast("trunc", code, I8)
+
+
+def _nearest(e: Emitter, kind: Format, size: Value) -> Value:
+    b, bits = e.builder, e.bits(size)
     # Normal numbers: round the fraction in place, and let the carry run into the exponent.
     drop = 23 - kind.fraction_bits
     odd = b.and_(b.lshr(bits, e.constant(bits, drop)), e.constant(bits, 1))
@@ -123,14 +156,20 @@ def _code(e: Emitter, form: Form, value: Value) -> Value:
     shifted = e.bits(b.fadd(size, e.constant(size, magic)))
     magic_bits = e.bits(e.constant(size, magic))
     tiny = b.fcmp_ordered("<", size, e.constant(size, 2.0**kind.least_normal_exponent))
-    code = e.select(tiny, b.sub(shifted, magic_bits), normal)
-    too_large = b.fcmp_ordered(">=", size, e.constant(size, kind.largest))
-    code = e.select(too_large, e.constant(code, kind.largest_code), code)
-    code = e.intrinsic("llvm.umin", code, e.constant(code, kind.largest_code))
-    nan = b.fcmp_unordered("uno", value, value)
-    sign = b.lshr(b.and_(e.bits(value), e.constant(bits, 0x80000000)), e.constant(bits, 32 - kind.bits))
-    code = e.select(nan, e.constant(code, kind.nan), b.or_(code, sign))
-    return e.cast("trunc", code, I8)
+    return e.select(tiny, b.sub(shifted, magic_bits), normal)
+
+
+def _by_chance(e: Emitter, kind: Format, size: Value, octet: Value) -> Value:
+    """Away from zero where the octet, added to the first eight of the bits that are dropped, carries."""
+    b, bits = e.builder, e.bits(size)
+    drop = 23 - kind.fraction_bits
+    carried = b.lshr(b.add(bits, b.shl(octet, e.constant(octet, drop - 8))), e.constant(bits, drop))
+    normal = b.sub(carried, e.constant(bits, (127 + kind.least_normal_exponent - 1) << kind.fraction_bits))
+    # Subnormal numbers in parts of the smallest step, 256 of them.
+    parts = b.fmul(size, e.constant(size, 2.0 ** (8 + kind.fraction_bits - kind.least_normal_exponent)))
+    tiny = b.fcmp_ordered("<", size, e.constant(size, 2.0**kind.least_normal_exponent))
+    whole = e.cast("fptoui", e.select(tiny, parts, e.constant(size, 0.0)), I32)
+    return e.select(tiny, b.lshr(b.add(whole, octet), e.constant(octet, 8)), normal)
 
 
 @instruction("cvt.(rz|rp)[.satfinite].ue8m0x2.f32", reads=None)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from teachkit.emulator.oracle import rounding
 from teachkit.emulator.oracle.floating import flush, saturate
-from teachkit.emulator.oracle.fp8 import FP8, bits_of, decode_fp8, encode_fp8
-from teachkit.emulator.oracle.table import Form, Lanes, Operation, UnmatchedForm, instruction
+from teachkit.emulator.oracle.fp8 import FP8, bits_of, decode_fp8, encode_by_chance, encode_fp8
+from teachkit.emulator.oracle.table import Form, Lanes, Operation, Step, UnmatchedForm, instruction
 from teachkit.emulator.oracle.values import Array, is_float, is_signed, width
+from teachkit.emulator.ptx.model import Group, Instruction
+
+if TYPE_CHECKING:
+    from teachkit.emulator.oracle.machine import Machine
 
 _INTEGERS = tuple(f"{sign}{bits}" for sign in "us" for bits in (8, 16, 32, 64))
 _FLOATS = ("f16", "bf16", "f32", "f64")
@@ -94,6 +99,30 @@ def convert_to_fp8(form: Form) -> Operation:
     if source == "f32":
         return Lanes(stored, ("f32", "f32"), both)
     return Lanes(stored, (source,), lambda pair: both(pair[..., 1], pair[..., 0]))
+
+
+@instruction("cvt")
+def convert_to_fp4_by_chance(form: Form) -> Operation:
+    """``cvt.rs d, {a, b, e, f}, random``: an octet of the random bits is added to what the rounding drops."""
+    form.one("e2m1x4")
+    form.one("rs")
+    form.one("satfinite")
+    relu = form.flag("relu")
+    form.one("f32")
+
+    def run(machine: Machine, item: Instruction, mask: Array) -> None:
+        target, sources, random = item.operands
+        assert isinstance(sources, Group)
+        bits = machine.read(random, "b32")
+        codes = np.zeros(mask.size, np.uint16)
+        for source, at in zip(sources.items, (24, 8, 16, 0), strict=True):
+            values = machine.read(source, "f32")
+            octets = bits >> np.uint32(at) & np.uint32(0xFF)
+            code = encode_by_chance(np.where(values < 0, np.float32(0), values) if relu else values, octets, "e2m1")
+            codes = codes << np.uint16(4) | code
+        machine.write(target, codes, "b16", mask)
+
+    return Step(run)
 
 
 @instruction("cvt")

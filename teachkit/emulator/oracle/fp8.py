@@ -59,3 +59,15 @@ def encode_fp8(values: Array, name: str) -> Array:
     codes = np.where(takes_above, above, below).astype(np.uint8)
     codes = np.where(np.isnan(values), np.uint8(sign - 1), codes)
     return np.where(np.signbit(values) & ~np.isnan(values), codes | np.uint8(sign), codes)
+
+
+def encode_by_chance(values: Array, octets: Array, name: str) -> Array:
+    """uint8 codes, away from zero where the 256ths of the way there and the octet are 256 or more together."""
+    sign = 1 << bits_of(name) - 1
+    table = _values(name)[:sign].astype(np.float64)
+    size = np.minimum(np.abs(values.astype(np.float64)), table[-1])
+    below = np.clip(np.searchsorted(table, size, side="right") - 1, 0, sign - 2)
+    way = np.floor((size - table[below]) / (table[below + 1] - table[below]) * 256)
+    codes = (below + (way + octets >= 256)).astype(np.uint8)
+    codes = np.where(np.isnan(values), np.uint8(sign - 1), codes)
+    return np.where(np.signbit(values) & ~np.isnan(values), codes | np.uint8(sign), codes)

@@ -144,6 +144,23 @@ def rows(Row):
     made.append(Row("cvt.rn.f16x2.e2m1x2", "b32", ("b8",), ((0x2F, 0x3C00C600), (0x91, 0xB8003800)), target=100))
     made.append(Row("cvt.rn.f16x2.e2m3x2", "b32", ("b16",), ((0x083F, 0x3C00C780), (0x0122, 0x3000B400)), target=100))
     made.append(Row("cvt.rn.f16x2.e3m2x2", "b32", ("b16",), ((0x0C3F, 0x3C00CF00), (0x0123, 0x2C00B200)), target=100))
+    # An octet of the last operand is added to the first eight of the dropped bits: 2.5 lies halfway from 2 to 3, 0.125
+    # a quarter of the way from 0 to 0.5. The octets of {a, b, b, a} are the first, third, second and fourth.
+    by_chance = (
+        (2.5, -0.125, 0x80808080, 0x5885),
+        (2.5, -0.125, 0x7FC07FBF, 0x4895),
+        (5.9, 100.0, 0x00FFFFFF, 0x6777),
+        (5.9, -INF, 0xFFFFFF00, 0x7FF6),
+        (NAN, 0.9999, 0x00010000, 0x7127),
+        (1.0, 0.0, 0xFFFFFFFF, 0x2002),
+    )
+    for relu, of_negative in (("", False), (".relu", True)):
+        cases = tuple(
+            (f32(a), f32(b), random, code & 0xF00F if of_negative and b < 0 else code)
+            for a, b, random, code in by_chance
+        )
+        opcode, spelled = f"cvt.rs.satfinite{relu}.e2m1x4.f32", "%z, {%a, %b, %b, %a}, %c"
+        made.append(Row(opcode, "b16", ("f32", "f32", "b32"), cases, target=100, operands=spelled))
     powers = [
         (1.0, 2.0**-127, 0x7F00, 0x7F00),
         (1.5, -8.0, 0x7F82, 0x8082),
