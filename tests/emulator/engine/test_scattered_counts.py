@@ -56,6 +56,55 @@ def chosen(rng, near, far, size, spread):
     return places
 
 
+def by_quarters(rng, array, size):
+    """The same where the lanes of each quarter of a warp follow each other, or are at one place: blocks may be 8 or 16
+    threads wide. Quarters and halves are the same, overlap, rise or fall; in every fifth warp one lane is elsewhere."""
+    n = array.nbytes // size
+    places = np.zeros((N_WARPS, 4, 8), np.int64)
+    for warp in range(N_WARPS):
+        starts = rng.integers(0, n - 8, 4)
+        match warp % 6:
+            case 0:
+                starts[2:] = starts[:2]
+            case 1:
+                starts[:] = starts[0]
+            case 2:
+                starts = np.sort(starts)
+            case 3:
+                starts = starts[0] // 4 + np.arange(4) * rng.integers(0, n // 8)
+            case 4:
+                starts = starts[0] // 2 + rng.integers(0, 9, 4)
+        step = rng.integers(0, 2) if warp % 5 else 1
+        places[warp] = starts[:, None] + step * np.arange(8)
+        if warp % 5 == 4:
+            places[warp, rng.integers(4), rng.integers(8)] = rng.integers(n)
+    found = (array.ctypes.data + size * places.reshape(N_WARPS, 32)).astype(np.uint64)
+    found[7, 5:] = found[8, :9] = found[9, 13] = 0
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", ACCESSES)
+def test_quarters_of_global_accesses(both, name, seed):
+    size = int(name.split()[-1]) if name[-1].isdigit() else 4
+    near = both.array(1024, "u4")
+    near[:] = np.arange(1024)
+    places, out = both.array(N_WARPS * 32, "u8"), both.array(N_WARPS * 32, "u4")
+    places[:] = by_quarters(np.random.default_rng(seed), near, size).reshape(-1)
+    text = HEAD + PARAMETERS + BODY.format(access=ACCESSES[name])
+    result = both.run_both(text, "k", N_WARPS, 32, [places, out, near, near])
+    result.check_counters()
+    result.check_memory()
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", SHARED)
+def test_quarters_of_shared_accesses(both, name, seed):
+    near = both.array(1024, "u4")
+    offsets = by_quarters(np.random.default_rng(seed), near, int(name.split()[-1]))
+    check_shared(both, name, near, offsets)
+
+
 @pytest.mark.parametrize("spread", [False, True], ids=["one array", "two arrays far apart"])
 @pytest.mark.parametrize("name", ACCESSES)
 def test_global(both, name, spread):
@@ -77,14 +126,27 @@ def test_global(both, name, spread):
 
 @pytest.mark.parametrize("name", SHARED)
 def test_shared(both, name):
-    rng = np.random.default_rng(8)
-    size = int(name.split()[-1])
     near, far = both.array(4096, "u1"), both.array(64, "u4")
+    check_shared(both, name, near, chosen(np.random.default_rng(8), near, far, int(name.split()[-1]), False))
+
+
+def check_shared(both, name, array, addresses):
+    """Accesses in shared memory as far behind its start as the addresses are behind the array's."""
     places, out = both.array(N_WARPS * 32, "u8"), both.array(N_WARPS * 32, "u4")
-    offsets = chosen(rng, near, far, size, False)
-    places[:] = offsets.reshape(-1)
-    start = near.ctypes.data
-    access = f"sub.s64 %rd8, %rd5, {start}; cvt.u32.u64 %r12, %rd8; add.u32 %r12, %r12, window; " + SHARED[name]
-    access = access.replace("add.u32 %r12, %r12, window;", "mov.u32 %r13, window; add.u32 %r12, %r12, %r13;")
-    text = HEAD + PARAMETERS + BODY.format(access=access)
-    both.run_both(text, "k", N_WARPS, 32, [places, out, near, far]).check_counters()
+    places[:] = addresses.reshape(-1)
+    offset = f"sub.s64 %rd8, %rd5, {array.ctypes.data}; cvt.u32.u64 %r12, %rd8;"
+    address = "mov.u32 %r13, window; add.u32 %r12, %r12, %r13;"
+    text = HEAD + PARAMETERS + BODY.format(access=f"{offset} {address} {SHARED[name]}")
+    both.run_both(text, "k", N_WARPS, 32, [places, out, array, array]).check_counters()
+
+
+@pytest.mark.parametrize(("kind", "shift"), [("u32", 2), ("u64", 3)])
+def test_the_highest_lane_of_a_quarter_is_what_stays(both, kind, shift):
+    body = f"""
+    and.b32 %r4, %r1, 31; shr.u32 %r5, %r4, 3; shl.b32 %r5, %r5, {shift}; cvt.u64.u32 %rd2, %r5; add.s64 %rd2, %rd2, %rd0;
+    cvt.u64.u32 %rd3, %r4; st.global.{kind} [%rd2], {"%r4" if kind == "u32" else "%rd3"};"""
+    out = both.array(4, kind.replace("u", "uint"))
+    run = both.run_both(both.kernel(body), "k", 1, 32, [out])
+    run.check_memory()
+    run.check_counters()
+    assert out.tolist() == [7, 15, 23, 31]

@@ -40,33 +40,19 @@ entry:
   %empty = icmp eq i32 %live, 0
   br i1 %empty, label %end, label %prepare
 
-prepare:                                          ; do the sectors never go down from lane to lane?
-  %before = shufflevector <32 x i64> %sector, <32 x i64> poison, <32 x i32> <i32 0, i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30>
-  %up = icmp uge <32 x i64> %sector, %before
-  %up.bits = bitcast <32 x i1> %up to i32
-  ; ... and are the lanes that are on one run? Then a sector starts where it differs from the lane before.
-  %low.lane = call i32 @llvm.cttz.i32(i32 %live, i1 true)
-  %run = lshr i32 %live, %low.lane
-  %run.more = add i32 %run, 1
-  %run.gap = and i32 %run, %run.more
-  %one.run = icmp eq i32 %run.gap, 0
-  %not.live = xor i32 %live, -1
-  %up.live = or i32 %up.bits, %not.live
-  %first.bit = shl i32 1, %low.lane
-  %up.all = or i32 %up.live, %first.bit
-  %rising = icmp eq i32 %up.all, -1
-  %ordered = and i1 %rising, %one.run
+prepare:                                          ; sectors that never go down: one starts where it differs from the last
+  %kept = call i32 @tk_without_twins(<32 x i64> %sector, i32 %live)
+  %rising = call { i32, i1 } @tk_firsts_of_rising(<32 x i64> %sector, i32 %kept, i32 0)
+  %new.bits = extractvalue { i32, i1 } %rising, 0
+  %ordered = extractvalue { i32, i1 } %rising, 1
   br i1 %ordered, label %all.at.once, label %lane.start
 
 all.at.once:
-  %new.sector = icmp ne <32 x i64> %sector, %before
-  %new.bits0 = bitcast <32 x i1> %new.sector to i32
-  %new.bits1 = or i32 %new.bits0, %first.bit
-  %new.bits = and i32 %new.bits1, %live
   %n.new32 = call i32 @llvm.ctpop.i32(i32 %new.bits)
   %n.new = zext i32 %n.new32 to i64
   ; Sectors side by side are one record.
-  %high.lane0 = call i32 @llvm.ctlz.i32(i32 %live, i1 true)
+  %low.lane = call i32 @llvm.cttz.i32(i32 %kept, i1 true)
+  %high.lane0 = call i32 @llvm.ctlz.i32(i32 %kept, i1 true)
   %high.lane = xor i32 %high.lane0, 31
   %p.low = getelementptr i64, ptr %sectors, i32 %low.lane
   %p.high = getelementptr i64, ptr %sectors, i32 %high.lane
@@ -86,8 +72,9 @@ one.record:
   br label %recorded
 
 apart:                                            ; the same gap between all lanes: one record of two words
+  %before = shufflevector <32 x i64> %sector, <32 x i64> poison, <32 x i32> <i32 0, i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30>
   %gap = sub <32 x i64> %sector, %before
-  %all.live = icmp eq i32 %live, -1
+  %all.live = icmp eq i32 %kept, -1
   %gap.one = extractelement <32 x i64> %gap, i64 1
   %gap.1 = insertelement <32 x i64> poison, i64 %gap.one, i64 0
   %gap.n = shufflevector <32 x i64> %gap.1, <32 x i64> poison, <32 x i32> zeroinitializer
@@ -108,17 +95,36 @@ two.words:
   store i64 %gap.one, ptr %p.gap
   br label %recorded
 
-many.records:                                     ; eight lanes at a time: compressing in registers is the fast way
+many.records:
   %some.bits = phi i32 [ %new.bits, %apart ], [ %firsts.found, %lane.done ]
   %n.some = phi i64 [ %n.new, %apart ], [ %n.firsts, %lane.done ]
+  %is.few = icmp ule i64 %n.some, 4
+  br i1 %is.few, label %few, label %squeeze.start
+
+few:
+  %f.bits = phi i32 [ %some.bits, %many.records ], [ %f.bits.next, %few ]
+  %f.cursor = phi ptr [ %cursor0, %many.records ], [ %f.cursor.next, %few ]
+  %f.lane = call i32 @llvm.cttz.i32(i32 %f.bits, i1 true)
+  %f.p.sector = getelementptr i64, ptr %sectors, i32 %f.lane
+  %f.sector = load i64, ptr %f.p.sector
+  %f.record0 = shl i64 %f.sector, 8
+  %f.record = or i64 %f.record0, %store
+  store i64 %f.record, ptr %f.cursor
+  %f.cursor.next = getelementptr i64, ptr %f.cursor, i64 1
+  %f.minus = sub i32 %f.bits, 1
+  %f.bits.next = and i32 %f.bits, %f.minus
+  %f.more = icmp ne i32 %f.bits.next, 0
+  br i1 %f.more, label %few, label %recorded
+
+squeeze.start:                                    ; eight lanes at a time: compressing in registers is the fast way
   %store.1 = insertelement <8 x i64> poison, i64 %store, i64 0
   %store.n = shufflevector <8 x i64> %store.1, <8 x i64> poison, <8 x i32> zeroinitializer
   br label %squeeze
 
 squeeze:
-  %q = phi i64 [ 0, %many.records ], [ %q.next, %squeeze ]
-  %q.cursor = phi ptr [ %cursor0, %many.records ], [ %q.cursor.next, %squeeze ]
-  %q.bits = phi i32 [ %some.bits, %many.records ], [ %q.bits.next, %squeeze ]
+  %q = phi i64 [ 0, %squeeze.start ], [ %q.next, %squeeze ]
+  %q.cursor = phi ptr [ %cursor0, %squeeze.start ], [ %q.cursor.next, %squeeze ]
+  %q.bits = phi i32 [ %some.bits, %squeeze.start ], [ %q.bits.next, %squeeze ]
   %q.from = getelementptr i64, ptr %sectors, i64 %q
   %q.sector = load <8 x i64>, ptr %q.from, align 64
   %q.record0 = shl <8 x i64> %q.sector, splat (i64 8)
@@ -136,26 +142,26 @@ squeeze:
   br i1 %q.more, label %squeeze, label %recorded
 
 recorded:
-  %n.records = phi i64 [ 1, %one.record ], [ 2, %two.words ], [ %n.some, %squeeze ]
-  %n.sectors = phi i64 [ %n.new, %one.record ], [ %n.new, %two.words ], [ %n.some, %squeeze ]
+  %n.records = phi i64 [ 1, %one.record ], [ 2, %two.words ], [ %n.some, %few ], [ %n.some, %squeeze ]
+  %n.sectors = phi i64 [ %n.new, %one.record ], [ %n.new, %two.words ], [ %n.some, %few ], [ %n.some, %squeeze ]
   %cursor.new = getelementptr i64, ptr %cursor0, i64 %n.records
   store ptr %cursor.new, ptr %p.cursor
   call void @tk_add(ptr %ctx, i64 %site, i32 %live, i64 %n.sectors, i64 0)
   ret void
 
 lane.start:                                       ; in any order: the first lane of each sector
-  %key = call { <32 x i32>, i1 } @tk_keys(<32 x i64> %sector, i32 %live, i32 31)
+  %key = call { <32 x i32>, i1 } @tk_keys(<32 x i64> %sector, i32 %kept, i32 31)
   %key.n = extractvalue { <32 x i32>, i1 } %key, 0
   %key.fits = extractvalue { <32 x i32>, i1 } %key, 1
   br i1 %key.fits, label %lane.firsts, label %lane.loop
 
 lane.firsts:
   %firsts.all = call i32 @tk_firsts(<32 x i32> %key.n)
-  %firsts.live = and i32 %firsts.all, %live
+  %firsts.live = and i32 %firsts.all, %kept
   br label %lane.done
 
 lane.loop:                                        ; too far apart: one sector after the other, and all lanes that share it
-  %left = phi i32 [ %live, %lane.start ], [ %left.next, %lane.loop ]
+  %left = phi i32 [ %kept, %lane.start ], [ %left.next, %lane.loop ]
   %firsts = phi i32 [ 0, %lane.start ], [ %firsts.next, %lane.loop ]
   %lane = call i32 @llvm.cttz.i32(i32 %left, i1 true)
   %p.sector = getelementptr i64, ptr %sectors, i32 %lane
@@ -296,34 +302,48 @@ several:
   %size32 = trunc i64 %size to i32
   %unit.bytes = call i32 @llvm.umax.i32(i32 %size32, i32 4)
   %shift = call i32 @llvm.cttz.i32(i32 %unit.bytes, i1 true)
-  %shift.1 = insertelement <32 x i32> poison, i32 %shift, i64 0
-  %shift.n = shufflevector <32 x i32> %shift.1, <32 x i32> poison, <32 x i32> zeroinitializer
   %lanes.a.phase = lshr i32 128, %shift           ; units side by side across the 32 banks
   %group.mask = sub i32 %lanes.a.phase, 1
   %group.mask.1 = insertelement <32 x i32> poison, i32 %group.mask, i64 0
   %group.mask.n = shufflevector <32 x i32> %group.mask.1, <32 x i32> poison, <32 x i32> zeroinitializer
   %address = load <32 x i64>, ptr %addresses, align 8
-  %address.low = trunc <32 x i64> %address to <32 x i32>
-  %unit = lshr <32 x i32> %address.low, %shift.n
+  %shift64 = zext i32 %shift to i64
+  %shift64.1 = insertelement <32 x i64> poison, i64 %shift64, i64 0
+  %shift64.n = shufflevector <32 x i64> %shift64.1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %unit64 = lshr <32 x i64> %address, %shift64.n
+  ; Lanes of a phase that want the same unit are served together: only the first of them counts, where it is known.
+  %is.whole = icmp eq i32 %lanes.a.phase, 32
+  %kept.all = call i32 @tk_without_twins(<32 x i64> %unit64, i32 %live)
+  %kept = select i1 %is.whole, i32 %kept.all, i32 %live
+  %starts.8 = select i1 %is.whole, i32 1, i32 65537
+  %is.widest = icmp ult i32 %lanes.a.phase, 16
+  %starts.16 = select i1 %is.widest, i32 16843009, i32 %starts.8
+  %is.wider = icmp ult i32 %lanes.a.phase, 8
+  %starts = select i1 %is.wider, i32 286331153, i32 %starts.16
+  %rising = call { i32, i1 } @tk_firsts_of_rising(<32 x i64> %unit64, i32 %kept, i32 %starts)
+  %firsts.rising = extractvalue { i32, i1 } %rising, 0
+  %is.rising = extractvalue { i32, i1 } %rising, 1
+  %firsts = select i1 %is.rising, i32 %firsts.rising, i32 %kept
+  %known = select i1 %is.rising, i32 %firsts.rising, i32 0
+  %unit = trunc <32 x i64> %unit64 to <32 x i32>
   %group.n = and <32 x i32> %unit, %group.mask.n
   %phase.part = xor <32 x i32> %group.mask.n, splat (i32 -1)
   %lane.n = and <32 x i32> %phase.part, <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
   %place.n = or <32 x i32> %lane.n, %group.n
   %bit.n = shl <32 x i32> splat (i32 1), %place.n
-  %live.n = bitcast i32 %live to <32 x i1>
-  %bits.n = select <32 x i1> %live.n, <32 x i32> %bit.n, <32 x i32> zeroinitializer
+  %first.n = bitcast i32 %firsts to <32 x i1>
+  %bits.n = select <32 x i1> %first.n, <32 x i32> %bit.n, <32 x i32> zeroinitializer
   %bits = call i32 @llvm.vector.reduce.or.v32i32(<32 x i32> %bits.n)
   %n.bits = call i32 @llvm.ctpop.i32(i32 %bits)
-  %n.lanes = call i32 @llvm.ctpop.i32(i32 %live)
-  %all.differ = icmp eq i32 %n.bits, %n.lanes
+  %n.firsts = call i32 @llvm.ctpop.i32(i32 %firsts)
+  %all.differ = icmp eq i32 %n.bits, %n.firsts
   br i1 %all.differ, label %free, label %conflicts
 
 conflicts:
-  %counted = call { i64, i64 } @tk_conflicts(ptr %addresses, i32 %live, i64 %size)
+  %counted = call { i64, i64 } @tk_conflicts(ptr %addresses, i32 %live, i64 %size, i32 %known)
   ret { i64, i64 } %counted
 
 free:
-  %is.whole = icmp eq i32 %lanes.a.phase, 32
   %one.shl = shl i32 1, %lanes.a.phase
   %phase.low = sub i32 %one.shl, 1
   %phase.mask = select i1 %is.whole, i32 -1, i32 %phase.low
@@ -348,8 +368,8 @@ done:
   ret { i64, i64 } %r.1
 }
 
-; The same where two lanes or more of a phase want the same banks.
-define internal { i64, i64 } @tk_conflicts(ptr %addresses, i32 %live, i64 %size) noinline {
+; The same where two lanes or more of a phase want the same banks. `known`: the first lane of each unit of a phase, or 0.
+define internal { i64, i64 } @tk_conflicts(ptr %addresses, i32 %live, i64 %size, i32 %known) noinline {
 entry:
   %conflicts = alloca [32 x i8], align 64
   %units = alloca [32 x i64], align 64
@@ -400,6 +420,10 @@ words:                                            ; first lanes of each word of 
   %phase.count = udiv i32 32, %groups32
   %phase.bits = call i32 @llvm.cttz.i32(i32 %phase.count, i1 true)
   %phase.room = sub i32 31, %phase.bits
+  %is.known = icmp ne i32 %known, 0
+  br i1 %is.known, label %word.start, label %word.find
+
+word.find:
   %word = call { <32 x i32>, i1 } @tk_keys(<32 x i64> %unit, i32 %live, i32 %phase.room)
   %word.n = extractvalue { <32 x i32>, i1 } %word, 0
   %word.fits = extractvalue { <32 x i32>, i1 } %word, 1
@@ -416,13 +440,17 @@ word.firsts:
   %word.phased = or <32 x i32> %word.shifted, %phase.n
   %off.n = select <32 x i1> %live.n, <32 x i32> %word.phased, <32 x i32> <i32 -2147483648, i32 -2147483647, i32 -2147483646, i32 -2147483645, i32 -2147483644, i32 -2147483643, i32 -2147483642, i32 -2147483641, i32 -2147483640, i32 -2147483639, i32 -2147483638, i32 -2147483637, i32 -2147483636, i32 -2147483635, i32 -2147483634, i32 -2147483633, i32 -2147483632, i32 -2147483631, i32 -2147483630, i32 -2147483629, i32 -2147483628, i32 -2147483627, i32 -2147483626, i32 -2147483625, i32 -2147483624, i32 -2147483623, i32 -2147483622, i32 -2147483621, i32 -2147483620, i32 -2147483619, i32 -2147483618, i32 -2147483617>
   %word.first.all = call i32 @tk_firsts(<32 x i32> %off.n)
-  %word.first = and i32 %word.first.all, %live
+  %word.first.found = and i32 %word.first.all, %live
+  br label %word.start
+
+word.start:
+  %word.first = phi i32 [ %known, %words ], [ %word.first.found, %word.firsts ]
   store <32 x i64> %place.n, ptr %places, align 64
   call void @llvm.memset.p0.i64(ptr %conflicts, i8 0, i64 32, i1 false)
   br label %word.loop
 
 word.loop:
-  %word.left = phi i32 [ %word.first, %word.firsts ], [ %word.left.next, %word.loop ]
+  %word.left = phi i32 [ %word.first, %word.start ], [ %word.left.next, %word.loop ]
   %word.lane = call i32 @llvm.cttz.i32(i32 %word.left, i1 true)
   %p.place = getelementptr i64, ptr %places, i32 %word.lane
   %bank = load i64, ptr %p.place
@@ -476,9 +504,9 @@ ideal.done:
   ret { i64, i64 } %w.1
 
 phase:
-  %start = phi i32 [ 0, %words ], [ %start.next, %phase.end ]
-  %total = phi i64 [ 0, %words ], [ %total.next, %phase.end ]
-  %ideal = phi i64 [ 0, %words ], [ %ideal.next, %phase.end ]
+  %start = phi i32 [ 0, %word.find ], [ %start.next, %phase.end ]
+  %total = phi i64 [ 0, %word.find ], [ %total.next, %phase.end ]
+  %ideal = phi i64 [ 0, %word.find ], [ %ideal.next, %phase.end ]
   %phase.mask = shl i32 %phase.mask0, %start
   %here = and i32 %live, %phase.mask
   %idle = icmp eq i32 %here, 0

@@ -50,6 +50,23 @@ entry:
   br i1 %few, label %lane.by.lane, label %many
 
 many:
+  %all = icmp eq i32 %live, -1
+  %is.4 = icmp eq i64 %size, 4
+  %is.8 = icmp eq i64 %size, 8
+  %is.word = or i1 %is.4, %is.8
+  %may.be = and i1 %all, %is.word
+  br i1 %may.be, label %whole, label %scattered
+
+whole:
+  %step = call i64 @tk_step_of_quarters(ptr %addresses, i64 %size)
+  %is.known = icmp sge i64 %step, 0
+  br i1 %is.known, label %quarters, label %scattered
+
+quarters:
+  call void @tk_move_quarters(ptr %addresses, i64 %step, i64 %size, ptr %packed, i1 false)
+  ret void
+
+scattered:
   %mask = bitcast i32 %live to <32 x i1>
   %pointers = load <32 x ptr>, ptr %addresses, align 8
   switch i64 %size, label %lane.by.lane [
@@ -81,6 +98,23 @@ entry:
   br i1 %few, label %lane.by.lane, label %many
 
 many:
+  %all = icmp eq i32 %live, -1
+  %is.4 = icmp eq i64 %size, 4
+  %is.8 = icmp eq i64 %size, 8
+  %is.word = or i1 %is.4, %is.8
+  %may.be = and i1 %all, %is.word
+  br i1 %may.be, label %whole, label %scattered
+
+whole:
+  %step = call i64 @tk_step_of_quarters(ptr %addresses, i64 %size)
+  %is.known = icmp sge i64 %step, 0
+  br i1 %is.known, label %quarters, label %scattered
+
+quarters:
+  call void @tk_move_quarters(ptr %addresses, i64 %step, i64 %size, ptr %packed, i1 true)
+  ret void
+
+scattered:
   %mask = bitcast i32 %live to <32 x i1>
   %pointers = load <32 x ptr>, ptr %addresses, align 8
   switch i64 %size, label %lane.by.lane [
