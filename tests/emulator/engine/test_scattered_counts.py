@@ -143,8 +143,8 @@ def check_shared(both, name, array, addresses):
 @pytest.mark.parametrize(("kind", "shift"), [("u32", 2), ("u64", 3)])
 def test_the_highest_lane_of_a_quarter_is_what_stays(both, kind, shift):
     body = f"""
-    and.b32 %r4, %r1, 31; shr.u32 %r5, %r4, 3; shl.b32 %r5, %r5, {shift}; cvt.u64.u32 %rd2, %r5; add.s64 %rd2, %rd2, %rd0;
-    cvt.u64.u32 %rd3, %r4; st.global.{kind} [%rd2], {"%r4" if kind == "u32" else "%rd3"};"""
+    and.b32 %r4, %r1, 31; shr.u32 %r5, %r4, 3; shl.b32 %r5, %r5, {shift}; cvt.u64.u32 %rd2, %r5;
+    add.s64 %rd2, %rd2, %rd0; cvt.u64.u32 %rd3, %r4; st.global.{kind} [%rd2], {"%r4" if kind == "u32" else "%rd3"};"""
     out = both.array(4, kind.replace("u", "uint"))
     run = both.run_both(both.kernel(body), "k", 1, 32, [out])
     run.check_memory()

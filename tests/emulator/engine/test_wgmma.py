@@ -27,7 +27,7 @@ def n_sums(form):
 
 
 def program(both, form, options, *, in_registers=False, adds="%p1", guard="", before=""):
-    """Threads fill shared memory from ``octets``, load D (and A), multiply with the descriptors, and store D."""
+    """Threads fill shared memory from ``octets``, load their D (and A), multiply with the descriptors, and store D."""
     sums = [f"%d{i}" for i in range(n_sums(form))]
     rows = [f"%a{i}" for i in range(4)]
     fill = "mov.u32 %r20, s; mad.lo.u32 %r20, %r1, 16, %r20; mul.wide.u32 %rd2, %r1, 16; add.s64 %rd2, %rd2, %rd10;"
@@ -37,7 +37,7 @@ def program(both, form, options, *, in_registers=False, adds="%p1", guard="", be
     )
     fill += "add.s64 %rd2, %rd2, %rd3; add.u32 %r20, %r20, %r22; add.u32 %r23, %r23, %r22;"
     fill += f"setp.lt.u32 %p2, %r23, {SHARED_BYTES}; @%p2 bra FILL; bar.sync 0;"
-    moved = [(f"mul.wide.u32 %rd{6 + i}, %r1, {4 * len(names)}; add.s64 %rd{6 + i}, %rd{6 + i}, %rd{at};", i, names)
+    moved = [(f"mul.wide.u32 %rd{6 + i}, %r2, {4 * len(names)}; add.s64 %rd{6 + i}, %rd{6 + i}, %rd{at};", i, names)
              for i, (names, at) in enumerate(((sums, 0), (rows, 11)))]  # fmt: skip
     loads = "".join(
         text + "".join(f"ld.global.b32 {name}, [%rd{6 + i}+{4 * j}];" for j, name in enumerate(names))
@@ -215,7 +215,7 @@ def test_two_warpgroups_and_several_blocks(both, n_threads):
     old = configure(n_threads=n_threads)
     try:
         run = both.run_both(
-            program(both, form, OPTIONS["f16"]), "k", 3, 256, arguments(both, form, PLAIN, n_threads=256)
+            program(both, form, OPTIONS["f16"]), "k", 3, 256, arguments(both, form, PLAIN, n_threads=3 * 256)
         )
     finally:
         configure(n_threads=old.n_threads)
