@@ -18,6 +18,7 @@ from typing import Any
 
 from teachkit.errors import CompileError, MissingCompilerError
 from teachkit.frontends.cuda_headers import include_folders, missing_header_hint
+from teachkit.frontends.cuda_signatures import kernels_in
 from teachkit.frontends.cuda_sources import digest_of_sources
 from teachkit.frontends.numba_link import RUNTIME
 from teachkit.frontends.ptx_link import link
@@ -70,6 +71,7 @@ def compile_cuda_c(
 
     text, names, messages = compile_for(architecture())
     module = KernelModule(text, names, _with_runtime(text), lambda arch, entry: (compile_for(arch)[0], entry), messages)
+    module.parameters = kernels_in(source)
     module.emulated.sources[file_name] = source
     return module
 
@@ -128,7 +130,7 @@ def _named(
     nvrtc: Any, source: str, file_name: str, flags: list[str], instantiate: Sequence[str]
 ) -> tuple[str, dict[str, str], str]:
     """PTX, the name in it of each kernel, and the compiler's warnings."""
-    plain = _plain_kernels(source)
+    plain = list(kernels_in(source))
     try:
         text, names, messages = _compiled(nvrtc, source, file_name, flags, [*instantiate, *plain])
     except CompileError as error:
@@ -197,35 +199,6 @@ def _host_code_hint(messages: str) -> str:
         "only device code is compiled: leave out main() and other host functions, launch from Python, and write "
         "__device__ before functions and variables that kernels use (or pass options=['-default-device'])."
     )
-
-
-_ATTRIBUTE = r"\s*(?:static|inline|extern|void|__global__|__\w+__\s*(?P<arguments>\()?|\[\[.*?\]\])"
-
-
-def _plain_kernels(source: str) -> list[str]:
-    """Names of kernels in the source that are no templates; NVRTC says what each is called in the PTX."""
-    code = re.sub(r'//[^\n]*|/\*.*?\*/|"C"', " ", source, flags=re.DOTALL)
-    attribute, name = re.compile(_ATTRIBUTE, re.DOTALL), re.compile(r"\s*(\w+)\s*\(")
-    found = []
-    for match in re.finditer(r"\b__global__\b", code):
-        before = re.split(r"[;{}]", code[: match.start()])[-1]
-        at, seen = match.end(), before
-        while word := attribute.match(code, at):
-            at = _after_parenthesis(code, word.end()) if word["arguments"] else word.end()
-            seen += word[0]
-        called = name.match(code, at)
-        if called and re.search(r"\bvoid\b", seen) and not re.search(r"\btemplate\b", before):
-            found.append(called[1])
-    return found
-
-
-def _after_parenthesis(code: str, at: int) -> int:
-    """Where the parenthesis that was opened just before ``at`` is closed."""
-    depth = 1
-    while depth and at < len(code):
-        depth += {"(": 1, ")": -1}.get(code[at], 0)
-        at += 1
-    return at
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from teachkit.emulator.checks import session
 from teachkit.emulator.launches import observe_alone, observers
 from teachkit.errors import LaunchError
 from teachkit.frontends import gpu_launch
+from teachkit.frontends.cuda_signatures import Parameter, check_arguments
 from teachkit.frontends.gpu_modules import GpuModules
 from teachkit.frontends.target import architecture
 
@@ -50,6 +51,7 @@ class KernelModule(Mapping[str, "TwoDeviceKernel"]):
     ) -> None:
         self.ptx, self.messages = ptx, messages
         self.names = dict(names or {})
+        self.parameters: dict[str, tuple[Parameter, ...]] = {}  # of kernels, where their source says
         self._loaded = load_ptx(emulated or ptx)
         self._architecture, self._compile_for = architecture(), compile_for
         self._older: dict[tuple[int, str], tuple[str, str]] = {}
@@ -177,6 +179,10 @@ class TwoDeviceKernel:
 
         ``memory``: arrays and tensors that the kernel finds by addresses in its arguments.
         """
+        parameters = self.owner.parameters.get(self.name, ())
+        if parameters:
+            check_arguments(self.name, parameters, args)
+            argument_names = argument_names or [parameter.name for parameter in parameters]
         device = gpu_launch.device_of(self.name, (*args, *memory))
         if device is None:
             return self._emulate(grid, block, args, shared_bytes, argument_names, memory, cluster)
