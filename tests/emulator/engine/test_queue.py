@@ -127,3 +127,19 @@ def test_the_lowest_of_several_blocks_that_fail_is_found_in_whichever_piece_it_i
     with pytest.raises(KernelFault) as caught:
         load_ptx(both.kernel(body))["k"][N_BLOCKS, 1](both.array(1))
     assert caught.value.block == (99, 0, 0)
+
+
+def test_blocks_that_wait_beside_each_other_all_end_however_many(both, settings):
+    """On one thread: the last but one waits for all others, and these for the last, which sets the flag."""
+    settings(n_threads=1, time_limit_s=20)
+    n = 100
+    body = f"""
+    setp.eq.u32 %p1, %r3, {n - 1}; @%p1 bra SETS; setp.eq.u32 %p1, %r3, {n - 2}; @%p1 bra LAST;
+    LOOP: ld.volatile.global.u32 %r4, [%rd0]; setp.eq.u32 %p1, %r4, 0; @%p1 bra LOOP; red.global.add.u32 [%rd0+4], 1;
+    bra OVER;
+    SETS: st.volatile.global.u32 [%rd0], 1; bra OVER;
+    LAST: ld.volatile.global.u32 %r4, [%rd0+4]; setp.ne.u32 %p1, %r4, {n - 2}; @%p1 bra LAST;
+    OVER:"""
+    out = np.zeros(2, np.uint32)
+    load_ptx(both.kernel(body))["k"][n, 1](out)
+    assert out.tolist() == [1, n - 2]
