@@ -155,7 +155,7 @@ def test_planted(name):
     kernel = cuda_kernels("planted_patterns")[name]
     with check(raises=False) as report:
         kernel[grid, block, SHARED_BYTES.get(name, 0)](*arguments())
-    expect(report, name, "planted_patterns.cu", [p.name for p in kernel.kernel.function.params], *finding)
+    expect(report, name, "planted_patterns.cu", [p.name for p in kernel.owner.parameters[kernel.name]], *finding)
 
 
 def of_four():

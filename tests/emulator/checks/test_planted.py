@@ -131,7 +131,7 @@ def test_cuda(planted):
     kernel = cuda_kernels("planted")[planted.name]
     with check(raises=False) as report:
         kernel[planted.grid, planted.block](*planted.arguments())
-    expect(report, planted, "planted.cu", [p.name for p in kernel.kernel.function.params])
+    expect(report, planted, "planted.cu", [p.name for p in kernel.owner.parameters[kernel.name]])
 
 
 TRITON = [
