@@ -19,6 +19,7 @@ Translation = Callable[..., Value]
 _TYPES: dict[str, ir.Type] = {f"i{bits}": ir.IntType(bits) for bits in (1, 8, 16, 32, 64)} | {
     "ptr": ir.PointerType(),
     "void": ir.VoidType(),
+    "metadata": ir.VoidType(),  # which only text passes
 }
 
 
@@ -55,13 +56,18 @@ def helper(
 def _declare(e: Emitter, line: str) -> None:
     result, callee, rest = re.match(r"declare (.+) @([\w.]+)\((.*)\)", line).groups()  # type: ignore[union-attr]
     if callee not in e.module.globals:
-        # The builder may call it too, and has to know what it gives.
-        names = [kind.strip() for kind in (result, *filter(None, rest.split(",")))]
-        kinds = [_TYPES[name] for name in names if name in _TYPES]
-        is_known = len(kinds) == len(names)
-        shape = ir.FunctionType(kinds[0], kinds[1:]) if is_known else ir.FunctionType(ir.VoidType(), [])
+        # The builder may call it too, and has to know what it takes and gives.
+        kinds = [_type(kind.strip()) for kind in (result, *filter(None, rest.split(",")))]
+        shape = ir.FunctionType(kinds[0], kinds[1:])
         declared = TextFunction(e.module, shape, callee)
         declared.text = line
+
+
+def _type(text: str) -> ir.Type:
+    """The type that LLVM writes so: ``i32`` or ``<32 x ptr>``, with the attributes of a parameter or without."""
+    if vector := re.match(r"<(\d+) x (\w+)>", text):
+        return ir.VectorType(_TYPES[vector[2]], int(vector[1]))
+    return _TYPES[text.split()[0]]
 
 
 def written_once(translate: Translation) -> Translation:

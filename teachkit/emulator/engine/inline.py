@@ -3,7 +3,8 @@
 Every call gets a copy of the called function with names of its own. A ``ret`` of the copy becomes a jump behind
 the call that still counts as a ``ret``; parameters become private memory of each lane, like local variables.
 A call through a pointer gets a copy of each function that it can mean. A function that calls itself has one body
-behind the kernel's, and its calls use a stack (``recursion.py``).
+behind the kernel's, and its calls use a stack (``recursion.py``); so does any but a short one once the copies together
+are long, as compile time grows with them.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ from teachkit.errors import PtxLinkError, UnsupportedInstruction
 HOST_FUNCTIONS = ("vprintf", "__assertfail")
 _FUNCTION_WINDOW = 3 << 56  # above every address of the host, so that no function is taken for memory
 _FUNCTION_BYTES = 16
+MOST_COPIED = 4000  # instructions; what is called beyond them, and is not short, has one body for all calls
+SHORT = 16
 
 
 def function_addresses(module: Module) -> dict[str, int]:
@@ -114,8 +117,8 @@ class _Flattener:
         self.registers: dict[str, str] = {}
         self.variables: dict[str, Variable] = {}
         self.branch_targets: dict[str, tuple[str, ...]] = {}
-        self.n_copies = 0
-        self.cycles = cycles(module)
+        self.n_copies = self.n_copied = 0
+        self.cycles = cycles(module)  # and functions that have one body for another reason, which recur with none
         self.frames: dict[str, StackFrame] = {}  # of functions that call themselves
         self.owner = ""  # the one whose body is being copied, empty for the kernel's
         self.calls: dict[str, list[str]] = {}  # by owner
@@ -177,7 +180,7 @@ class _Flattener:
                 f"Expected the body of function {name!r}, which is called at {where}, got its declaration only.",
                 hint="several translation units are not linked here: define the function in the same source.",
             )
-        if name in self.cycles:
+        if self._has_one_body(function):
             self.body.pop()
             self._push(call, function, [*returns, *arguments])
             return
@@ -187,9 +190,15 @@ class _Flattener:
         self._body_of(function, prefix, [*returns, *arguments], after, callers)
         self.body.append(Label(after))
 
+    def _has_one_body(self, function: Function) -> bool:
+        if function.name not in self.cycles and self.n_copied > MOST_COPIED and len(function.body) > SHORT:
+            self.cycles[function.name] = frozenset()
+        return function.name in self.cycles
+
     def _body_of(
         self, function: Function, prefix: str, actual: list[str], after: str, callers: tuple[str, ...]
     ) -> None:
+        self.n_copied += len(function.body)
         formal = [variable.name for variable in (*function.returns, *function.params)]
         self.copy(function, prefix, dict(zip(formal, actual, strict=True)), after, callers)
 
@@ -214,7 +223,7 @@ class _Flattener:
         self.branch_targets[own] = tuple(f"{own}{function.name}" for function in fitting)
         for function in fitting:
             self.body.append(Label(f"{own}{function.name}"))
-            if function.name in self.cycles:
+            if self._has_one_body(function):
                 self._push(call, function, [*returns, *arguments], is_counted=False)
                 self.body.append(Jump("bra.uni", (Symbol(after),), ptx_line=call.ptx_line, source=call.source))
                 continue
