@@ -134,11 +134,28 @@ def _named(
     try:
         text, names, messages = _compiled(nvrtc, source, file_name, flags, [*instantiate, *plain])
     except CompileError as error:
-        if "__nv_name_map" not in error.messages or not plain:
+        if "__nv_name_map" not in error.messages:
             raise
+        if not plain:
+            raise _about_names(error) from None
         # A kernel in a namespace, or called like a function that CUDA has: its name alone says too little.
-        text, names, messages = _compiled(nvrtc, source, file_name, flags, list(instantiate))
+        try:
+            text, names, messages = _compiled(nvrtc, source, file_name, flags, list(instantiate))
+        except CompileError as second:
+            raise _about_names(second) from None
     return text, _by_mangled_name(text, set(names.values())) | names, messages
+
+
+def _about_names(error: CompileError) -> CompileError:
+    """The same about names in ``instantiate``, which NVRTC reads in a file of its own making."""
+    if "__nv_name_map" not in error.messages:
+        return error
+    messages = re.sub(r"#pragma nv_mangled_name", lambda found: " " * len(found[0]), error.messages)
+    hint = (
+        "name a template kernel of the source with all its arguments, and with its namespace where it has one: "
+        'instantiate=["scale<float, 4>"].'
+    )
+    return CompileError("CUDA C++", re.sub(r"__nv_name_map\(\d+\)", "instantiate", messages), hint)
 
 
 def _compiled(

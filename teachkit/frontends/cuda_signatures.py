@@ -104,7 +104,7 @@ def check_arguments(kernel: str, parameters: Sequence[Parameter], args: Sequence
             f"Expected {len(parameters)} arguments for kernel {kernel!r}, got {len(args)}.",
             hint="it takes " + ", ".join(parameter.text for parameter in parameters) + ".",
         )
-    for parameter, value in zip(parameters, args, strict=False):
+    for parameter, value in zip(parameters, args, strict=True):
         if parameter.kind and (given := _numbers_in(value)) is not None:
             kind, n_bytes = given
             is_same_kind = kind == parameter.kind

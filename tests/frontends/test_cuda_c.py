@@ -335,3 +335,16 @@ def test_a_function_of_another_translation_unit_is_asked_for():
     source = "extern __device__ int elsewhere(int x);\n__global__ void f(int* x) { *x = elsewhere(*x); }"
     with pytest.raises(PtxLinkError, match=r"body of function '_Z9elsewherei', .*kernel\.cu:2, got its declaration"):
         tk.compile_cuda_c(source)["f"][1, 1](np.zeros(1, np.int32))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("scal<float, 3>", '"scal" is undefined'), ("scale<float>", "which instance"), ("", "expected")]
+)
+def test_a_wrong_name_to_instantiate_is_shown(name, said):
+    with pytest.raises(CompileError) as caught:
+        tk.compile_cuda_c(SOURCE, instantiate=["scale<int, 7>", name])
+    message = str(caught.value)
+    assert said in message
+    assert "instantiate: error: " in message
+    assert 'instantiate=["scale<float, 4>"]' in message
+    assert "__nv_name_map" not in message
