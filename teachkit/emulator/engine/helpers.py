@@ -17,6 +17,9 @@ from teachkit.emulator.engine.shapes import Value, is_vector
 Translation = Callable[..., Value]
 
 _TYPES: dict[str, ir.Type] = {f"i{bits}": ir.IntType(bits) for bits in (1, 8, 16, 32, 64)} | {
+    "half": ir.HalfType(),
+    "float": ir.FloatType(),
+    "double": ir.DoubleType(),
     "ptr": ir.PointerType(),
     "void": ir.VoidType(),
     "metadata": ir.VoidType(),  # which only text passes

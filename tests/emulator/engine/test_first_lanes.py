@@ -48,7 +48,7 @@ bar.sync 0;
 """
 
 
-@pytest.mark.parametrize("test", ["lt", "ne"])
+@pytest.mark.parametrize("test", ["lt", "ne", "eq"])
 @pytest.mark.parametrize("space", ["global", "shared"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_number_of_lanes(both, kind, space, test):
@@ -63,9 +63,52 @@ def test_any_number_of_lanes(both, kind, space, test):
     found = both.run_both(text, "k", 33, 32, [out, a])
     found.check_memory()
     found.check_counters()
-    if test == "lt":
-        touched = np.arange(32 * size + 32) < size * np.arange(33)[:, None]
+    if test != "ne":
+        byte, row_number = np.arange(row), np.arange(33)[:, None]
+        touched = byte < size * row_number if test == "lt" else byte // size == row_number % 32
+        touched &= (row_number < 32) | (test == "lt")
         assert np.array_equal(out.reshape(33, -1), np.where(touched, a.reshape(33, -1), 0))
+
+
+# The only lane that is on has an address that follows from no other lane's: lane * (2 * lane + 1) % 32, say.
+_MIXED = "shl.b32 %r6, %r1, 1; add.u32 %r6, %r6, 1; mul.lo.u32 %r6, %r6, %r1; and.b32 %r6, %r6, 31; "
+LONE = {
+    "index": _MIXED + "mul.wide.u32 %rd3, %r6, 4; add.s64 %rd5, %rd0, %rd3;",
+    "signed index": _MIXED + "add.s32 %r6, %r6, -40; mul.wide.s32 %rd3, %r6, 4; add.s64 %rd5, %rd0, 160; "
+    "add.s64 %rd5, %rd5, %rd3;",
+    "address": _MIXED + "cvt.u64.u32 %rd3, %r6; shl.b64 %rd3, %rd3, 2; add.s64 %rd5, %rd0, %rd3;",
+    "stride": "mul.wide.u32 %rd3, %r1, 12; add.s64 %rd5, %rd0, %rd3;",
+    "downward": "mul.wide.s32 %rd3, %r1, -4; add.s64 %rd5, %rd0, 256; add.s64 %rd5, %rd5, %rd3;",
+}
+
+
+@pytest.mark.parametrize("form", LONE)
+@pytest.mark.parametrize("space", ["global", "shared"])
+def test_a_lone_lane_anywhere(both, form, space):
+    body = "setp.eq.u32 %p1, %r1, %r3; add.u32 %r9, %r2, 1000;" + LONE[form]
+    if space == "shared":
+        body = body.replace("%rd0", "%rd8").replace("setp", "mov.u64 %rd8, tile; setp", 1)
+        body += "cvt.u32.u64 %r10, %rd5; @%p1 st.shared.u32 [%r10], %r9; @%p1 ld.shared.u32 %r11, [%r10];"
+        body += "@%p1 st.global.u32 [%rd1], %r11;"
+    else:
+        body += (
+            "@%p1 red.global.add.u32 [%rd5], 1; @%p1 st.global.u32 [%rd5+512], %r9; @%p1 ld.global.u32 %r11, [%rd5];"
+        )
+        body += "@%p1 st.global.u32 [%rd1+1024], %r11;"
+    text = both.kernel(body, variables=".shared .align 16 .b8 tile[512];")
+    out = both.array(33 * 32 + 256, np.uint32)
+    found = both.run_both(text, "k", 32, 32, [out])
+    found.check_memory()
+    found.check_counters()
+    assert np.count_nonzero(out) >= 32
+
+
+@pytest.mark.parametrize("form", LONE)
+def test_a_lone_lane_past_the_end_is_named(both, form):
+    body = f"setp.eq.u32 %p1, %r1, 7; {LONE[form]} @%p1 st.global.u32 [%rd5+4096], %r1;"
+    with pytest.raises(KernelFault, match=r"Out-of-bounds store of 4 bytes") as caught:
+        both.observed(both.kernel(body), "k", 2, 32, [torch.zeros(64, dtype=torch.int32)])
+    assert (caught.value.argument, caught.value.thread) == ("out", (7, 0, 0))
 
 
 @pytest.mark.parametrize(

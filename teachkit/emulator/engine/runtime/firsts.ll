@@ -87,10 +87,10 @@ define internal i64 @tk_passes(i64 %n.bytes) {
   ret i64 %passes
 }
 
-; Does one access whose first lanes touch one run, and says whether it was one; if not, nothing was done.
-define internal i1 @tk_firsts_of_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 %store, i1 %is.shared) {
+; Does one access whose first lanes touch one run, or that one lane makes, and says whether it was one; if not, nothing
+; was done.
+define internal i1 @tk_firsts_of_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 %store, i1 %is.shared) alwaysinline {
 entry:
-  %site = call i64 @tk_site(i64 %what)
   %size = call i64 @tk_size(i64 %what)
   %how = call i64 @tk_how(i64 %what)
   %kind = and i64 %how, 6
@@ -99,9 +99,102 @@ entry:
   %are.first = call i1 @tk_are_first(i32 %active)
   %ok.1 = and i1 %by.stride, %dense
   %ok = and i1 %ok.1, %are.first
-  br i1 %ok, label %run, label %no
+  br i1 %ok, label %run, label %other
+
+other:
+  %n.lanes = call i32 @llvm.ctpop.i32(i32 %active)
+  switch i32 %n.lanes, label %no [ i32 0, label %yes
+                                   i32 1, label %one ]
+
+yes:
+  ret i1 true
+
+one:
+  %done.one = call i1 @tk_do_one(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 %store, i1 %is.shared)
+  ret i1 %done.one
 
 run:
+  %done = call i1 @tk_do_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, ptr %packed, i64 %store, i1 %is.shared)
+  ret i1 %done
+
+no:
+  ret i1 false
+}
+
+; Does an access of the only lane that is on.
+define internal i1 @tk_do_one(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, i64 %stride, ptr %packed, i64 %store, i1 %is.shared) noinline {
+  %size = call i64 @tk_size(i64 %what)
+  %lane32 = call i32 @llvm.cttz.i32(i32 %active, i1 true)
+  %lane = zext i32 %lane32 to i64
+  %own = call i64 @tk_address_of_lane(ptr %ctx, i64 %what, i64 %low, i64 %first, i64 %stride, i64 %lane)
+  %own.at = mul i64 %lane, %size
+  %own.packed = getelementptr i8, ptr %packed, i64 %own.at
+  %done = call i1 @tk_do_run(ptr %ctx, i32 1, i64 %what, i64 %low, i64 %high, i64 %own, ptr %own.packed, i64 %store, i1 %is.shared)
+  ret i1 %done
+}
+
+; The address that `tk_spread` would write for one lane.
+define internal i64 @tk_address_of_lane(ptr %ctx, i64 %what, i64 %low, i64 %first, i64 %stride, i64 %lane) {
+entry:
+  %addresses = call ptr @tk_addresses(ptr %ctx)
+  %how = call i64 @tk_how(i64 %what)
+  switch i64 %how, label %each [
+    i64 1, label %offset
+    i64 2, label %by.stride
+    i64 3, label %by.stride.in.32.bits
+    i64 4, label %indexed
+    i64 5, label %indexed
+  ]
+
+each:
+  %p.each = getelementptr i64, ptr %addresses, i64 %lane
+  %given = load i64, ptr %p.each
+  ret i64 %given
+
+offset:
+  %p.offset = getelementptr i32, ptr %addresses, i64 %lane
+  %given.offset = load i32, ptr %p.offset
+  br label %widen
+
+by.stride:
+  %step = mul i64 %stride, %lane
+  %behind = add i64 %first, %step
+  ret i64 %behind
+
+by.stride.in.32.bits:
+  %step.n = mul i64 %stride, %lane
+  %from.low = sub i64 %first, %low
+  %behind.n = add i64 %from.low, %step.n
+  %around = trunc i64 %behind.n to i32
+  br label %widen
+
+widen:
+  %short = phi i32 [ %given.offset, %offset ], [ %around, %by.stride.in.32.bits ]
+  %wide = zext i32 %short to i64
+  %inside = add i64 %low, %wide
+  ret i64 %inside
+
+indexed:
+  %p.index = getelementptr i32, ptr %addresses, i64 %lane
+  %index = load i32, ptr %p.index
+  %is.signed = icmp eq i64 %how, 4                ; How.INDEXED
+  %index.s = sext i32 %index to i64
+  %index.u = zext i32 %index to i64
+  %index.wide = select i1 %is.signed, i64 %index.s, i64 %index.u
+  %scale = trunc i64 %stride to i32
+  %scale.s = sext i32 %scale to i64
+  %scale.u = zext i32 %scale to i64
+  %scale.wide = select i1 %is.signed, i64 %scale.s, i64 %scale.u
+  %scaled = mul i64 %index.wide, %scale.wide
+  %from.base = add i64 %first, %scaled
+  ret i64 %from.base
+}
+
+; Does an access of the first lanes that go through memory side by side from `first` on, where they may.
+define internal i1 @tk_do_run(ptr %ctx, i32 %active, i64 %what, i64 %low, i64 %high, i64 %first, ptr %packed, i64 %store, i1 %is.shared) alwaysinline {
+entry:
+  %site = call i64 @tk_site(i64 %what)
+  %size = call i64 @tk_size(i64 %what)
   %lanes32 = call i32 @llvm.ctpop.i32(i32 %active)
   %lanes = zext i32 %lanes32 to i64
   %n.bytes = mul i64 %lanes, %size
@@ -120,7 +213,7 @@ count.shared:
   br label %move
 
 count.global:
-  call void @tk_count_firsts(ptr %ctx, i64 %site, i32 %active, i64 %low, i64 %first, i64 %stride, i64 %size, i64 %store)
+  call void @tk_count_firsts(ptr %ctx, i64 %site, i32 %active, i64 %low, i64 %first, i64 %size, i64 %size, i64 %store)
   br label %move
 
 move:
