@@ -20,6 +20,7 @@ from teachkit.emulator.engine.context import (
     offset,
 )
 from teachkit.emulator.engine.emit import Emitter
+from teachkit.emulator.engine.jit import keeps_registers
 from teachkit.emulator.engine.interleave import store_interleaved
 from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, Poison, Value, is_vector
 
@@ -170,7 +171,8 @@ def _what(e: Emitter, place: Place, lane_bytes: int, site: int, *, clears: bool 
 def _call(e: Emitter, name: str, arguments: list[Value], packed: list[Value]) -> None:
     arguments = [*arguments, *packed]
     function = _entry(e, name, [a.type for a in arguments])
-    function.convention = "preserve_allcc"  # so that the kernel need not put its registers away around the call
+    if keeps_registers():  # so that the kernel need not put them away around the call
+        function.convention = "preserve_allcc"
     e.builder.call(function, arguments)
 
 

@@ -50,6 +50,11 @@ def cpu() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
+def keeps_registers() -> bool:
+    """Whether functions can leave all registers as they were, LLVM's ``preserve_allcc``: on x86-64 alone."""
+    return bool(llvm.get_default_triple().startswith("x86_64"))
+
+
 @functools.cache
 def engine_fingerprint() -> str:
     """Changes whenever the engine's own source does, so that no stale object is ever loaded."""
@@ -75,7 +80,8 @@ def target_machine() -> Any:
 
 @functools.cache
 def _jit() -> Any:
-    return llvm.create_lljit_compiler(target_machine())
+    # Elsewhere than on x86-64 the older linker fails where it gets memory of one object in places far apart.
+    return llvm.create_lljit_compiler(target_machine(), use_jit_link=not keeps_registers())
 
 
 def compile_object(text: str, *, thorough: bool = False) -> bytes:
@@ -183,6 +189,8 @@ def runtime() -> dict[str, int]:
     files = sorted(Path(__file__).with_name("runtime").glob("*.ll"))
     template = "\n".join(file.read_text() for file in files)
     features = cpu()[1]
+    if not keeps_registers():
+        template = template.replace("preserve_allcc ", "").replace('"target-features"="«features»-vzeroupper"', "nounwind")
     template = template.replace("«features»", features and f"{features},")
     text = re.sub("«([a-z_.]+)»", lambda match: str(offset(match[1])), template)
     code = cached("runtime", text, lambda: (compile_object(text, thorough=True), {}))[0]
