@@ -61,7 +61,7 @@ def _after_parenthesis(code: str, at: int) -> int:
 
 
 def _parameters(text: str) -> tuple[Parameter, ...]:
-    if not text.strip() or "#" in text or re.search(r"[(){}<>]", text):
+    if text.strip() in ("", "void") or "#" in text or re.search(r"[(){}<>]", text):
         return ()
     return tuple(_parameter(" ".join(each.split())) for each in text.split(","))
 
