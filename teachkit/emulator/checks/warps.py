@@ -127,14 +127,19 @@ def together(table: Any, area: Any, warp: Any, lanes: Any, mode: Any, buffer: An
 
 
 @compiled
-def _named(lanes: Any, buffer: Any) -> Any:
-    """All lanes that some lane names; the masks of every lane are at ``buffer``."""
+def warp_barrier(table: Any, area: Any, warp: Any, lanes: Any, buffer: Any, site: Any) -> None:
+    """``bar.warp.sync``; the masks of every lane are at ``buffer``. Who is named and not there may still come."""
     masks = halves(buffer)
-    named = lanes
+    named, unnamed = lanes, 0
     for lane in range(LANES):
         if lanes >> lane & 1:
-            named |= int(masks[lane]) & ALL
-    return named
+            mask = int(masks[lane]) & ALL
+            named |= mask
+            if not mask >> lane & 1:
+                unnamed |= 1 << lane
+    if unnamed:
+        _tell(table, area, Found.UNNAMED_LANE.value, site, warp, unnamed)
+    meet(table, area, warp, named)
 
 
 @compiled
@@ -161,7 +166,7 @@ def event(table: Any, area: Any, shadow: Any, kind: Any, warp: Any, a: Any, b: A
     elif kind == Event.FENCE:
         fence(table, area, warp, a)
     elif kind == Event.WARP_BARRIER:
-        meet(table, area, warp, _named(lanes, a))
+        warp_barrier(table, area, warp, lanes, a, site)
     elif kind == Event.TOGETHER:
         together(table, area, warp, lanes, a, b, site)
     elif kind == Event.ALIGNED:

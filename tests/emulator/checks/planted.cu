@@ -153,6 +153,15 @@ __global__ void absent_lane(const float* x, float* out) {
     out[t] = v;
 }
 
+__global__ void unnamed_lane(const float* x, float* out) {
+    __shared__ float tile[32];
+    int t = threadIdx.x;
+    unsigned half = __ballot_sync(0xffffffff, t < 16);
+    tile[t] = x[t];
+    if (t <= 16) __syncwarp(half);  // BUG: unnamed_lane
+    if (t < 16) out[t] = tile[15 - t];
+}
+
 __global__ void exited_lane(const float* x, float* out, int n) {
     int t = threadIdx.x;
     if (t >= n) return;

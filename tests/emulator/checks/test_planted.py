@@ -89,6 +89,7 @@ CUDA = [
     Planted("early_exit_of_group", 1, 64, lambda: [ramp(64), zeros(64), 40], "sync", "barrier after exit", (0, 40)),
     Planted("two_barriers", 1, 64, lambda: [ramp(64), zeros(64)], "sync", "deadlock", (0, 0)),
     Planted("absent_lane", 1, 32, lambda: [ramp(32), zeros(32)], "sync", "absent lane", (0, 16)),
+    Planted("unnamed_lane", 1, 32, lambda: [ramp(32), zeros(32)], "sync", "unnamed lane", (0, 16)),
     Planted("exited_lane", 1, 32, lambda: [ramp(32), zeros(32), 20], "sync", "absent lane", (0, 4)),
     Planted("missing_wait", 1, 64, lambda: [ramp(64), zeros(64)], "sync", "missing wait", (0, 0), (0, 63), None, 252),
     Planted("missing_commit", 1, 64, lambda: [ramp(64), zeros(64)], "sync", "missing commit",
