@@ -86,6 +86,7 @@ class Fault(enum.IntEnum):
     BREAKPOINT = 8
     TENSOR_MAP = 9  # n_bytes says why, see faults.py
     TENSOR_MEMORY = 10  # the same
+    NO_FUNCTION = 11  # that a call through a pointer leads to
 
 
 class Stop(ctypes.Structure):

@@ -104,7 +104,18 @@ def explain(
             hint="the kernel checks this itself; look at the values that reach the assertion.",
         )
     if record.fault == Fault.TRAP:
-        return where.error("The kernel stopped itself (trap)", "trap", hint="a device assertion failed.")
+        return where.error(
+            "The kernel stopped itself (trap)",
+            "trap",
+            hint="it ran __trap(), or something without a meaning in C++, where compilers put a trap: a store to "
+            "__constant__ memory, for example.",
+        )
+    if record.fault == Fault.NO_FUNCTION:
+        return where.error(
+            "A call through a pointer leads to no function that takes such arguments",
+            "wrong call",
+            hint="the pointer is null, nobody has set it, or it is no address in this module's GPU code.",
+        )
     if record.fault == Fault.BREAKPOINT:
         return where.error(
             "The kernel stopped at a breakpoint (brkpt), and there is no debugger to let it go on",
