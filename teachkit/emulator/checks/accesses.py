@@ -217,12 +217,14 @@ def _report(
     n_bytes: Any,
     lanes: Any,
 ) -> None:
+    shown = address - area[Area.SHARED_AT] if is_shared else address
+    if is_shared and shown < table[Table.RESERVED]:  # what the toolkit does there is its own affair
+        return
     if kind == Found.COPY_NOT_WAITED.value:
         if not table[Table.SYNC]:
             return
         if not is_committed(area, other, warp_of(table, other) % table[Table.N_WARPS]):
             kind = Found.COPY_NOT_COMMITTED.value
-    shown = address - area[Area.SHARED_AT] if is_shared else address
     report(table, area, kind, site, warp, lane, other, shown, n_bytes, lanes)
 
 

@@ -50,7 +50,8 @@ class Table(enum.IntEnum):
     N_TOTAL = 32  # findings, repetitions included
     OVERFLOW = 33  # bits of Overflow
     REPLICATED = 34  # whether threads load copies of what another one of their block is the owner of
-    LENGTH = 35
+    RESERVED = 35  # bytes at the start of shared memory that are not the kernel's
+    LENGTH = 36
 
 
 class Area(enum.IntEnum):

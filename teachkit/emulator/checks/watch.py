@@ -111,7 +111,7 @@ class Watch:
         t[Table.MEMORY], t[Table.RACE], t[Table.INIT], t[Table.SYNC] = (
             name in checks for name in ("memory", "race", "init", "sync")
         )
-        t[Table.N_WARPS] = self.n_warps
+        t[Table.N_WARPS], t[Table.RESERVED] = self.n_warps, program.reserved_bytes
         t[Table.REPLICATED] = program.kernel.owner.has_replicated_scalars
         accesses = [site for site in program.sites if site.kind == "access"]
         self._has_copies = "sync" in checks and any(

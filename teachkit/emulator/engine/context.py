@@ -117,6 +117,7 @@ class Context(ctypes.Structure):
         ("params", ctypes.c_void_p),
         ("shared", ctypes.c_void_p),
         ("shared_bytes", ctypes.c_int64),
+        ("reserved_bytes", ctypes.c_int64),  # of these, the first; they are zero when a block begins
         ("shared_end", ctypes.c_int64),  # of what may be touched
         ("local", ctypes.c_void_p),
         ("staging", ctypes.c_void_p),  # packed data of 32 lanes, then their addresses
