@@ -6,7 +6,17 @@ from typing import Any
 
 from teachkit.emulator.checks.clocks import arrive, clear, depart, fence, meet, tick
 from teachkit.emulator.checks.copies import wait
-from teachkit.emulator.checks.layout import LANES, N_BARRIERS, Area, Event, Found, Table
+from teachkit.emulator.checks.layout import (
+    LANES,
+    N_BARRIERS,
+    UNFENCED_BLOCK,
+    UNFENCED_GPU,
+    UNRELEASED,
+    Area,
+    Event,
+    Found,
+    Table,
+)
 from teachkit.emulator.checks.memory import compiled, halves, words
 from teachkit.emulator.checks.shadow import report
 
@@ -28,12 +38,13 @@ def begin_block(table: Any, area: Any, block: Any, last_warp_lanes: Any) -> None
         clear(table, area, number)
     for warp in range(n_warps):
         clocks[warp * n_warps + warp] = words(area[Area.SYNCED_AT])[warp] = 1
-        halves(area[Area.KNOWN_AT])[warp] = 0
+        halves(area[Area.KNOWN_AT])[warp] = halves(area[Area.LAST_AT])[warp] = 0
         words(area[Area.EPOCH_AT])[warp] = words(area[Area.EXITED_AT])[warp] = 0
         words(area[Area.STARTED_AT])[warp] = last_warp_lanes if warp == n_warps - 1 else ALL
         words(area[Area.WAITING_AT])[warp] = -1
         words(area[Area.GROUP_AT])[warp] = words(area[Area.N_COPIES_AT])[warp] = 0
-        words(area[Area.IS_DIRTY_AT])[warp] = 0
+        words(area[Area.TO_TELL_AT])[warp] = 0
+        words(area[Area.STRONG_SITE_AT])[warp] = -1
     if area[Area.HAS_RELEASES]:
         area[Area.HAS_RELEASES] = 0
         releases = halves(area[Area.RELEASES_AT])
@@ -96,7 +107,7 @@ def past_barrier(table: Any, area: Any, warp: Any, is_aligned: Any) -> None:
             if left and is_aligned:
                 site = words(area[Area.WAIT_SITE_AT])[other]
                 _tell(table, area, Found.DIVERGENT_BARRIER.value, site, other, left)
-            words(area[Area.IS_DIRTY_AT])[other] = 1
+            words(area[Area.TO_TELL_AT])[other] = UNFENCED_BLOCK | UNFENCED_GPU | UNRELEASED
             depart(table, area, other, number)
     clear(table, area, number)
 

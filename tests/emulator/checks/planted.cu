@@ -213,6 +213,20 @@ __global__ void flag_without_fence(float* data, volatile int* flag, float* out) 
     }
 }
 
+__global__ void fence_before_the_data(int* data, int* flag, int* out) {
+    if (blockIdx.x == 0) {
+        data[0] = 1;
+        __threadfence();
+        atomicExch(flag, 1);
+        data[1] = 2;
+        atomicExch(flag, 2);
+    } else {
+        while (atomicAdd(flag, 0) != 2) {}
+        __threadfence();
+        *out = data[1];  // BUG: fence_before_the_data
+    }
+}
+
 __global__ void last_block_without_fence(const float* x, float* sums, unsigned* n_done, float* out) {
     __shared__ bool is_last;
     if (threadIdx.x == 0) {

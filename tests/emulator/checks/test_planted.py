@@ -98,6 +98,8 @@ CUDA = [
             (0, 32), (0, 31), None, 124),
     Planted("flag_without_fence", 2, 64, lambda: [zeros(64), zeros(1, torch.int32), zeros(64)], "race",
             "read after write", (1, 0), (0, 0), 0, 0),
+    Planted("fence_before_the_data", 2, 1, lambda: [zeros(n, torch.int32) for n in (2, 1, 1)], "race",
+            "read after write", (1, 0), (0, 0), 0, 1),
     Planted("last_block_without_fence", 4, 32, lambda: [ramp(4), zeros(4), zeros(1, torch.int32), zeros(4)], "race",
             "read after write", (3, 0), (0, 0), 1, 0),
     Planted("narrow_scope", 2, 32, lambda: [zeros(1, torch.int32)], "race", "read after write", (1, 0), None, 0, 0),
