@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from teachkit.emulator.arguments import Arguments, Bound
+from teachkit.emulator.arguments import Arguments, Bound, with_article
 from teachkit.emulator.checks.findings import ADVICE, Dims, Finding, Party, kind_of, text_of, verb_of
 from teachkit.emulator.checks.layout import Field, Found
+from teachkit.emulator.engine.faults import NULL_BYTES, target_of, what_may_be_missing
 from teachkit.emulator.ptx.model import Function
 from teachkit.emulator.sites import Site
 
@@ -60,6 +61,8 @@ class Writer:
         if found == Found.OUT_OF_BOUNDS and beyond:
             found = Found.OUTSIDE_VIEW
             fields["hint"] = ADVICE[found]
+        elif found == Found.OUT_OF_BOUNDS:
+            fields["hint"] += what_may_be_missing(self.program, self.arguments, site)
         what, message = self._words(found, access, other)
         return Finding(kind_of(found), what, self.name, message, **fields)
 
@@ -94,26 +97,27 @@ class Writer:
         if site.space in ("shared", "local"):
             return f"at byte {address} of {site.space} memory", {"offset": address}, False
         bound = self._bound(site.root, address, n_bytes)
-        if bound is None:
-            what = f"of the module's variable {site.root!r}" if site.root else f"at address {address:#x}"
-            return what, {"argument": site.root or None}, False
+        if bound is None or not bound.is_memory:
+            place, argument = target_of(self.function, self.arguments, site.root, address, n_bytes)
+            return place, {"argument": argument}, False
         offset = address - bound.data
         element = offset // bound.element_bytes
-        size = f"a {bound.shown}"
-        if bound.is_memory and bound.high == bound.low:
+        size = with_article(bound.shown)
+        if bound.high == bound.low:
             size += " without memory (freed, or empty)"
-        elif not bound.is_memory:
-            size = f"which is {bound.shown}"
         fields = {"argument": bound.name, "element": element, "offset": offset}
         is_inside = bound.low <= address and address + n_bytes <= bound.high
         return f"at element {element} (byte {offset}) of argument {bound.name!r}, {size}", fields, is_inside
 
     def _bound(self, root: str, address: int, n_bytes: int) -> Bound | None:
         names = [parameter.name for parameter in self.function.params]
-        if root in names:
-            return self.arguments.bounds[names.index(root)]
-        pointers = [bound for bound in self.arguments.bounds if bound.high > bound.low]
-        if root or not pointers:
+        bound = self.arguments.bounds[names.index(root)] if root in names else None
+        if bound is not None and bound.is_memory:
+            return bound
+        pointers = [bound for bound in self.arguments.bounds + self.arguments.others if bound.high > bound.low]
+        if bound is not None:  # a structure with an address in it, say
+            return next((b for b in pointers if b.low <= address and address + n_bytes <= b.high), bound)
+        if root or not pointers or address < NULL_BYTES:
             return None
         return min(pointers, key=lambda bound: max(bound.low - address, address + n_bytes - bound.high, 0))
 

@@ -70,7 +70,7 @@ def test_out_of_bounds_of_the_second_argument(both, space):
     with pytest.raises(KernelFault, match=f"Out-of-bounds {what} of {n_bytes} bytes") as caught:
         launch(both, body, words(32), torch.zeros(32, dtype=torch.int64), names=["out", "x"])
     assert caught.value.argument == "x"
-    assert "byte offset 256 (element 32) of argument 'x', a int64 tensor of shape (32,)" in str(caught.value)
+    assert "byte offset 256 (element 32) of argument 'x', an int64 tensor of shape (32,)" in str(caught.value)
     assert caught.value.thread == (31, 0, 0)
 
 
