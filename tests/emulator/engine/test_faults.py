@@ -389,6 +389,11 @@ def test_the_name_of_a_kernel_and_of_its_dimensions(both):
     assert repr(module["k"]) == "Kernel(k(.u64 out))"
 
 
+def test_votes_of_old_gpus_are_refused_with_what_to_use(both):
+    with pytest.raises(UnsupportedInstruction, match=r"vote\.all\.pred.*\n.*name the lanes.*__all_sync"):
+        launch(both, "setp.eq.u32 %p1, %r1, 0; vote.all.pred %p1, %p1;", words(32))
+
+
 def test_unsupported_instructions_say_where(both, tmp_path):
     unknown = "tcgen05.shift.cta_group::1.down"
     with pytest.raises(UnsupportedInstruction) as caught:
