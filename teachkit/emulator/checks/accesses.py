@@ -57,7 +57,8 @@ def in_bounds(
             if high == 0:  # the argument is not known: any allocation of the launch will do
                 hint = interval_of(table, address, hint)
                 inside = hint >= 0 and address <= words(table[Table.INTERVALS_AT])[4 * hint + 1] - n_bytes
-            if not inside:
+            begins_inside = inside or low <= address < high
+            if not inside and not (begins_inside and address & (n_bytes - 1)):
                 outside |= 1 << lane
             elif address & (n_bytes - 1):
                 misaligned |= 1 << lane

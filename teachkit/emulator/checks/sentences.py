@@ -19,14 +19,18 @@ _RACE = {
     Found.SAME_INSTRUCTION: ("one instruction", "writes another value where another lane of the same store writes"),
 }
 _SYNC = {
-    Found.DIVERGENT_BARRIER: ("divergent barrier", "{who} of this warp are in another branch when it waits here"),
+    Found.DIVERGENT_BARRIER: ("divergent barrier", "{who} of this warp {are} in another branch when it waits here"),
     Found.BARRIER_AFTER_EXIT: ("barrier after exit", "{who} ended without reaching this barrier"),
-    Found.ABSENT_LANE: ("absent lane", "the mask names {who}, which are in another branch"),
-    Found.UNNAMED_LANE: ("unnamed lane", "{who} run this and are not in the mask"),
-    Found.READS_ABSENT_LANE: ("absent lane", "{who} read the register of a lane that is named and no longer there"),
-    Found.LANES_OFF: ("lanes off", "{who} do not take part in an instruction for the whole warp"),
+    Found.ABSENT_LANE: ("absent lane", "the mask names {who}, which {are} in another branch"),
+    Found.UNNAMED_LANE: ("unnamed lane", "{who} {run} this and {are} not in the mask"),
+    Found.READS_ABSENT_LANE: ("absent lane", "{who} {read} the register of a lane that is named and no longer there"),
+    Found.LANES_OFF: ("lanes off", "{who} {do} not take part in an instruction for the whole warp"),
     Found.DEADLOCK: ("deadlock", "this warp waits at a barrier that other warps of the block never reach"),
 }
+_VERBS = (
+    {"are": "is", "run": "runs", "read": "reads", "do": "does"},  # of one lane
+    {"are": "are", "run": "run", "read": "read", "do": "do"},
+)
 
 
 class Writer:
@@ -53,7 +57,9 @@ class Writer:
         fields: dict[str, Any] = {"thread": thread, "other": other, "count": count, "hint": ADVICE[found]}
         if found in _SYNC:
             what, sentence = _SYNC[found]
-            message = f"{site.opcode}: {sentence.format(who=self._lanes(int(row[Field.LANES]), row))}"
+            lanes = int(row[Field.LANES])
+            verbs = _VERBS[lanes.bit_count() != 1]
+            message = f"{site.opcode}: {sentence.format(who=_lanes(lanes), **verbs)}"
             return Finding("sync", what, self.name, message, **fields)
         where, place_fields, beyond = self._where(site, int(row[Field.ADDRESS]), n_bytes)
         fields |= place_fields | {"n_bytes": n_bytes}
@@ -81,11 +87,6 @@ class Writer:
         if found == Found.COPY_NOT_COMMITTED:
             return "missing commit", f"{access} that an asynchronous copy fills which was never committed to a group"
         return "missing wait", f"{access} that an asynchronous copy fills which nobody has waited for"
-
-    def _lanes(self, lanes: int, row: Any) -> str:
-        n = lanes.bit_count()
-        first = (lanes & -lanes).bit_length() - 1
-        return f"lane {first}" if n == 1 else f"{n} lanes (the first is lane {first})"
 
     def _party(self, site: Site, block: int, thread: int) -> Party:
         text = text_of(site.source, self.sources)
@@ -120,6 +121,12 @@ class Writer:
         if root or not pointers or address < NULL_BYTES:
             return None
         return min(pointers, key=lambda bound: max(bound.low - address, address + n_bytes - bound.high, 0))
+
+
+def _lanes(lanes: int) -> str:
+    n = lanes.bit_count()
+    first = (lanes & -lanes).bit_length() - 1
+    return f"lane {first}" if n == 1 else f"{n} lanes (the first is lane {first})"
 
 
 def _place(number: int, dims: Dims) -> Dims:

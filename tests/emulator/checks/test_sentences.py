@@ -15,6 +15,8 @@ extern "C" {
 __global__ void through_one(One one) { one.at[threadIdx.x] = 1; }
 __global__ void through_structure(Pair pair, int n) { if (threadIdx.x < n) pair.second[threadIdx.x] = 1; }
 __global__ void all_at_one(Pair pair, int n) { pair.second[n] = threadIdx.x; }
+__global__ void off_by_a_byte(char* x) { *(int*)(x + 1) = 5; }
+__global__ void one_lane_too_many(int* x) { if (threadIdx.x <= 16) __syncwarp(0xffff); x[threadIdx.x] = 1; }
 __global__ void one_place(int* x) { x[3] = threadIdx.x; }
 __global__ void sized_by_the_launch(int* x) {
     dynamic[threadIdx.x] = x[threadIdx.x];
@@ -76,3 +78,15 @@ def test_shared_memory_that_the_launch_did_not_size(module):
     found = finding_of(module["sized_by_the_launch"], [np.zeros(32, np.int32)])
     assert (found.what, found.offset) == ("out of bounds", 0)
     assert "has the size that the launch gives: [grid, block, bytes]" in found.hint
+
+
+def test_misaligned_and_past_the_end(module):
+    found = finding_of(module["off_by_a_byte"], [np.zeros(4, np.uint8)])
+    assert (found.what, found.offset) == ("misaligned", 1)
+
+
+def test_one_lane_is_and_several_are(module):
+    assert (
+        "lane 16 runs this and is not in the mask"
+        in finding_of(module["one_lane_too_many"], [np.zeros(32, np.int32)]).message
+    )
