@@ -104,9 +104,11 @@ class UnsupportedInstruction(TeachkitError):
         self.opcode, self.ptx_line, self.source = opcode, ptx_line, source
         place = f"PTX line {ptx_line}" + (f", kernel source {source}" if source else "")
         detail = f" ({what})" if what else ""
+        hint = "an instruction is one function in teachkit/emulator/isa and one test row; CONTRIBUTING.md shows how."
+        if opcode.startswith(("vote.", "shfl.")) and "sync" not in opcode.split("."):
+            hint = "GPUs since sm_70 do not have it; name the lanes that take part, with __all_sync(mask, ...)."
         super().__init__(
-            f"Expected an instruction that the emulator implements, got {opcode!r}{detail} at {place}.",
-            hint="an instruction is one function in teachkit/emulator/isa and one test row; CONTRIBUTING.md shows how.",
+            f"Expected an instruction that the emulator implements, got {opcode!r}{detail} at {place}.", hint=hint
         )
 
 

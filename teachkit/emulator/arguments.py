@@ -284,3 +284,8 @@ def _mismatch(kernel: str, param: Variable, name: str, value: Any, expected: str
         if param.type == "b8"
         else "arguments are matched to parameters by position.",
     )
+
+
+def with_article(words: str) -> str:
+    """``words`` that begin with the name of a type, with the article that they take."""
+    return f"an {words}" if words.startswith("int") else f"a {words}"

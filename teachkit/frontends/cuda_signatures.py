@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from teachkit.emulator.arguments import memory_of
+from teachkit.emulator.arguments import memory_of, with_article
 from teachkit.errors import LaunchError
 
 _ATTRIBUTE = r"\s*(?:static|inline|extern|void|__global__|__\w+__\s*(?P<arguments>\()?|\[\[.*?\]\])"
@@ -61,7 +61,7 @@ def _after_parenthesis(code: str, at: int) -> int:
 
 
 def _parameters(text: str) -> tuple[Parameter, ...]:
-    if not text.strip() or "#" in text or re.search(r"[(){}<>]", text):
+    if text.strip() in ("", "void") or "#" in text or re.search(r"[(){}<>]", text):
         return ()
     return tuple(_parameter(" ".join(each.split())) for each in text.split(","))
 
@@ -127,14 +127,10 @@ def _refused(kernel: str, parameter: Parameter, value: Any) -> LaunchError:
     wanted = f"{'float' if parameter.kind == 'f' else 'int'}{8 * parameter.n_bytes}"
     is_tensor = hasattr(value.dtype, "is_floating_point")
     bound = memory_of(parameter.name, value)
-    shown = f"{value.dtype} numbers" if bound is None else _with_article(bound.shown)
+    shown = f"{value.dtype} numbers" if bound is None else with_article(bound.shown)
     how = f"{parameter.name}.to(torch.{wanted})" if is_tensor else f"{parameter.name}.astype(np.{wanted})"
     view = f"{parameter.name}.view({'torch' if is_tensor else 'np'}.uint8)"
     return LaunchError(
-        f"Expected {_with_article(wanted)} array for {parameter.text!r} of kernel {kernel!r}, got {shown}.",
+        f"Expected {with_article(wanted)} array for {parameter.text!r} of kernel {kernel!r}, got {shown}.",
         hint=f"convert it with {how}; to hand over its bytes as they are, pass {view}.",
     )
-
-
-def _with_article(words: str) -> str:
-    return f"an {words}" if words.startswith("int") else f"a {words}"

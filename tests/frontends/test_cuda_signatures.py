@@ -102,6 +102,15 @@ def test_bytes_that_are_taken_for_something_else_are_not(module, x):
         assert out[0] == np.frombuffer(np.asarray(x).tobytes(), "u4")[0]
 
 
+def test_void_is_no_parameter():
+    assert kernels_in("__global__ void f(void) {} __global__ void g( void\n) {} __global__ void h() {}") == {
+        "f": (), "g": (), "h": ()
+    }  # fmt: skip
+    module = tk.compile_cuda_c("__device__ int x; __global__ void f(void) { x = threadIdx.x; }")
+    module["f"][1, 8]()
+    assert module.get_global("x").view("i4")[0] == 7
+
+
 def test_faults_call_arguments_by_their_names_in_the_source(module):
     with pytest.raises(tk.errors.KernelFault) as caught:
         module["count"][1, 1](np.zeros(0, "i4"), np.zeros(1, "u8"))

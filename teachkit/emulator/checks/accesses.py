@@ -7,34 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from teachkit.emulator.checks.clocks import (
-    add_edge,
-    both,
-    epoch_of,
-    has_fenced,
-    new_record,
-    publish,
-    reaches_record,
-    tick,
-)
+from teachkit.emulator.checks.clocks import epoch_of
 from teachkit.emulator.checks.copies import hold_back, is_committed
 from teachkit.emulator.checks.layout import (
     ENTRY_READER,
     GLOBAL,
     IS_ASYNC,
     IS_ATOMIC,
-    IS_GPU,
-    IS_RELEASE,
     IS_STORE,
     IS_STRONG,
     LANES,
     LOCAL,
     SHARED,
+    UNFENCED_BLOCK,
+    UNFENCED_GPU,
     Area,
     Found,
     Table,
 )
 from teachkit.emulator.checks.memory import compiled, halves, octets, words
+from teachkit.emulator.checks.places import interval_of, place_of, shadow_of
+from teachkit.emulator.checks.releases import synchronise
 from teachkit.emulator.checks.shadow import (
     check_write,
     entry_of,
@@ -51,18 +44,6 @@ _STAMPED = -1  # a piece that the instruction under way writes
 
 
 @compiled
-def interval_of(table: Any, address: Any, hint: Any) -> Any:
-    """Row of the allocation that holds an address, -1 for none."""
-    rows = words(table[Table.INTERVALS_AT])
-    if hint >= 0 and rows[4 * hint] <= address < rows[4 * hint + 1]:
-        return hint
-    for i in range(table[Table.N_INTERVALS]):
-        if rows[4 * i] <= address < rows[4 * i + 1]:
-            return i
-    return -1
-
-
-@compiled
 def in_bounds(
     table: Any, area: Any, addresses: Any, lanes: Any, low: Any, high: Any, site: Any, n_bytes: Any, warp: Any
 ) -> Any:
@@ -76,7 +57,8 @@ def in_bounds(
             if high == 0:  # the argument is not known: any allocation of the launch will do
                 hint = interval_of(table, address, hint)
                 inside = hint >= 0 and address <= words(table[Table.INTERVALS_AT])[4 * hint + 1] - n_bytes
-            if not inside:
+            begins_inside = inside or low <= address < high
+            if not inside and not (begins_inside and address & (n_bytes - 1)):
                 outside |= 1 << lane
             elif address & (n_bytes - 1):
                 misaligned |= 1 << lane
@@ -141,35 +123,15 @@ def unwritten(table: Any, area: Any, addresses: Any, lanes: Any, attributes: Any
 
 
 @compiled
-def _place(table: Any, area: Any, is_shared: Any, address: Any, hint: Any) -> Any:
-    """Number of the first piece of an access (-1: none), and the allocation it is in."""
-    if is_shared:
-        return (address - area[Area.SHARED_AT]) >> table[Table.SHARED_SHIFT], hint
-    hint = interval_of(table, address, hint)
-    if hint < 0:
-        return -1, hint
-    row, shift = words(table[Table.INTERVALS_AT]), table[Table.GLOBAL_SHIFT]
-    return row[4 * hint + 2] + (address >> shift) - (row[4 * hint] >> shift), hint
-
-
-@compiled
-def shadow_of(table: Any, area: Any, is_shared: Any) -> Any:
-    """Writes, reads, their number, and the first epoch that counts."""
-    if is_shared:
-        return words(area[Area.WRITES_AT]), words(area[Area.READS_AT]), area[Area.N_ENTRIES], area[Area.FIRST_EPOCH]
-    return words(table[Table.WRITES_AT]), words(table[Table.READS_AT]), table[Table.N_ENTRIES], 1
-
-
-@compiled
 def follow(
     table: Any, area: Any, addresses: Any, lanes: Any, attributes: Any, site: Any, n_bytes: Any, packed: Any, warp: Any
 ) -> None:
     """Check an access to shared or global memory against the ones before it, and note it."""
     is_shared = attributes & 7 == SHARED
     if attributes & IS_STRONG:
-        _synchronise(table, area, addresses, lanes, attributes, is_shared, warp)
+        synchronise(table, area, addresses, lanes, attributes, is_shared, site, warp)
     else:
-        words(area[Area.IS_DIRTY_AT])[warp] = 1
+        words(area[Area.TO_TELL_AT])[warp] |= UNFENCED_BLOCK | UNFENCED_GPU
     shadow = shadow_of(table, area, is_shared)
     shift = table[Table.SHARED_SHIFT] if is_shared else table[Table.GLOBAL_SHIFT]
     n_pieces, g = n_bytes >> shift, 1 << shift
@@ -179,7 +141,7 @@ def follow(
     for lane in range(LANES):
         if not lanes >> lane & 1:
             continue
-        at, hint = _place(table, area, is_shared, addresses[lane], hint)
+        at, hint = place_of(table, area, is_shared, addresses[lane], hint)
         if at < 0:
             continue
         entry = entry_of(epoch, site, lane, attributes)
@@ -217,12 +179,14 @@ def _report(
     n_bytes: Any,
     lanes: Any,
 ) -> None:
+    shown = address - area[Area.SHARED_AT] if is_shared else address
+    if is_shared and shown < table[Table.RESERVED]:  # what the toolkit does there is its own affair
+        return
     if kind == Found.COPY_NOT_WAITED.value:
         if not table[Table.SYNC]:
             return
         if not is_committed(area, other, warp_of(table, other) % table[Table.N_WARPS]):
             kind = Found.COPY_NOT_COMMITTED.value
-    shown = address - area[Area.SHARED_AT] if is_shared else address
     report(table, area, kind, site, warp, lane, other, shown, n_bytes, lanes)
 
 
@@ -248,7 +212,7 @@ def _stamp(
     for lane in range(LANES):
         if not lanes >> lane & 1:
             continue
-        at, hint = _place(table, area, is_shared, addresses[lane], hint)
+        at, hint = place_of(table, area, is_shared, addresses[lane], hint)
         if at < 0:
             continue
         entry = entry_of(epoch, site, lane, attributes)
@@ -268,50 +232,6 @@ def _stamp(
             if lanes >> lane & 1:
                 entry = entry_of(epoch, site, lane, attributes)
                 hold_back(table, area, warp, lane, addresses[lane], packed + lane * n_bytes, n_bytes, entry)
-
-
-@compiled
-def _synchronise(table: Any, area: Any, addresses: Any, lanes: Any, attributes: Any, is_shared: Any, warp: Any) -> None:
-    """Atomics and volatile accesses: take over what was released at the place, then release what may be."""
-    releases = halves(area[Area.RELEASES_AT] if is_shared else table[Table.RELEASES_AT])
-    known, dirty = halves(area[Area.KNOWN_AT]), words(area[Area.IS_DIRTY_AT])
-    is_store = attributes & IS_STORE != 0
-    hint = -1
-    gives = is_store and (attributes & IS_RELEASE != 0 or has_fenced(table, area, warp))
-    if gives and not dirty[warp]:  # nothing new since the warp's last release: a spin on a lock, say
-        gives = False
-        for lane in range(LANES):
-            if lanes >> lane & 1:
-                at, hint = _place(table, area, is_shared, addresses[lane], hint)
-                if at >= 0 and releases[at] != known[warp]:
-                    gives = True
-    record = 0
-    if gives:
-        record = new_record(table, area[Area.BLOCK])
-        if record == 0:
-            return
-        publish(table, area, warp, record, attributes & IS_RELEASE, attributes & IS_GPU)
-        add_edge(table, record, known[warp])
-    takes = not is_store or attributes & IS_ATOMIC != 0
-    for lane in range(LANES):
-        if not lanes >> lane & 1:
-            continue
-        at, hint = _place(table, area, is_shared, addresses[lane], hint)
-        if at < 0:
-            continue
-        before = releases[at]
-        if record:
-            add_edge(table, record, before)
-        elif takes and before and before != known[warp] and not reaches_record(table, known[warp], before):
-            known[warp] = both(table, known[warp], before)
-        if record:
-            releases[at] = record
-    if record:
-        if takes:
-            known[warp] = record
-        dirty[warp] = 0
-        area[Area.HAS_RELEASES] |= is_shared
-        tick(table, area, warp)
 
 
 @compiled

@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from teachkit.emulator.checks.layout import N_BARRIERS, N_PARTIAL, Area, Overflow, Table
+from teachkit.emulator.checks.layout import (
+    N_BARRIERS,
+    N_PARTIAL,
+    UNFENCED_BLOCK,
+    UNFENCED_GPU,
+    UNRELEASED,
+    Area,
+    Overflow,
+    Table,
+)
 from teachkit.emulator.checks.memory import compiled, halves, words
 
 CLOCK_BITS = 24
@@ -170,6 +179,9 @@ def fence(table: Any, area: Any, warp: Any, is_gpu: Any) -> None:
     for scope in range(2):
         if scope == 1 or is_gpu:
             join(fenced, (scope * n_warps + warp) * n_warps, clocks, warp * n_warps, n_warps)
+    to_tell, covered = words(area[Area.TO_TELL_AT]), UNFENCED_BLOCK | (UNFENCED_GPU if is_gpu else 0)
+    if to_tell[warp] & covered:
+        to_tell[warp] = to_tell[warp] & ~covered | UNRELEASED
     tick(table, area, warp)
 
 

@@ -50,7 +50,8 @@ class Table(enum.IntEnum):
     N_TOTAL = 32  # findings, repetitions included
     OVERFLOW = 33  # bits of Overflow
     REPLICATED = 34  # whether threads load copies of what another one of their block is the owner of
-    LENGTH = 35
+    RESERVED = 35  # bytes at the start of shared memory that are not the kernel's
+    LENGTH = 36
 
 
 class Area(enum.IntEnum):
@@ -83,12 +84,18 @@ class Area(enum.IntEnum):
     N_COPIES_AT = 24  # i64[n_warps]
     COPIES_AT = 25  # i64[n_warps][MAX_COPIES][N_COPY_FIELDS]
     HAS_RELEASES = 26  # in shared memory
-    IS_DIRTY_AT = 27  # i64[n_warps]: plain accesses since its last release
+    TO_TELL_AT = 27  # i64[n_warps]: whether it has made accesses that no release covers, see below
     VERSION = 28  # of the monitor, for its cache
     SYNCED_AT = 29  # i64[n_warps]: its clock when all of its lanes met last
     PARTIAL_AT = 30  # i32[n_warps][N_PARTIAL]: lanes that met since, by clock
-    LENGTH = 31
+    LAST_AT = 31  # i32[n_warps]: its last release
+    STRONG_SITE_AT = 32  # i64[n_warps]: of its last atomic or volatile access
+    LENGTH = 33
 
+
+# Accesses behind the warp's last fence for its block, behind that for the GPU, and behind its last release though not
+# behind its last fence.
+UNFENCED_BLOCK, UNFENCED_GPU, UNRELEASED = 1, 2, 4
 
 N_PARTIAL = 64  # meetings of some lanes that are kept; what lies before counts as a meeting of all
 

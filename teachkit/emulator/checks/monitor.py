@@ -14,9 +14,10 @@ from typing import Any
 
 from numba import cfunc, types
 
-from teachkit.emulator.checks.accesses import access, shadow_of
+from teachkit.emulator.checks.accesses import access
 from teachkit.emulator.checks.layout import LANES, Area, Event
 from teachkit.emulator.checks.memory import words
+from teachkit.emulator.checks.places import shadow_of
 from teachkit.emulator.checks.warps import begin_block, event
 from teachkit.emulator.engine.context import offset
 

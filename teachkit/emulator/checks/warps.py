@@ -6,7 +6,17 @@ from typing import Any
 
 from teachkit.emulator.checks.clocks import arrive, clear, depart, fence, meet, tick
 from teachkit.emulator.checks.copies import wait
-from teachkit.emulator.checks.layout import LANES, N_BARRIERS, Area, Event, Found, Table
+from teachkit.emulator.checks.layout import (
+    LANES,
+    N_BARRIERS,
+    UNFENCED_BLOCK,
+    UNFENCED_GPU,
+    UNRELEASED,
+    Area,
+    Event,
+    Found,
+    Table,
+)
 from teachkit.emulator.checks.memory import compiled, halves, words
 from teachkit.emulator.checks.shadow import report
 
@@ -28,12 +38,13 @@ def begin_block(table: Any, area: Any, block: Any, last_warp_lanes: Any) -> None
         clear(table, area, number)
     for warp in range(n_warps):
         clocks[warp * n_warps + warp] = words(area[Area.SYNCED_AT])[warp] = 1
-        halves(area[Area.KNOWN_AT])[warp] = 0
+        halves(area[Area.KNOWN_AT])[warp] = halves(area[Area.LAST_AT])[warp] = 0
         words(area[Area.EPOCH_AT])[warp] = words(area[Area.EXITED_AT])[warp] = 0
         words(area[Area.STARTED_AT])[warp] = last_warp_lanes if warp == n_warps - 1 else ALL
         words(area[Area.WAITING_AT])[warp] = -1
         words(area[Area.GROUP_AT])[warp] = words(area[Area.N_COPIES_AT])[warp] = 0
-        words(area[Area.IS_DIRTY_AT])[warp] = 0
+        words(area[Area.TO_TELL_AT])[warp] = 0
+        words(area[Area.STRONG_SITE_AT])[warp] = -1
     if area[Area.HAS_RELEASES]:
         area[Area.HAS_RELEASES] = 0
         releases = halves(area[Area.RELEASES_AT])
@@ -96,7 +107,7 @@ def past_barrier(table: Any, area: Any, warp: Any, is_aligned: Any) -> None:
             if left and is_aligned:
                 site = words(area[Area.WAIT_SITE_AT])[other]
                 _tell(table, area, Found.DIVERGENT_BARRIER.value, site, other, left)
-            words(area[Area.IS_DIRTY_AT])[other] = 1
+            words(area[Area.TO_TELL_AT])[other] = UNFENCED_BLOCK | UNFENCED_GPU | UNRELEASED
             depart(table, area, other, number)
     clear(table, area, number)
 
@@ -127,14 +138,19 @@ def together(table: Any, area: Any, warp: Any, lanes: Any, mode: Any, buffer: An
 
 
 @compiled
-def _named(lanes: Any, buffer: Any) -> Any:
-    """All lanes that some lane names; the masks of every lane are at ``buffer``."""
+def warp_barrier(table: Any, area: Any, warp: Any, lanes: Any, buffer: Any, site: Any) -> None:
+    """``bar.warp.sync``; the masks of every lane are at ``buffer``. Who is named and not there may still come."""
     masks = halves(buffer)
-    named = lanes
+    named, unnamed = lanes, 0
     for lane in range(LANES):
         if lanes >> lane & 1:
-            named |= int(masks[lane]) & ALL
-    return named
+            mask = int(masks[lane]) & ALL
+            named |= mask
+            if not mask >> lane & 1:
+                unnamed |= 1 << lane
+    if unnamed:
+        _tell(table, area, Found.UNNAMED_LANE.value, site, warp, unnamed)
+    meet(table, area, warp, named)
 
 
 @compiled
@@ -161,7 +177,7 @@ def event(table: Any, area: Any, shadow: Any, kind: Any, warp: Any, a: Any, b: A
     elif kind == Event.FENCE:
         fence(table, area, warp, a)
     elif kind == Event.WARP_BARRIER:
-        meet(table, area, warp, _named(lanes, a))
+        warp_barrier(table, area, warp, lanes, a, site)
     elif kind == Event.TOGETHER:
         together(table, area, warp, lanes, a, b, site)
     elif kind == Event.ALIGNED:

@@ -111,7 +111,7 @@ class Watch:
         t[Table.MEMORY], t[Table.RACE], t[Table.INIT], t[Table.SYNC] = (
             name in checks for name in ("memory", "race", "init", "sync")
         )
-        t[Table.N_WARPS] = self.n_warps
+        t[Table.N_WARPS], t[Table.RESERVED] = self.n_warps, program.reserved_bytes
         t[Table.REPLICATED] = program.kernel.owner.has_replicated_scalars
         accesses = [site for site in program.sites if site.kind == "access"]
         self._has_copies = "sync" in checks and any(
@@ -182,6 +182,7 @@ class Watch:
             ("CLOCKS_AT", n * n, np.int32),
             ("FENCED_AT", 2 * n * n, np.int32),
             ("KNOWN_AT", n, np.int32),
+            ("LAST_AT", n, np.int32),
             ("BARRIER_CLOCKS_AT", 3 * N_BARRIERS * n, np.int32),
             ("BARRIER_KNOWN_AT", N_BARRIERS, np.int32),
             ("COPIES_AT", n_copies, np.int64),
@@ -190,7 +191,7 @@ class Watch:
             a[Area[name]] = self._at(np.zeros(n_items, kind))
         for name in ("EPOCH", "STARTED", "EXITED", "WAITING", "WAIT_LANES", "WAIT_SITE", "WHOLE", "GROUP"):
             a[Area[f"{name}_AT"]] = self._at(np.zeros(n, np.int64))
-        for name in ("N_COPIES_AT", "IS_DIRTY_AT", "SYNCED_AT"):
+        for name in ("N_COPIES_AT", "TO_TELL_AT", "STRONG_SITE_AT", "SYNCED_AT"):
             a[Area[name]] = self._at(np.zeros(n, np.int64))
         self.areas.append(a)
         context.checks = a.ctypes.data

@@ -12,7 +12,7 @@ from teachkit.emulator.engine.context import (
     Status,
 )
 from teachkit.emulator.engine.inline import function_addresses
-from teachkit.emulator.engine.recursion import Jump, StackCall, StackReturn
+from teachkit.emulator.engine.recursion import Jump, NoFunction, StackCall, StackReturn
 from teachkit.emulator.engine.shapes import I32, I64, Value
 from teachkit.emulator.engine.suspensions import Suspensions
 from teachkit.emulator.isa.host import tell_host
@@ -110,7 +110,10 @@ class BlockEnds(Suspensions):
         b.branch(following_label)
 
     def _dispatch(self, block: flow.Block, last: Instruction, lanes: Value) -> None:
-        """A branch table, or a call through a pointer: each successor has the number that leads to it."""
+        """A branch table, or a call through a pointer: each successor has the number that leads to it.
+
+        Behind the functions that a pointer may lead to stands where lanes go that it leads to none of them.
+        """
         b, e = self.builder, self.e
         if last.guard is not None:
             raise e.unsupported("under a predicate")
@@ -120,18 +123,22 @@ class BlockEnds(Suspensions):
         numbers = list(range(len(names)))
         if is_call:
             addresses = function_addresses(self.module)
-            numbers = [addresses[name.removeprefix(flow.table_of(last))] for name in names]
+            numbers = [addresses[name.removeprefix(flow.table_of(last))] for name in names[:-1]]
         value = e.read(next(o for o in last.operands if isinstance(o, Register)), "u64" if is_call else "u32")
         if not self.masked:
-            switch = b.switch(value, self.exit)
-            for number, successor in zip(numbers, block.successors, strict=True):
+            switch = b.switch(value, self.labels[block.successors[-1]] if is_call else self.exit)
+            for number, successor in zip(numbers, block.successors, strict=not is_call):
                 switch.add_case(value.type(number), self.labels[successor])
             return
         value = e.vector(value)
         targets = []
-        for number, successor in zip(numbers, block.successors, strict=True):
-            here = b.icmp_unsigned("==", value, e.constant(value, number))
-            targets.append((successor, b.and_(b.bitcast(here, I32), lanes)))
+        rest = lanes
+        for number, successor in zip(numbers, block.successors, strict=not is_call):
+            here = b.bitcast(b.icmp_unsigned("==", value, e.constant(value, number)), I32)
+            targets.append((successor, b.and_(here, lanes)))
+            rest = b.and_(rest, b.not_(here))
+        if is_call:
+            targets.append((block.successors[-1], rest))
         self._send(block, targets)
 
     def _count_branch(self, last: Instruction, condition: Value | None, ways: tuple[Value, Value] | None) -> None:
@@ -207,6 +214,8 @@ class BlockEnds(Suspensions):
         site = self.sites.guard(self.e.instruction, is_part=True)  # it is counted as the end of its block
         is_breakpoint = flow.base(self.e.instruction) == "brkpt"
         kind = Fault.BREAKPOINT if is_breakpoint else Fault.TRAP
+        if isinstance(self.e.instruction, NoFunction):
+            kind = Fault.NO_FUNCTION
         if flow.fails(self.e.instruction):
             kind = Fault.ASSERT
         with b.if_then(b.icmp_signed("!=", hit, I32(0))):

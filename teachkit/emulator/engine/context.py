@@ -86,6 +86,7 @@ class Fault(enum.IntEnum):
     BREAKPOINT = 8
     TENSOR_MAP = 9  # n_bytes says why, see faults.py
     TENSOR_MEMORY = 10  # the same
+    NO_FUNCTION = 11  # that a call through a pointer leads to
 
 
 class Stop(ctypes.Structure):
@@ -116,6 +117,7 @@ class Context(ctypes.Structure):
         ("params", ctypes.c_void_p),
         ("shared", ctypes.c_void_p),
         ("shared_bytes", ctypes.c_int64),
+        ("reserved_bytes", ctypes.c_int64),  # of these, the first; they are zero when a block begins
         ("shared_end", ctypes.c_int64),  # of what may be touched
         ("local", ctypes.c_void_p),
         ("staging", ctypes.c_void_p),  # packed data of 32 lanes, then their addresses

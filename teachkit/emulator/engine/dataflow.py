@@ -14,7 +14,7 @@ from teachkit.emulator.ptx.model import Address, Function, Group, Immediate, Ins
 
 _UNIFORM_SPECIAL = (
     *("%ctaid", "%nctaid", "%ntid", "%warpid", "%nwarpid", "%total_smem_size", "%dynamic_smem_size"),
-    *("%cluster", "%ncluster"),
+    *("%cluster", "%ncluster", "%reserved_smem_offset"),
 )
 _UNIFORM_IN_ROWS = ("%tid.y", "%tid.z")
 _VARYING_RESULTS = frozenset(

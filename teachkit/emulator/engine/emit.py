@@ -101,6 +101,7 @@ class Emitter(Values):
     functions: dict[str, int] = dataclasses.field(default_factory=dict)  # what stands for their addresses
     local_bytes: int = 0  # private memory of a lane
     shared_bytes: int = 0  # of a block, as the kernel declares them
+    reserved_bytes: int = 0  # of these, what the toolkit keeps to itself
     slots: dict[str, int] = dataclasses.field(default_factory=dict)  # variables on the stack, from where it is empty
     variable_bytes: dict[str, int] = dataclasses.field(default_factory=dict)
     constants: frozenset[str] = frozenset()  # module variables in constant space

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from teachkit.emulator.arguments import Arguments
+from teachkit.emulator.arguments import Arguments, with_article
 from teachkit.emulator.engine.context import (
     CLUSTER_OFFSET,
     CLUSTER_RANK_AT,
@@ -22,7 +22,7 @@ from teachkit.errors import KernelFault
 
 Dims = tuple[int, int, int]
 
-_NULL_BYTES = 1 << 16  # no process has memory below: the kernel keeps it free to catch null pointers
+NULL_BYTES = 1 << 16  # no process has memory below: the kernel keeps it free to catch null pointers
 
 
 _MAP_REASONS = {
@@ -104,7 +104,18 @@ def explain(
             hint="the kernel checks this itself; look at the values that reach the assertion.",
         )
     if record.fault == Fault.TRAP:
-        return where.error("The kernel stopped itself (trap)", "trap", hint="a device assertion failed.")
+        return where.error(
+            "The kernel stopped itself (trap)",
+            "trap",
+            hint="it ran __trap(), or something without a meaning in C++, where compilers put a trap: a store to "
+            "__constant__ memory, for example.",
+        )
+    if record.fault == Fault.NO_FUNCTION:
+        return where.error(
+            "A call through a pointer leads to no function that takes such arguments",
+            "wrong call",
+            hint="the pointer is null, nobody has set it, or it is no address in this module's GPU code.",
+        )
     if record.fault == Fault.BREAKPOINT:
         return where.error(
             "The kernel stopped at a breakpoint (brkpt), and there is no debugger to let it go on",
@@ -172,13 +183,25 @@ def explain(
             hint=f"an access of {record.n_bytes} bytes needs an address that is a multiple of {record.n_bytes}.",
         )
     hint = "the access was not carried out. Mask the lanes past the end, or check the strides that were passed."
-    if is_shared and any(v.space == "shared" and not v.n_bytes for v in program.kernel.owner.module.variables.values()):
-        hint += " What the kernel declares extern __shared__ has the size that the launch gives: [grid, block, bytes]."
     if site is not None and ".bulk.tensor" in site.opcode and not is_shared:
         hint = "nothing was copied. The tensor map describes more than the tensor has: check its shape and strides."
-    elif site is not None and not site.root and not is_shared and program.kernel.signature.params:
-        hint += " A CUDA C++ kernel that finds an array by an address in memory or in a structure needs memory=[array]."
+    elif site is not None:
+        hint += what_may_be_missing(program, arguments, site)
     return where.error(f"Out-of-bounds {what} {target}", "out-of-bounds access", name, hint=hint)
+
+
+def what_may_be_missing(program: Any, arguments: Arguments, site: Site) -> str:
+    """What else to look at where an access is out of bounds: what a launch has to be told. Empty for nothing."""
+    if site.space == "shared":
+        variables = program.kernel.owner.module.variables.values()
+        if not any(variable.space == "shared" and not variable.n_bytes for variable in variables):
+            return ""
+        return " What the kernel declares extern __shared__ has the size that the launch gives: [grid, block, bytes]."
+    names = [parameter.name for parameter in program.kernel.function.params]
+    is_found = site.root in names and arguments.bounds[names.index(site.root)].is_memory
+    if site.space != "global" or is_found or (site.root and site.root not in names) or not names:
+        return ""
+    return " A CUDA C++ kernel that finds an array by an address in memory or in a structure needs memory=[array]."
 
 
 def _in_cluster(context: Context, record: Any, shared_bytes: int) -> tuple[str, str]:
@@ -211,7 +234,7 @@ def target_of(
         bound = arguments.bounds[names.index(root)]
     elif root:
         return f"of the module's variable {root!r}", root
-    elif address < _NULL_BYTES:
+    elif address < NULL_BYTES:
         return f"at address {address:#x}: a null pointer, or one that is no address at all", None
     else:
         pointers = [bound for bound in arguments.bounds + arguments.others if bound.high > bound.low]
@@ -223,7 +246,7 @@ def target_of(
     offset = address - bound.data
     return (
         f"at byte offset {offset} (element {offset // bound.element_bytes}) of argument {bound.name!r}, "
-        f"a {bound.shown} in an allocation of {bound.high - bound.low} bytes",
+        f"{with_article(bound.shown)} in an allocation of {bound.high - bound.low} bytes",
         bound.name,
     )
 

@@ -17,6 +17,7 @@ from teachkit.emulator.engine.recursion import (
     Entry,
     Jump,
     Landing,
+    NoFunction,
     StackCall,
     Stacked,
     StackFrame,
@@ -216,11 +217,13 @@ class _Flattener:
             if len(function.params) == len(arguments) and len(function.returns) == len(returns)
             if function.name in (by_pointer if function.name in self.cycles else self.module.functions.keys() - callers)
         ]
+        nowhere = NoFunction("trap", ptx_line=call.ptx_line, source=call.source)
         if not fitting:  # a destructor that is never set, say: guarded by a test for null
-            self.body[-1] = Instruction("trap", ptx_line=call.ptx_line, source=call.source)
+            self.body[-1] = nowhere
             return
         self.body[-1] = dataclasses.replace(call, operands=(*call.operands, Symbol(own)))
-        self.branch_targets[own] = tuple(f"{own}{function.name}" for function in fitting)
+        self.branch_targets[own] = (*(f"{own}{function.name}" for function in fitting), own)
+        self.body += [Label(own), nowhere]
         for function in fitting:
             self.body.append(Label(f"{own}{function.name}"))
             if self._has_one_body(function):

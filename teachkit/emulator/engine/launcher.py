@@ -83,7 +83,7 @@ def run(
     if shared_bytes:
         shared = -(-shared // 16) * 16 + shared_bytes
     gpu = modelled_gpu(kernel.owner.architecture)
-    _check_shared(name, shared, gpu)
+    _check_shared(name, shared - program.reserved_bytes, gpu)
     _check_writable(program, arguments, name)
     if program.swaps_words:
         arguments = in_whole_words(arguments)
@@ -96,7 +96,7 @@ def run(
         checking.run(launching, name)
     if launching.record is None:
         return None
-    needs = resources or Resources(shared_bytes=shared)
+    needs = resources or Resources(shared_bytes=shared - program.reserved_bytes)
     launch = Launch(name, grid, block, launching.record.counted, needs, kernel.owner.text)
     launches.backlog.add(launch, launching.record.n_bytes)
     return launch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from teachkit.emulator.ptx.model import Function, Module
+from teachkit.emulator.ptx.reserved import reserved
 
 
 def parameter_layout(function: Function) -> tuple[dict[str, int], int]:
@@ -21,6 +22,7 @@ def shared_layout(module: Module, function: Function) -> tuple[dict[str, int], i
     places: dict[str, int] = {}
     at = 0
     variables = [v for v in (*module.variables.values(), *function.variables) if v.space == "shared"]
+    variables = [*reserved(function.body), *variables]
     for variable in variables:
         if variable.n_bytes:
             at = -(-at // variable.align) * variable.align

@@ -28,7 +28,7 @@ class Program:
         def build() -> tuple[bytes, dict[str, Any]]:
             t = translate(kernel.owner.module, kernel.function, mode)
             names = "n_slots frame_bytes shared_bytes trace_reserve local_bytes is_ordered asking_loops".split()
-            names += ["looks", "waits", "masks_at", "n_masks", "cluster_waits", "spans_blocks"]
+            names += ["looks", "waits", "masks_at", "n_masks", "cluster_waits", "spans_blocks", "reserved_bytes"]
             facts = {name: getattr(t, name) for name in names}
             for name in ("idle_loops", "closed_loops"):
                 facts[name] = [(n, _pack_line(i.source), i.ptx_line) for n, i in getattr(t, name).items()]
@@ -65,6 +65,7 @@ class Program:
         self.n_slots: int = facts["n_slots"]
         self.frame_bytes: int = facts["frame_bytes"]
         self.shared_bytes: int = facts["shared_bytes"]
+        self.reserved_bytes: int = facts["reserved_bytes"]
         self.trace_reserve: int = facts["trace_reserve"]
         self.global_names: list[str] = facts["globals"]
         self.swaps_words: bool = facts["swaps_words"]

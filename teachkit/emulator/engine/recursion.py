@@ -73,6 +73,11 @@ class Jump(Instruction):
     """A jump that is no instruction of the kernel."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class NoFunction(Instruction):
+    """Where lanes go whose call through a pointer leads to no function."""
+
+
 @dataclasses.dataclass(slots=True)
 class StackFrame:
     """What one activation of a function keeps: places of its variables, of those of functions inlined in it."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from teachkit.emulator.engine.context import CLOCK_STEP, LANES, offset
 from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, Value, lane_constants, lane_numbers, vector_of
+from teachkit.emulator.ptx.reserved import VALUES
 
 if TYPE_CHECKING:
     from teachkit.emulator.engine.emit import Emitter
@@ -34,9 +35,13 @@ def read(e: Emitter, name: str) -> Value:
         return e.builder.trunc(e.field("n_warps", I64), I32)
     if name in ("%total_smem_size", "%dynamic_smem_size"):
         total = e.builder.trunc(e.field("shared_bytes", I64), I32)
+        if name == "%total_smem_size" and e.reserved_bytes:
+            total = e.builder.sub(total, I32(e.reserved_bytes))
         # Dynamic memory begins at a multiple of 16 behind what the kernel declares.
         declared = I32(0 if name == "%total_smem_size" else -(-e.shared_bytes // 16) * 16)
         return e.intrinsic("llvm.usub.sat", total, declared)
+    if name in VALUES:
+        return I32(VALUES[name])
     masks = {
         "%lanemask_eq": lambda lane: 1 << lane,
         "%lanemask_lt": lambda lane: (1 << lane) - 1,

@@ -33,6 +33,7 @@ class Translation:
     n_slots: int
     frame_bytes: int
     shared_bytes: int
+    reserved_bytes: int  # of these, no part of what the kernel has for itself
     globals: tuple[str, ...]
     trace_reserve: int
     local_bytes: int  # private memory of a lane
@@ -96,6 +97,7 @@ class _Translator(BlockEnds):
             n_slots=self.sites.n_slots,
             frame_bytes=self.layout.n_bytes,
             shared_bytes=self.shared_bytes,
+            reserved_bytes=self.reserved_bytes,
             globals=self.global_names,
             local_bytes=self.local_bytes,
             is_ordered=self.e.is_ordered,

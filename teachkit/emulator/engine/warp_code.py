@@ -20,6 +20,7 @@ from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, WIDTHS, Value
 from teachkit.emulator.engine.stack import Stack
 from teachkit.emulator.engine.steps import steps_of
 from teachkit.emulator.ptx.model import Function, Module
+from teachkit.emulator.ptx.reserved import reserved
 from teachkit.emulator.sites import SiteBuilder
 
 WARP_FUNCTION = "warp"
@@ -55,6 +56,7 @@ class WarpCode:
         self.provenance = provenance(function, self.steps)
         self.sites = SiteBuilder(mode.counting, provenance=self.provenance)
         self.symbols, self.shared_bytes = shared_layout(module, function)
+        self.reserved_bytes = sum(variable.n_bytes for variable in reserved(function.body))
         local_places, self.local_bytes = local_layout(function)
         self.symbols |= local_places
         self.stack = self._stack(function)
@@ -162,7 +164,7 @@ class WarpCode:
         e.is_checked = e.is_ordered = self.mode.checked
         e.parameter_offsets = self.parameter_offsets
         e.functions, e.spans_blocks = function_addresses(module), self.spans_blocks
-        e.local_bytes, e.shared_bytes = self.local_bytes, self.shared_bytes
+        e.local_bytes, e.shared_bytes, e.reserved_bytes = self.local_bytes, self.shared_bytes, self.reserved_bytes
         e.variable_bytes = {v.name: v.n_bytes for v in self.function.variables}
         if self.stack is not None:
             e.slots = self.stack.slots

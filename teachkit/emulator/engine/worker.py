@@ -47,6 +47,7 @@ class Worker:
         self.context = c = Context()
         self._memory: list[Any] = []
         c.shared, c.shared_bytes = self._room(max(shared_bytes, 1) + LANES), shared_bytes
+        c.reserved_bytes = program.reserved_bytes
         # Dynamic memory comes in larger pieces than asked for; compilers know, and read whole vectors at its end.
         is_dynamic = shared_bytes > program.shared_bytes
         c.shared_end = c.shared + (-(-shared_bytes // 16) * 16 if is_dynamic else shared_bytes)

@@ -10,6 +10,7 @@ from teachkit.emulator.oracle.memory_map import FUNCTION_WINDOW, Buffer, Memory
 from teachkit.emulator.oracle.program import Program
 from teachkit.emulator.oracle.tally import Tally
 from teachkit.emulator.ptx.model import Function, Module, Variable
+from teachkit.emulator.ptx.reserved import reserved
 
 _FUNCTION_BYTES = 16
 
@@ -32,7 +33,9 @@ class Layout:
         for variable in module.variables.values():
             if variable.space in ("global", "const") and variable.name in buffers:
                 self._places[variable.name] = variable.space, buffers[variable.name].address
-        shared = [
+        toolkits = reserved(itertools.chain.from_iterable(block.items for block in program.blocks))
+        self.reserved_bytes = sum(variable.n_bytes for variable in toolkits)
+        shared = toolkits + [
             variable
             for variable in itertools.chain(module.variables.values(), program.variables)
             if variable.space == "shared"

@@ -8,6 +8,7 @@ import numpy as np
 
 from teachkit.emulator.oracle.tally import LANES
 from teachkit.emulator.oracle.values import Array
+from teachkit.emulator.ptx.reserved import VALUES
 
 if TYPE_CHECKING:
     from teachkit.emulator.oracle.launch_state import LaunchState
@@ -63,8 +64,9 @@ def special_registers(launch: LaunchState, block: tuple[int, int, int], n_thread
         "%cluster_nctarank": size[0] * size[1] * size[2],
         "%is_explicit_cluster": int(size != (1, 1, 1) or "reqnctapercluster" in launch.kernel.directives),
         "%dynamic_smem_size": launch.dynamic_shared_bytes,
-        "%total_smem_size": launch.layout.shared_bytes,
+        "%total_smem_size": launch.layout.shared_bytes - launch.layout.reserved_bytes,
         "%aggr_smem_size": launch.layout.shared_bytes,
+        **VALUES,
     }
     if _GRID_WORKSPACE in launch.module.variables:
         place = int(launch.layout.place(_GRID_WORKSPACE)[1])

@@ -317,4 +317,45 @@ __global__ void ping_pong(const float* x, float* out) {  // two warps, one buffe
         out[lane] = sum;
     }
 }
+
+__global__ void atomic_then_flag(int* value, int* flag, int* out) {  // an atomic counts as done before the fence
+    if (blockIdx.x == 0) {
+        atomicExch(value, 5);
+        __threadfence();
+        atomicExch(flag, 1);
+    } else {
+        while (atomicAdd(flag, 0) == 0) {}
+        __threadfence();
+        *out = *value;
+    }
+}
+
+__global__ void two_flags(int* value, volatile int* first, int* second, volatile int* third, int* out) {
+    if (blockIdx.x == 0) {  // one fence, three flags
+        *value = 5;
+        __threadfence();
+        *first = 1;
+        atomicExch(second, 1);
+        *third = 1;
+    } else {
+        while ((blockIdx.x == 1 ? *first : blockIdx.x == 2 ? atomicAdd(second, 0) : *third) == 0) {}
+        __threadfence();
+        out[blockIdx.x] = *value;
+    }
+}
+
+__global__ void wider_by_turns(int* value, int* turn, int* out) {  // a block's own atomic, behind a wait for the other
+    if (threadIdx.x % 32) return;
+    int place = 2 * blockIdx.x + threadIdx.x / 32;
+    while (atomicAdd(turn, 0) != place) {}
+    if (place % 2) {
+        atomicExch(value, place);
+        __threadfence();
+    } else {
+        atomicExch_block(value, place);
+        __threadfence_block();
+    }
+    atomicExch(turn, place + 1);
+    if (place == 3) *out = *value;
+}
 }

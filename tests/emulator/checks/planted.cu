@@ -153,6 +153,15 @@ __global__ void absent_lane(const float* x, float* out) {
     out[t] = v;
 }
 
+__global__ void unnamed_lane(const float* x, float* out) {
+    __shared__ float tile[32];
+    int t = threadIdx.x;
+    unsigned half = __ballot_sync(0xffffffff, t < 16);
+    tile[t] = x[t];
+    if (t <= 16) __syncwarp(half);  // BUG: unnamed_lane
+    if (t < 16) out[t] = tile[15 - t];
+}
+
 __global__ void exited_lane(const float* x, float* out, int n) {
     int t = threadIdx.x;
     if (t >= n) return;
@@ -201,6 +210,20 @@ __global__ void flag_without_fence(float* data, volatile int* flag, float* out) 
         if (threadIdx.x == 0) while (*flag == 0) {}
         __syncthreads();
         out[threadIdx.x] = data[threadIdx.x];  // BUG: flag_without_fence
+    }
+}
+
+__global__ void fence_before_the_data(int* data, int* flag, int* out) {
+    if (blockIdx.x == 0) {
+        data[0] = 1;
+        __threadfence();
+        atomicExch(flag, 1);
+        data[1] = 2;
+        atomicExch(flag, 2);
+    } else {
+        while (atomicAdd(flag, 0) != 2) {}
+        __threadfence();
+        *out = data[1];  // BUG: fence_before_the_data
     }
 }
 

@@ -233,6 +233,12 @@ CORRECT = {
         *(1, 128, lambda: [mod(128, 100), empty(128, INT)], 1),
         lambda: (torch.bincount(mod(128, 100), minlength=128) > 0).int(),
     ),
+    "atomic_then_flag": (2, 1, lambda: [zeros(1, INT), zeros(1, INT), empty(1, INT)], 2, lambda: zeros(1, INT) + 5),
+    "two_flags": (
+        *(4, 1, lambda: [zeros(1, INT), zeros(1, INT), zeros(1, INT), zeros(1, INT), zeros(4, INT)], 4),
+        lambda: torch.tensor([0, 5, 5, 5], dtype=INT),
+    ),
+    "wider_by_turns": (2, 64, lambda: [zeros(1, INT), zeros(1, INT), empty(1, INT)], 2, lambda: zeros(1, INT) + 3),
     "ping_pong": (1, 64, lambda: [ramp(128), empty(32)], 1, lambda: ramp(128).view(4, 32).sum(0).flip(0)),
 }
 

@@ -70,7 +70,7 @@ def test_out_of_bounds_of_the_second_argument(both, space):
     with pytest.raises(KernelFault, match=f"Out-of-bounds {what} of {n_bytes} bytes") as caught:
         launch(both, body, words(32), torch.zeros(32, dtype=torch.int64), names=["out", "x"])
     assert caught.value.argument == "x"
-    assert "byte offset 256 (element 32) of argument 'x', a int64 tensor of shape (32,)" in str(caught.value)
+    assert "byte offset 256 (element 32) of argument 'x', an int64 tensor of shape (32,)" in str(caught.value)
     assert caught.value.thread == (31, 0, 0)
 
 
@@ -219,6 +219,36 @@ def test_trap(both):
     assert (caught.value.kind, caught.value.block, caught.value.thread) == ("trap", (1, 0, 0), (5, 0, 0))
 
 
+CALL = """mov.u64 %rd2, {address};
+    {{ .param .b32 p0; st.param.b32 [p0], %r1; .param .b32 r0; proto: .callprototype (.param .b32 _) _ (.param .b32 _);
+       call (r0), %rd2, (p0), proto; ld.param.b32 %r5, [r0]; }}
+    st.global.u32 [%rd1], %r5;"""
+ADD_ONE = """.func (.param .b32 result) add_one(.param .b32 a) { .reg .b32 %r<3>; ld.param.b32 %r1, [a];
+    add.u32 %r1, %r1, 1; st.param.b32 [result], %r1; ret; }"""
+
+
+@pytest.mark.parametrize("before", ["", ADD_ONE], ids=["no function", "another function"])
+@pytest.mark.parametrize("address", [0, 5])
+def test_a_call_through_a_pointer_that_leads_nowhere(both, address, before):
+    out = words(32)
+    with pytest.raises(KernelFault, match="leads to no function that takes such arguments") as caught:
+        load_ptx(both.kernel(CALL.format(address=address), before=before))["k"][1, 32](out)
+    assert (caught.value.kind, caught.value.thread) == ("wrong call", (0, 0, 0))
+    assert "the pointer is null" in str(caught.value)
+    assert not out.any()
+
+
+def test_some_lanes_call_through_a_pointer_that_leads_nowhere(both):
+    body = CALL.format(address="add_one").replace(
+        "{ .param", "setp.ge.u32 %p1, %r1, 20; @%p1 add.u64 %rd2, %rd2, 4; { .param"
+    )
+    out = words(32)
+    with pytest.raises(KernelFault, match="leads to no function") as caught:
+        load_ptx(both.kernel(body, before=ADD_ONE))["k"][1, 32](out)
+    assert caught.value.thread == (20, 0, 0)
+    assert "and 11 more lanes" in str(caught.value)
+
+
 ENDLESS = {  # each loop changes something, else it would be known for what it is
     "every block": "LOOP: red.global.add.u32 [%rd0], 1; bra LOOP;",
     "the last block": "setp.lt.u32 %p1, %r3, 90; @%p1 bra END; mov.u32 %r4, 0; LOOP: add.u32 %r4, %r4, 1; "
@@ -357,6 +387,11 @@ def test_the_name_of_a_kernel_and_of_its_dimensions(both):
         module["k"][32](words(1))
     assert list(module) == ["k"]
     assert repr(module["k"]) == "Kernel(k(.u64 out))"
+
+
+def test_votes_of_old_gpus_are_refused_with_what_to_use(both):
+    with pytest.raises(UnsupportedInstruction, match=r"vote\.all\.pred.*\n.*name the lanes.*__all_sync"):
+        launch(both, "setp.eq.u32 %p1, %r1, 0; vote.all.pred %p1, %p1;", words(32))
 
 
 def test_unsupported_instructions_say_where(both, tmp_path):

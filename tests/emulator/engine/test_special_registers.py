@@ -26,6 +26,30 @@ def test_sizes_of_shared_memory(both, dynamic, total):
     assert run.memory[0][0].view(np.uint32).tolist() == [dynamic, total]
 
 
+RESERVED = """.version 8.0
+.target sm_80
+.address_size 64
+.extern .shared .align 16 .b8 dynamic[];
+.visible .entry k(.param .u64 out)
+{
+    .reg .b32 %r<8>; .reg .b64 %rd<4>; .shared .align 4 .b8 declared[20];
+    ld.param.u64 %rd1, [out]; mov.u32 %r1, %reserved_smem_offset_begin; mov.u32 %r2, %reserved_smem_offset_1;
+    mov.u32 %r3, %reserved_smem_offset_end; mov.u32 %r4, %total_smem_size; mov.u32 %r5, %dynamic_smem_size;
+    mov.u32 %r6, declared; sub.u32 %r6, %r6, %r3; st.global.v4.u32 [%rd1], {%r1, %r3, %r4, %r5};
+    ld.shared.u32 %r1, [%r2]; st.shared.u32 [%r2], %r4; ld.shared.u32 %r3, [%r2+284];
+    st.global.v4.u32 [%rd1+16], {%r1, %r3, %r6, %r6};
+    ret;
+}"""
+
+
+@pytest.mark.parametrize(("dynamic", "total"), [(0, 20), (64, 96)])
+def test_shared_memory_that_the_toolkit_keeps_to_itself(both, dynamic, total):
+    """It is zero when a block begins, and no part of what the kernel has."""
+    run = both.run_both(RESERVED, "k", 3, 32, [both.array(8)], dynamic)
+    run.check_memory()
+    assert run.memory[0][0].view(np.uint32).tolist() == [0, 1024, total, dynamic, 0, 0, 0, 0]
+
+
 ALIGNED = """.version 8.0
 .target sm_80
 .address_size 64

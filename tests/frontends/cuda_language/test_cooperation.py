@@ -293,3 +293,40 @@ def test_what_a_librarys_header_inlines_is_shown_where_the_program_calls_it():
         kernel[1, 32](np.zeros(31, np.int32))
     assert [finding.line for finding in report.findings] == [line]
     assert "fetch_add" in report.findings[0].thread.source_text
+
+
+TILES_OF_SEVERAL_WARPS = r"""
+#include <cooperative_groups.h>
+#include <cooperative_groups/reduce.h>
+#include <cooperative_groups/scan.h>
+namespace cg = cooperative_groups;
+extern __shared__ int dynamic[];
+
+__global__ void tiles(const int* x, int* out) {
+    __shared__ int own[128];
+    auto block = cg::this_thread_block();
+    auto tile = cg::tiled_partition<64>(block);
+    int i = block.thread_rank(), v = x[i];
+    dynamic[i] = v;
+    own[i] = cg::reduce(tile, v, cg::plus<int>());
+    tile.sync();
+    int sum = cg::inclusive_scan(tile, dynamic[i ^ 63]) + 10000 * tile.any(v == 7);
+    out[128 * blockIdx.x + i] = own[i ^ 63] - sum + tile.shfl(v, 3);
+}
+"""
+
+
+def test_tiles_of_several_warps():
+    kernel = tk.compile_cuda_c(TILES_OF_SEVERAL_WARPS)["tiles"]
+    x, out = whole(128), np.zeros(384, np.int32)
+    with tk.emulator.check() as report:
+        kernel[3, 128, 512](x, out)
+    tiles = x.reshape(2, 64)
+    found = 10000 * (tiles == 7).any(1, keepdims=True)
+    expected = tiles.sum(1, keepdims=True) - tiles[:, ::-1].cumsum(1) - found + tiles[:, 3:4]
+    np.testing.assert_array_equal(out.reshape(3, 2, 64), [expected] * 3)
+    assert report.is_clean
+    launches = []
+    with tk.emulator.observe(launches.append):
+        kernel[3, 128, 512](x, out)
+    assert launches[0].resources.shared_bytes == 1024  # without what the groups themselves use

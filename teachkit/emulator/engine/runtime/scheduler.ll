@@ -56,6 +56,8 @@ entry:
   %frame_bytes = load i64, ptr %p.framebytes
   %shared = load ptr, ptr %p.shared
   %shared_bytes = load i64, ptr %p.sharedbytes
+  %p.reserved = getelementptr i8, ptr %ctx, i64 «reserved_bytes»
+  %reserved_bytes = load i64, ptr %p.reserved
   %sites = load ptr, ptr %p.sites
   %counting = icmp ne ptr %sites, null
   %p.masks = getelementptr i8, ptr %ctx, i64 «n_masks»
@@ -133,6 +135,7 @@ start:
   %p.tensor = getelementptr i8, ptr %ctx, i64 «tensor_held»
   store i64 0, ptr %p.tensor
   call void @llvm.memset.p0.i64(ptr %shared, i8 -1, i64 %shared_bytes, i1 false)
+  call void @llvm.memset.p0.i64(ptr %shared, i8 0, i64 %reserved_bytes, i1 false)
   %p.arrived = getelementptr i8, ptr %ctx, i64 «arrived»
   call void @llvm.memset.p0.i64(ptr %p.arrived, i8 0, i64 192, i1 false) ; arrived, votes, voters
   br i1 %counting, label %mark, label %reset
