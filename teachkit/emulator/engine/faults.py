@@ -243,10 +243,11 @@ def target_of(
         bound = min(pointers, key=lambda bound: max(bound.low - address, address + n_bytes - bound.high, 0))
     if not bound.is_memory:
         return f"at address {address:#x}, computed from argument {bound.name!r}, which is {bound.shown}", bound.name
-    offset = address - bound.data
+    offset, skipped = address - bound.data, bound.data - bound.low
+    begins = f" that begins {skipped} bytes before it" if skipped else ""
     return (
         f"at byte offset {offset} (element {offset // bound.element_bytes}) of argument {bound.name!r}, "
-        f"{with_article(bound.shown)} in an allocation of {bound.high - bound.low} bytes",
+        f"{with_article(bound.shown)} in an allocation of {bound.high - bound.low} bytes{begins}",
         bound.name,
     )
 

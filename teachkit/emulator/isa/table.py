@@ -1,8 +1,9 @@
 """The whitelist: which opcodes exist, with which modifiers, and the function that translates each.
 
 A row's pattern reads like the manual's syntax line. ``add[.rn][.ftz].(f32|f64)`` has two optional modifiers
-and one required choice. Optional modifiers may stand in any order; required ones keep theirs, because
-``cvt.f32.f16`` and ``cvt.f16.f32`` differ. An opcode with a modifier that no row names is not translated.
+and one required choice. Optional modifiers may stand in any order, and so may ``.sync`` of what lanes exchange; other
+required ones keep theirs, because ``cvt.f32.f16`` and ``cvt.f16.f32`` differ. An opcode with a modifier that no row
+names is not translated.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ _FAMILIES = (
     *("move", "memory", "matrix", "sparse", "quadpairs", "wmma", "wgmma", "atomic", "mbarrier", "bulk", "tensor_maps"),
     *("clusters", "tensor_memory", "tcgen05", "warp", "control", "host"),
 )
+
+# ptxas takes ``.sync`` of these at any place, and CUB writes ``vote.ballot.sync``.
+_AMONG_LANES = ("redux", "shfl", "vote")
 
 _TYPE = re.compile(r"pred|[busf]\d+(x\d)?|bf16(x2)?|tf32|e[25]m[1-9].*")
 _SLOT = re.compile(r"\[([^\]]*)\]|\.\(([^)]*)\)|\.([A-Za-z0-9_:]+)")
@@ -131,6 +135,8 @@ def lookup(opcode: str) -> tuple[Row, Form] | None:
     """The row and matched form of ``opcode``, or None where no row spells it exactly."""
     _load_families()
     base, *modifiers = opcode.split(".")
+    if base in _AMONG_LANES:
+        modifiers.sort(key=lambda modifier: modifier != "sync")
     for row in _rows.get(base, ()):
         form = row.match(opcode, modifiers)
         if form is not None:

@@ -48,6 +48,14 @@ def test_out_of_bounds_store(both):
     assert not untouched.any()
 
 
+def test_a_view_behind_the_beginning_of_its_storage_says_so(both):
+    out = torch.zeros(40, dtype=torch.int32)[24:]
+    with pytest.raises(
+        KernelFault, match=r"at byte offset 64 .* in an allocation of 160 bytes that begins 96 bytes before"
+    ):
+        launch(both, STORE, out)
+
+
 def test_the_lanes_in_bounds_did_store_and_nothing_else_changed(both):
     whole = np.full(96, 7, np.uint32)
     out = torch.from_numpy(whole.copy())[:40]  # the storage goes on behind the view, so that writes would show

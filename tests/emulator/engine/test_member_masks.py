@@ -10,10 +10,12 @@ GROUPS = {
 }
 CASES = {
     "vote.sync.ballot.b32 %r10, %p1, %r5;": lambda x, odd: sum(1 << i for i, o in odd if o),
+    "vote.ballot.sync.b32 %r10, %p1, %r5;": lambda x, odd: sum(1 << i for i, o in odd if o),
     "vote.sync.all.pred %p2, %p1, %r5; selp.u32 %r10, 1, 0, %p2;": lambda x, odd: all(o for _, o in odd),
     "vote.sync.any.pred %p2, %p1, %r5; selp.u32 %r10, 1, 0, %p2;": lambda x, odd: any(o for _, o in odd),
     "vote.sync.uni.pred %p2, %p1, %r5; selp.u32 %r10, 1, 0, %p2;": lambda x, odd: len({o for _, o in odd}) == 1,
     "redux.sync.add.u32 %r10, %r4, %r5;": lambda x, odd: sum(x),
+    "redux.add.sync.u32 %r10, %r4, %r5;": lambda x, odd: sum(x),
     "redux.sync.max.u32 %r10, %r4, %r5;": lambda x, odd: max(x),
     "match.all.sync.b32 %r10, %r6, %r5;": lambda x, odd: sum(1 << i for i, _ in odd) if len({v > 500 for v in x}) == 1
     else 0,
