@@ -20,8 +20,8 @@ from teachkit.emulator.engine.context import (
     offset,
 )
 from teachkit.emulator.engine.emit import Emitter
-from teachkit.emulator.engine.jit import keeps_registers
 from teachkit.emulator.engine.interleave import store_interleaved
+from teachkit.emulator.engine.jit import keeps_registers
 from teachkit.emulator.engine.shapes import I8, I32, I64, POINTER, Poison, Value, is_vector
 
 

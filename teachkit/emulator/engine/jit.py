@@ -190,7 +190,9 @@ def runtime() -> dict[str, int]:
     template = "\n".join(file.read_text() for file in files)
     features = cpu()[1]
     if not keeps_registers():
-        template = template.replace("preserve_allcc ", "").replace('"target-features"="«features»-vzeroupper"', "nounwind")
+        template = template.replace("preserve_allcc ", "").replace(
+            '"target-features"="«features»-vzeroupper"', "nounwind"
+        )
     template = template.replace("«features»", features and f"{features},")
     text = re.sub("«([a-z_.]+)»", lambda match: str(offset(match[1])), template)
     code = cached("runtime", text, lambda: (compile_object(text, thorough=True), {}))[0]
