@@ -183,18 +183,21 @@ RUNTIME_SYMBOLS = (
 )
 
 
+def runtime_text() -> str:
+    """LLVM text of all of ``runtime/*.ll`` for this processor."""
+    files = sorted(Path(__file__).with_name("runtime").glob("*.ll"))
+    template, features = "\n".join(file.read_text() for file in files), cpu()[1]
+    if not keeps_registers():
+        template = template.replace("preserve_allcc ", "")
+        template = template.replace('"target-features"="«features»-vzeroupper"', "nounwind")
+    template = template.replace("«features»", features and f"{features},")
+    return re.sub("«([a-z_.]+)»", lambda match: str(offset(match[1])), template)
+
+
 @functools.cache
 def runtime() -> dict[str, int]:
-    """Addresses of the functions of ``runtime/*.ll``, compiled once and cached like a kernel."""
-    files = sorted(Path(__file__).with_name("runtime").glob("*.ll"))
-    template = "\n".join(file.read_text() for file in files)
-    features = cpu()[1]
-    if not keeps_registers():
-        template = template.replace("preserve_allcc ", "").replace(
-            '"target-features"="«features»-vzeroupper"', "nounwind"
-        )
-    template = template.replace("«features»", features and f"{features},")
-    text = re.sub("«([a-z_.]+)»", lambda match: str(offset(match[1])), template)
+    """Addresses of the runtime's functions, compiled once and cached like a kernel."""
+    text = runtime_text()
     code = cached("runtime", text, lambda: (compile_object(text, thorough=True), {}))[0]
     with _lock:
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()

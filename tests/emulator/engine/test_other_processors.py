@@ -31,6 +31,34 @@ pickle.dump((converts_half(), has_wide_vectors(), n_calls, found), sys.stdout.bu
 """
 
 
+# LLVM ends the process where it cannot do what it is asked for.
+CROSS_COMPILE = """
+import pickle, sys
+import llvmlite.binding as llvm
+from teachkit.emulator import load_ptx
+from teachkit.emulator.engine import apart, jit, processor
+from teachkit.emulator.engine.translate import translate
+from teachkit.emulator.engine.warp_code import Mode
+parse = llvm.parse_assembly
+unknown, wanted = (f'target triple = "{name}"' for name in ("unknown-unknown-unknown", "aarch64-linux-gnu"))
+llvm.parse_assembly = lambda text: parse(wanted + "\\n" + text.replace(unknown, ""))
+llvm.initialize_all_targets()
+llvm.initialize_all_asmprinters()
+target = llvm.Target.from_triple("aarch64-linux-gnu")
+machine = target.create_target_machine(cpu=sys.argv[1], opt=1, reloc="pic", codemodel="small")
+jit.cpu = lambda: (sys.argv[1], "")
+jit.target_machine = processor.target_machine = lambda: machine
+jit.keeps_registers = apart.keeps_registers = lambda: False
+objects = [jit.compile_object(jit.runtime_text(), thorough=True)]
+for text, kernel, *_ in pickle.load(sys.stdin.buffer):
+    module = load_ptx(text)
+    for mode in (Mode(), Mode(counting=False, partial_warps=True), Mode(checked=True)):
+        objects.append(jit.compile_object(translate(module.module, module[kernel].function, mode).text))
+print(len(objects), min(map(len, objects)), {code[18] for code in objects})
+"""
+ELF_AARCH64 = 183
+
+
 def kernels(samples, both):
     """Launches of kernels that differ most between instruction sets."""
     import importlib.util
@@ -102,3 +130,19 @@ def test_same_results_and_counts(cpu, here, both, tmp_path):
         for line in by_line:
             both.check(by_line[line], launch.by_line[line], f"{line}: ")
         assert all((mine == theirs).all() for mine, theirs in zip(memory, same_memory, strict=True))
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a72", "neoverse-v1", "apple-m1"])
+def test_code_for_aarch64_compiles(cpu, here, tmp_path):
+    """Whether it also runs, only such a processor shows."""
+    launches, _ = here
+    child = subprocess.run(
+        [sys.executable, "-c", CROSS_COMPILE, cpu],
+        input=pickle.dumps(launches),
+        env=os.environ | {"TEACHKIT_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+    )
+    assert child.returncode == 0, child.stderr.decode()[-2000:]
+    n_objects, smallest, machines = child.stdout.split(maxsplit=2)
+    assert (int(n_objects), machines.strip()) == (1 + 3 * len(launches), b"{%d}" % ELF_AARCH64)
+    assert int(smallest) > 1000
