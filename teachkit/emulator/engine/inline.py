@@ -22,25 +22,18 @@ from teachkit.emulator.engine.recursion import (
     Stacked,
     StackFrame,
     StackReturn,
-    StackSlot,
     addressed,
     cycles,
     entry_label,
 )
+from teachkit.emulator.engine.renaming import Renamer, symbol
 from teachkit.emulator.ptx.model import (
-    Address,
     Function,
     Group,
-    Guard,
-    Immediate,
     Instruction,
     Label,
     Module,
-    Negated,
     Operand,
-    Part,
-    PredicatePair,
-    Register,
     Symbol,
     Variable,
 )
@@ -150,7 +143,7 @@ class _Flattener:
         if self.owner:
             self.frames[self.owner].registers |= own_registers.keys()
             slots = self.frames[self.owner].places
-        renamer = _Renamer(prefix, names | labels | tables, function.registers, slots)
+        renamer = Renamer(prefix, names | labels | tables, function.registers, slots)
         for item in function.body:
             if isinstance(item, Label):
                 self.body.append(Label(labels[item.name]))
@@ -248,7 +241,7 @@ class _Flattener:
         after = f"{name}:return#{len(landings)}"
         slots = self.frames[self.owner].places if self.owner else {}
         copies = [
-            Copy(_symbol(given, slots), frame.places[f"{name}:{variable.name}"], variable.n_bytes)
+            Copy(symbol(given, slots), frame.places[f"{name}:{variable.name}"], variable.n_bytes)
             for variable, given in zip((*function.returns, *function.params), actual, strict=True)
         ]
         n = len(function.returns)
@@ -277,42 +270,6 @@ class _Flattener:
 
 def _landings(function: str) -> str:
     return f"{function}:landings"
-
-
-def _symbol(name: str, slots: dict[str, int]) -> Symbol:
-    return StackSlot(name) if name in slots else Symbol(name)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Renamer:
-    prefix: str
-    names: dict[str, str]
-    registers: dict[str, str]
-    slots: dict[str, int]  # variables in the frame of a function that calls itself
-
-    def instruction(self, item: Instruction) -> Instruction:
-        guard = item.guard and Guard(self._register(item.guard.register), item.guard.negated)
-        return dataclasses.replace(item, operands=tuple(map(self._operand, item.operands)), guard=guard)
-
-    def _register(self, register: Register) -> Register:
-        return Register(self.prefix + register.name) if register.name in self.registers else register
-
-    def _operand(self, operand: Operand) -> Operand:
-        if isinstance(operand, Register):
-            return self._register(operand)
-        if isinstance(operand, Symbol):
-            return _symbol(self.names.get(operand.name, operand.name), self.slots)
-        if isinstance(operand, Address):
-            base = self._operand(operand.base)
-            assert isinstance(base, (Register, Symbol, Immediate))
-            return Address(base, operand.offset)
-        if isinstance(operand, Group):
-            return Group(tuple(map(self._operand, operand.items)), operand.brace)
-        if isinstance(operand, PredicatePair):
-            return PredicatePair(self._register(operand.first), self._register(operand.second))
-        if isinstance(operand, Part):
-            return dataclasses.replace(operand, register=self._register(operand.register))
-        return Negated(self._register(operand.register)) if isinstance(operand, Negated) else operand
 
 
 def _unsupported(item: Instruction, what: str) -> UnsupportedInstruction:
